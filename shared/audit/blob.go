@@ -1,0 +1,43 @@
+// Package audit follows a tenant's audit log: it lists the content blobs that Microsoft says are ready, queues each one,
+// remembers in a ledger what became of it, and reads the records out of it.
+package audit
+
+import (
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+)
+
+// ContentType names a feed of the Office 365 Management Activity API. Sends come in Exchange.
+type ContentType string
+
+// Exchange is the only content type that tells of sent mail.
+const Exchange ContentType = "Audit.Exchange"
+
+// ContentID is Microsoft's opaque name of a content blob.
+type ContentID string
+
+// Blob is a bundle of audit records that Microsoft says is ready. It is what travels on the blob queue, as JSON.
+type Blob struct {
+	Connection connection.ID     `json:"connection"`
+	Tenant     connection.Tenant `json:"tenant"`
+	Type       ContentType       `json:"contentType"`
+	ID         ContentID         `json:"contentId"`
+	URI        string            `json:"contentUri"` // its host is pinned to the tenant's cloud before a token is sent
+	Created    time.Time         `json:"contentCreated"`
+	Expires    time.Time         `json:"contentExpiration"`
+	// Arrival is when we first listed the blob: the same for all blobs of one poll of a connection, strictly later at each
+	// poll, in whole milliseconds. Event ids begin with it.
+	Arrival time.Time `json:"arrival"`
+}
+
+// Tally is what was found in a blob.
+type Tally struct {
+	Records    int64 // all elements of the array
+	Sends      int64 // records of a sent mail with attachments
+	Noise      int64 // sends that no analyst wants: sharing notifications that SharePoint sends in a user's name
+	Messages   int64 // new messages: Sends less Noise, Repeated and failed ones
+	Repeated   int64 // sends that were stored before, by Microsoft's design
+	Events     int64 // attachments of the new messages
+	Unreadable int64 // elements that are no record; each one kept with its reason
+}

@@ -1,0 +1,73 @@
+// Package connection holds what it means that a tenant has let us in: the connection, its life and history, and the
+// consent by which an administrator opens it.
+package connection
+
+import (
+	"fmt"
+	"time"
+)
+
+// ID names a connection: 12 lower-case letters and digits. It stands in keys and event ids, and is never reused.
+type ID string
+
+// TenantID is a tenant's GUID in lower case ("tid" in Microsoft's tokens).
+type TenantID string
+
+// Cloud is one of Microsoft's national clouds.
+type Cloud string
+
+// The clouds that the Office 365 Management Activity API reference lists.
+const (
+	Commercial Cloud = "commercial"
+	GCC        Cloud = "gcc"
+	GCCHigh    Cloud = "gcchigh"
+	DoD        Cloud = "dod"
+)
+
+// ParseCloud reads a cloud's name; "" is commercial.
+func ParseCloud(s string) (Cloud, error) {
+	switch c := Cloud(s); c {
+	case "":
+		return Commercial, nil
+	case Commercial, GCC, GCCHigh, DoD:
+		return c, nil
+	}
+	return "", fmt.Errorf("cloud %q is none of commercial, gcc, gcchigh, dod", s)
+}
+
+// Tenant is where a tenant is found: its id, and the cloud that it lives in.
+type Tenant struct {
+	ID    TenantID
+	Cloud Cloud
+}
+
+// Status is where a connection is in its life (Incydr: Data Connections, status).
+type Status string
+
+const (
+	Initializing Status = "Initializing" // not consented yet, or permissions are still spreading through Microsoft's directory
+	Monitoring   Status = "Monitoring"
+	Error        Status = "Error"
+	Deauthorized Status = "Deauthorized"
+)
+
+// Connection is one tenant that has let us in, or is about to.
+type Connection struct {
+	ID          ID
+	DisplayName string // unique, case-insensitively
+	Tenant      Tenant // Tenant.ID is "" until an administrator has consented
+	Status      Status
+	Reason      string // a sentence for the administrator: what is wrong and what to do; "" while Monitoring
+	Created     time.Time
+	CreatedBy   string    // who added it: an API client's id
+	Consented   time.Time // when the administrator consented; zero before
+	ConsentedBy string    // the administrator's object id in the tenant ("oid"), never an address
+	Subscribed  time.Time // when the audit subscription was first seen enabled; zero before
+	Revision    int64     // the table's, for replacing
+}
+
+// Visible tells whether searches show the connection's events.
+func (c Connection) Visible() bool { return c.Status != Deauthorized && c.Tenant.ID != "" }
+
+// Polled tells whether the poller follows the tenant's audit log: also in Error, for that is how a connection returns to Monitoring by itself.
+func (c Connection) Polled() bool { return c.Visible() }
