@@ -1,0 +1,42 @@
+package connection
+
+import "context"
+
+// Challenge is what one sign-in is bound to: three independent random values, base64url, of 128 bits or more.
+type Challenge struct {
+	State    string // comes back in the callback, and finds the attempt
+	Nonce    string // comes back inside the id_token
+	Verifier string // the PKCE verifier; only its S256 challenge travels through the browser
+}
+
+// Administrator is who signed in, as a verified id_token tells.
+type Administrator struct {
+	Tenant TenantID
+	Object string   // "oid": the user's object id in the tenant
+	Roles  []string // "wids": template ids of the directory roles that the user holds
+	Guest  bool     // the account's home is another tenant ("acct" is 1, or an issuer other than the tenant's)
+}
+
+// SignIn is Microsoft's login as the consent needs it. It is safe for concurrent use.
+type SignIn interface {
+	// SignInURL is where the browser goes to sign in: code flow, PKCE S256, nonce.
+	SignInURL(cloud Cloud, c Challenge) (string, error)
+
+	// ConsentURL is where the browser goes to consent for the tenant (the v2.0 adminconsent endpoint, at the tenant's own
+	// path, never at "common").
+	ConsentURL(t Tenant, state string) (string, error)
+
+	// Redeem exchanges the code and verifies the id_token: signature, issuer (the tenant's own), audience, expiry and nonce.
+	// An error is fault.Refused when the code or the token is not acceptable, fault.Retry when Microsoft could not be asked.
+	Redeem(ctx context.Context, cloud Cloud, code string, c Challenge) (Administrator, error)
+}
+
+// Grants tells what our application may do in a tenant. It is safe for concurrent use.
+type Grants interface {
+	// MissingPermissions lists the application permissions that the product needs and that a fresh token for the tenant lacks,
+	// e.g. "ActivityFeed.Read". An error is fault.Refused or fault.Retry.
+	MissingPermissions(ctx context.Context, t Tenant) ([]string, error)
+
+	// Forget drops the tokens that are cached for the tenant: one issued before a consent lacks the new roles.
+	Forget(t Tenant)
+}
