@@ -10,11 +10,13 @@ import (
 
 // Limits, which are SQS's.
 const (
-	MaxBody  = 256 * 1024       // bytes of a body
-	MaxDelay = 15 * time.Minute // longest Delay of a message
+	MaxBody       = 256 * 1024       // bytes of a body; a body is not empty
+	MaxGroup      = 128              // bytes of a group, which is UTF-8 and may be empty
+	MaxDelay      = 15 * time.Minute // longest Delay of a message
+	MaxVisibility = 12 * time.Hour   // longest time for which a delivery stays hidden
 )
 
-// ErrInvalid means that a message passes a limit or a receipt is not one: trying again is useless.
+// ErrInvalid means that a message or a time passes a limit, or that a receipt is not one: trying again is useless.
 var ErrInvalid = errors.New("invalid queue operation")
 
 // Message is a unit of work to be sent.
@@ -23,7 +25,8 @@ type Message struct {
 	// Group names who the work is for (a connection). A receiver gets work of all groups in turn, so that one
 	// group's backlog delays no other (fair queues on SQS).
 	Group string
-	Delay time.Duration // not delivered before; 0 to MaxDelay
+	// Delay is how long the message is not delivered, to the second (rounded up); 0 to MaxDelay. A Delivery does not tell it.
+	Delay time.Duration
 }
 
 // Delivery is a message that was received, and is hidden from other receivers until its visibility ends.
@@ -37,8 +40,8 @@ type Delivery struct {
 
 // Sender puts work on a queue. It is safe for concurrent use.
 type Sender interface {
-	// Send stores any number of messages. When it returns nil all are durable. After an error some may have been sent: sending
-	// all again makes duplicates, never a gap.
+	// Send stores any number of messages. When it returns nil all are durable. ErrInvalid means that none was sent; after
+	// another error some may have been: sending all again makes duplicates, never a gap.
 	Send(ctx context.Context, messages ...Message) error
 }
 
@@ -46,14 +49,17 @@ type Sender interface {
 type Queue interface {
 	Sender
 
-	// Receive waits until at least one message can be delivered, ctx ends (then ctx's error) or wait has passed (then none),
-	// and returns up to max of them, each hidden for visibility.
+	// Receive waits until at least one message can be delivered, ctx ends (then ctx's error) or wait has passed (then none,
+	// and no error), and returns up to max (at least 1) of them, each hidden for visibility (more than 0, up to
+	// MaxVisibility, to the second). It may return fewer than there are. Who receives and neither says Done nor Hide in time
+	// sees the message delivered again, to anyone, so work must bear being done twice.
 	Receive(ctx context.Context, max int, wait, visibility time.Duration) ([]Delivery, error)
 
-	// Done deletes a delivered message. It is idempotent. With a stale receipt it deletes nothing and returns nil: somebody else has the
-	// message now, and will do the same work again.
+	// Done deletes a delivered message, durably. It is idempotent. With a stale receipt it deletes nothing and returns nil:
+	// somebody else has the message now, and will do the same work again.
 	Done(ctx context.Context, d Delivery) error
 
-	// Hide makes a delivered message come back after d instead of at the end of its visibility; 0 is at once.
+	// Hide makes a delivered message come back after d (0 to MaxVisibility) from now instead of at the end of its visibility;
+	// 0 is at once. With a stale receipt, or after Done, it changes nothing and returns nil.
 	Hide(ctx context.Context, delivery Delivery, d time.Duration) error
 }

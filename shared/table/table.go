@@ -8,6 +8,7 @@ import (
 	"errors"
 	"iter"
 	"time"
+	"unicode/utf8"
 )
 
 // Limits, which are DynamoDB's: every adapter refuses what passes them with ErrInvalid, so that what works on one machine
@@ -17,13 +18,16 @@ const (
 	MaxSort      = 1024       // bytes of a sort key
 	MaxItem      = 400 * 1024 // bytes of an item: names and values, as Size counts them
 	MaxCommit    = 100        // operations of one Commit
+	MaxTogether  = 4 << 20    // bytes of the items of one Commit
+	MaxName      = 65535      // bytes of an attribute's name
+	MaxDepth     = 30         // levels of lists and maps in an item, of which []Attrs is two
 )
 
 var (
 	// ErrAbsent means that there is no item under that key.
 	ErrAbsent = errors.New("no such item")
 	// ErrConflict means that a condition did not hold, and that nothing was written: a created key was there already, or
-	// a replaced item is not at the revision that was read.
+	// a replaced, checked or deleted item is not at the revision that was read.
 	ErrConflict = errors.New("item was changed by another writer")
 	// ErrInvalid means that the call itself is wrong (a limit passed, an empty key, one key twice): trying again is useless.
 	ErrInvalid = errors.New("invalid table operation")
@@ -31,14 +35,17 @@ var (
 
 // Table is one table of items. It is safe for concurrent use.
 //
-// A write is durable when its call returns nil. A write whose call returned an error that is none of the above may or may
-// not have happened: whoever wrote finds out by reading, or writes the same again. Reads are strongly consistent
-// within a partition unless a query asks for less.
+// A write is durable when its call returns nil. ErrInvalid and ErrConflict mean that the call wrote nothing. A write whose
+// call returned any other error may or may not have happened: whoever wrote finds out by reading, or writes the same
+// again. Reads see every write whose call had returned before they began, unless a query asks for less.
+//
+// An expired item is absent for all that follows: reads do not return it, Create takes its key, and no revision holds.
 type Table interface {
-	// Get returns the item under key, or ErrAbsent. An expired item is absent.
+	// Get returns the item under key, or ErrAbsent.
 	Get(ctx context.Context, key Key) (Item, error)
 
-	// GetMany returns those items of keys that are there, in no particular order. Any number of keys.
+	// GetMany returns those items of keys that are there, in no particular order. Any number of keys; a key that comes
+	// twice gives its item once.
 	GetMany(ctx context.Context, keys []Key) ([]Item, error)
 
 	// Query yields the items of one partition in the order asked for, page by page as it is consumed. After it
@@ -50,11 +57,12 @@ type Table interface {
 	Commit(ctx context.Context, ops ...Op) error
 
 	// Load puts any number of items, each on its own and unconditionally: after an error some are written. Loading the
-	// same items again is harmless, so whoever gets an error loads all again.
+	// same items again is harmless, so whoever gets an error loads all again. Of items under one key the last one stays.
 	Load(ctx context.Context, items ...Item) error
 
 	// Create puts each item if its key is free, each on its own, any number of them. created[i] tells whether items[i]
-	// is new; after an error created is nil, and some are written.
+	// is new; after an error created is nil, and some may be written. Of items under one key the first one is the new one.
+	// What is not new is durable too, although another call wrote it.
 	Create(ctx context.Context, items ...Item) (created []bool, err error)
 }
 
@@ -64,20 +72,24 @@ type Key struct {
 	Sort      string
 }
 
-// Attrs are the named values of an item. A value is a string, int64, bool, []string, Attrs or []Attrs; a nil or
-// empty value of any other kind is ErrInvalid. Stored as native attributes, readable in the AWS console.
-// The names "pk", "sk", "rev" and "ttl" are the adapters' own.
+// Attrs are the named values of an item. A value is a string, int64, bool, []string, Attrs or []Attrs; any other kind,
+// and nil, is ErrInvalid, and so is a string that is not UTF-8 and an empty name. A string or Attrs may be empty. An empty
+// list is not stored, because DynamoDB does not keep apart of what it is empty: it reads back as absent, which is
+// the same nil slice to a type assertion. Stored as native attributes, readable in the AWS console. In an item the names
+// "pk", "sk", "rev" and "ttl" are the adapters' own, and refused.
 type Attrs map[string]any
 
 // Item is what is stored under a key.
 type Item struct {
 	Key
 	Attrs Attrs // may be nil: an index posting says all in its key
-	// Expires is when the item stops being there, to the second; zero is never. An expired item is not returned, and deleted at leisure.
+	// Expires is when the item stops being there, cut to the second, and after 1970; the zero time is never. Reads give it
+	// back in UTC. Expired items are deleted at leisure.
 	Expires time.Time
-	// Revision is set by the table on reading and names this version of an item. It is not 0 for an item written by Create
-	// or Replace, and changes with every Replace. Put and Load leave it 0: an item is either replaced
-	// under its revision all its life or put blindly all its life.
+	// Revision is set by the table on reading and names this version of an item. It is greater than 0 for an item written by
+	// Create or Replace, changes with every Replace, and does not come back when the item is deleted and created again. Put
+	// and Load leave it 0: an item is either replaced under its revision all its life or put blindly all its life.
+	// What a caller sets here counts for Replace, Delete and Check only.
 	Revision int64
 }
 
@@ -93,12 +105,13 @@ type Verb int
 const (
 	Put     Verb = iota + 1 // write, whatever is there
 	Create                  // write if the key is free
-	Replace                 // write if the item is at Item.Revision
+	Replace                 // write if the item is at Item.Revision, which is not 0
 	Delete                  // delete; if Item.Revision is not 0, only at that revision. Deleting what is absent is fine at revision 0.
 	Check                   // write nothing, but conflict unless the item is at Item.Revision (0: unless the key is free)
 )
 
-// Query asks for items of one partition.
+// Query asks for items of one partition. A bound that no key could have (too long, not UTF-8), and a Limit below 0, is
+// ErrInvalid; a From that is not before To finds nothing.
 type Query struct {
 	Partition string
 	From      string // first sort key, inclusive; "" is from the start
@@ -115,16 +128,20 @@ func (q Query) Prefix(prefix string) Query {
 	return q
 }
 
-// After is the smallest string that is greater than every string starting with prefix, or "" when there is none.
+// After is the smallest string of UTF-8 that is greater than every such string starting with prefix, or "" when there is
+// none. DynamoDB takes no other strings as bounds, so it is characters that are incremented, not bytes; their order is the
+// same. A prefix that is not UTF-8 itself bounds nothing, and a query from it is ErrInvalid.
 func After(prefix string) string {
-	b := []byte(prefix)
-	for i := len(b) - 1; i >= 0; i-- {
-		// UTF-8 never holds 0xff, and the bound itself must stay UTF-8 for DynamoDB: only ASCII separators are
-		// incremented, other tails are extended by the greatest character.
-		if b[i] < 0x7f {
-			return string(b[:i]) + string(rune(b[i]+1))
+	for prefix != "" {
+		last, size := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-size]
+		switch last {
+		case utf8.MaxRune: // nothing follows it in its place
+			continue
+		case 0xd7ff: // what follows are surrogates, which are not characters
+			last = 0xdfff
 		}
-		return prefix + "\U0010ffff"
+		return prefix + string(last+1)
 	}
 	return ""
 }
