@@ -29,6 +29,8 @@ type Blob struct {
 	// Arrival is when we first listed the blob: the same for all blobs of one poll of a connection, strictly later at each
 	// poll, in whole milliseconds. Event ids begin with it.
 	Arrival time.Time `json:"arrival"`
+	// Attempts is how often reading it was begun, this time included; the ledger sets it.
+	Attempts int `json:"-"`
 }
 
 // Tally is what was found in a blob.

@@ -1,0 +1,44 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+)
+
+var (
+	// ErrNotSubscribed means that there is no enabled subscription to list content of (AF20022, AF20023): subscribe, and list again.
+	ErrNotSubscribed = errors.New("no enabled subscription")
+	// ErrPage means that Microsoft does not know the page any more (AF20031): list again from the first page.
+	ErrPage = errors.New("page of the listing is not valid")
+	// ErrGone means that a content blob is not to be had any more (AF20050, AF20051, AF20052, 404). It comes with fault.Poison.
+	ErrGone = errors.New("content blob is gone")
+	// ErrEnded means that a blob was settled or lost before: there is nothing to do.
+	ErrEnded = errors.New("blob has ended")
+)
+
+// Listed is one content blob as Microsoft lists it (Office 365 Management Activity API reference, "List available content").
+type Listed struct {
+	ID      ContentID
+	URI     string
+	Type    ContentType
+	Created time.Time // when the blob became available: what windows of a listing are about
+	Expires time.Time
+}
+
+// Page is one page of a listing.
+type Page struct {
+	Blobs []Listed
+	Next  string // NextPageUri, verbatim; "" on the last page
+}
+
+// Feed lists what is in a tenant's audit log. Errors are told apart by the sentinels of package fault and those above.
+type Feed interface {
+	// Subscribe makes sure that the subscription is enabled. It is idempotent.
+	Subscribe(ctx context.Context, t connection.Tenant, ct ContentType) error
+	// List returns one page of the blobs that became available in [from, to); page is "" or a former Page's Next. The caller keeps
+	// the window within 24 hours and 7 days back.
+	List(ctx context.Context, t connection.Tenant, ct ContentType, from, to time.Time, page string) (Page, error)
+}
