@@ -1,0 +1,208 @@
+package audit
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+// MaxRecord is the size in bytes of the largest record that is read, 4 MiB. Microsoft's mail records are 1 to 3 KB;
+// the largest that are known, with a thousand recipients, stay below 200 KB. A larger one is counted and passed over.
+const MaxRecord = 4 << 20
+
+const (
+	firstBuffer    = 64 << 10
+	keptUnreadable = 100
+	emptyReads     = 100 // as bufio: a source that gives nothing this often in a row is broken
+)
+
+// Reader splits a content blob, a JSON array of audit records, into its records. It hands out only those that may be
+// a send with attachments, a few in a hundred, and passes over the others without decoding them.
+//
+// Its memory is one buffer, at most twice as large as the largest record so far and never above MaxRecord; the size
+// of the blob does not matter. Only the borders of records are checked here: what is inside one is for Decode to judge.
+// A Reader is for one goroutine.
+type Reader struct {
+	src     io.Reader
+	readErr error // what src answered last, io.EOF included; nothing is read after it
+
+	buf      []byte // buf[pos:end] has been read from src and not been passed yet
+	pos, end int
+	base     int64 // where buf[0] is in the blob
+
+	place      place
+	offset     int64
+	counts     Counts
+	unreadable []Unreadable
+	err        error // what Next answers from now on
+}
+
+// place is where in the array the reader stands.
+type place int
+
+const (
+	beforeArray place = iota
+	beforeFirst
+	afterElement
+)
+
+// Counts says what a Reader has passed so far.
+type Counts struct {
+	Records    int64 // elements of the array, whatever they were
+	Candidates int64 // those handed out by Next
+	Unreadable int64 // those that are no objects, or larger than MaxRecord
+}
+
+// Unreadable is an element of the array that was passed over because it cannot be a record.
+type Unreadable struct {
+	Offset int64 // of its first byte in the blob
+	Size   int64 // in bytes
+	Reason string
+}
+
+// NewReader returns a Reader of the blob that src streams.
+func NewReader(src io.Reader) *Reader {
+	return &Reader{src: src}
+}
+
+// Reset makes r a Reader of the blob that src streams. It keeps the buffer, and forgets all else.
+func (r *Reader) Reset(src io.Reader) {
+	*r = Reader{src: src, buf: r.buf}
+}
+
+// Next returns the next record that may be a send with attachments, as Microsoft wrote it. The bytes are valid until
+// the next call. It errs on the side of handing out too much: whoever decodes the record sees what it is.
+//
+// At the end of a whole array it returns io.EOF. Any other error ends the blob too, and comes again on each call:
+// io.ErrUnexpectedEOF, wrapped, when the blob is torn (an empty one is); fault.Poison, wrapped, when something other
+// than an array of elements was found, or bytes follow the array, all records of which have been given then; and
+// what src failed with, wrapped.
+func (r *Reader) Next() ([]byte, error) {
+	for r.err == nil {
+		var record []byte
+		if record, r.err = r.element(); record != nil {
+			return record, nil
+		}
+	}
+	return nil, r.err
+}
+
+// Counts returns what has been passed so far.
+func (r *Reader) Counts() Counts { return r.counts }
+
+// Offset returns where in the blob the record that Next returned last begins, in bytes.
+func (r *Reader) Offset() int64 { return r.offset }
+
+// Unreadable returns the first hundred elements that cannot be records, in order.
+func (r *Reader) Unreadable() []Unreadable { return r.unreadable }
+
+// element passes one element, and returns it if it is a candidate.
+func (r *Reader) element() ([]byte, error) {
+	first, err := r.seek()
+	if err != nil {
+		return nil, err
+	}
+
+	start := r.base + int64(r.pos)
+	record, reason, err := r.value(first)
+	if err != nil {
+		return nil, err
+	}
+	r.place = afterElement
+	r.counts.Records++
+
+	if reason != "" {
+		r.counts.Unreadable++
+		if len(r.unreadable) < keptUnreadable {
+			r.unreadable = append(r.unreadable, Unreadable{start, r.base + int64(r.pos) - start, reason})
+		}
+		return nil, nil
+	}
+	if !maySendFiles(record) {
+		return nil, nil
+	}
+	r.counts.Candidates++
+	r.offset = start
+	return record, nil
+}
+
+// seek moves to the next element and returns its first byte, or io.EOF when the array and the blob end here.
+func (r *Reader) seek() (byte, error) {
+	if r.place == beforeArray {
+		if err := r.open(); err != nil {
+			return 0, err
+		}
+	}
+
+	c, err := r.nextToken()
+	switch {
+	case err != nil:
+		return 0, r.cut(err)
+	case c == ']':
+		r.pos++
+		return 0, r.close()
+	case r.place == beforeFirst:
+		return c, nil
+	case c != ',':
+		return 0, r.malformed("found %q where a comma or the end of the array belongs", c)
+	}
+
+	r.pos++
+	if c, err = r.nextToken(); err != nil {
+		return 0, r.cut(err)
+	}
+	return c, nil
+}
+
+// open passes the byte order mark, if there is one, and the bracket that opens the array.
+func (r *Reader) open() error {
+	for i, mark := range []byte("\xef\xbb\xbf") {
+		c, err := r.peek()
+		if err != nil {
+			return r.cut(err)
+		}
+		if c != mark && i > 0 {
+			return r.malformed("found %q in a byte order mark", c)
+		}
+		if c != mark {
+			break
+		}
+		r.pos++
+	}
+
+	c, err := r.nextToken()
+	if err != nil {
+		return r.cut(err)
+	}
+	if c != '[' {
+		return r.malformed("found %q where an array belongs", c)
+	}
+	r.pos++
+	r.place = beforeFirst
+	return nil
+}
+
+// close makes sure that nothing follows the array.
+func (r *Reader) close() error {
+	c, err := r.nextToken()
+	switch {
+	case err == io.EOF:
+		return io.EOF
+	case err != nil:
+		return r.cut(err)
+	}
+	return r.malformed("found %q after the end of the array", c)
+}
+
+// cut says that the blob ended or its source failed too early.
+func (r *Reader) cut(err error) error {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("read content blob up to byte %d: %w", r.base+int64(r.end), err)
+}
+
+func (r *Reader) malformed(format string, c byte) error {
+	return fmt.Errorf("content blob is malformed at byte %d: "+format+": %w", r.base+int64(r.pos), c, fault.Poison)
+}

@@ -1,0 +1,123 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// cutValue cuts the JSON value off the front of b, with the white space before it. The value is empty if there is none.
+func cutValue(b []byte) (value, rest []byte) {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	if len(b) == 0 {
+		return nil, nil
+	}
+
+	n := 0
+	switch b[0] {
+	case '"':
+		n = stringLen(b)
+	case '{', '[':
+		f := frame{open: b[0], close: b[0] + 2} // in ASCII, } and ] are two after { and [
+		if end, whole := f.scan(b); whole {
+			n = end
+		}
+	default:
+		for n < len(b) && !endsBare(b[n]) {
+			n++
+		}
+	}
+	return b[:n], b[n:]
+}
+
+// stringLen is the length of the string that b begins with, quotes included, or 0 if it is not closed.
+func stringLen(b []byte) int {
+	n := 1
+	for {
+		i := bytes.IndexByte(b[n:], '"')
+		if i < 0 {
+			return 0
+		}
+		n += i
+		slashes := 0
+		for b[n-1-slashes] == '\\' {
+			slashes++
+		}
+		n++
+		if slashes%2 == 0 {
+			return n
+		}
+	}
+}
+
+// token returns the first byte of b that is not white space, and what follows it, or 0.
+func token(b []byte) (byte, []byte) {
+	for i, c := range b {
+		if !isSpace(c) {
+			return c, b[i+1:]
+		}
+	}
+	return 0, nil
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+// endsBare reports whether a number, true, false or null ends before c.
+func endsBare(c byte) bool {
+	return isSpace(c) || c == ',' || c == ':' || c == '"' || c == '[' || c == ']' || c == '{' || c == '}'
+}
+
+// text is a value as a string: a string without its quotes and escapes, null as nothing, all else as it is written.
+// Bytes that are not UTF-8 are replaced.
+func text(value []byte) string {
+	switch {
+	case isNull(value):
+		return ""
+	case value[0] != '"':
+		return string(bytes.ToValidUTF8(value, []byte("\ufffd")))
+	}
+
+	inner := value[1 : len(value)-1]
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return string(inner)
+	}
+	var s string
+	if json.Unmarshal(value, &s) != nil { // e.g. a bare line feed, or \x: better kept as it is than lost
+		return string(bytes.ToValidUTF8(inner, []byte("\ufffd")))
+	}
+	return s
+}
+
+// number is a value as an integer: a number, or a string that holds one. ok is false for anything else.
+func number(value []byte) (n int64, ok bool) {
+	s := strings.TrimSpace(text(value))
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, true
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil || x != math.Trunc(x) || math.Abs(x) >= 1<<63 {
+		return 0, false
+	}
+	return int64(x), true
+}
+
+// truth is a value as a bool: true, 1, or a string that holds one of them; false likewise. ok is false for anything else.
+func truth(value []byte) (is, ok bool) {
+	is, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(text(value))))
+	return is, err == nil
+}
+
+func isNull(value []byte) bool { return string(value) == "null" }
+
+// unwrapped is a value, or the JSON inside of it if it is a string.
+func unwrapped(value []byte) []byte {
+	if value[0] == '"' {
+		return []byte(text(value))
+	}
+	return value
+}
