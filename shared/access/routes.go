@@ -1,0 +1,84 @@
+package access
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Route is one door of the product, and who may pass it: everybody, or clients with one of the roles. Saying neither, or both, is an
+// error, so that no door stands open because somebody forgot it.
+type Route struct {
+	Pattern string // as http.ServeMux reads it, with a method: "GET /v1/connections/{id}"
+	Public  bool
+	Roles   []Role
+	Handler http.Handler
+}
+
+func (r Route) check() error {
+	method, _, ok := strings.Cut(r.Pattern, " ")
+	switch {
+	case !ok || method == "":
+		return fmt.Errorf("route %q names no method", r.Pattern)
+	case r.Public == (len(r.Roles) > 0):
+		return fmt.Errorf("route %q must be either public or for some roles", r.Pattern)
+	case r.Handler == nil:
+		return fmt.Errorf("route %q has no handler", r.Pattern)
+	}
+	for _, role := range r.Roles {
+		if _, err := ParseRole(string(role)); err != nil {
+			return fmt.Errorf("route %q: %w", r.Pattern, err)
+		}
+	}
+	return nil
+}
+
+// Mux mounts the routes, each behind the guard that it asks for. It is the only way from the network to a handler. It panics,
+// as http.ServeMux does, on routes that make no sense: that is a mistake of whoever builds the program.
+func Mux(guard *Guard, routes []Route) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		if err := r.check(); err != nil {
+			panic("access: " + err.Error())
+		}
+		h := r.Handler
+		if !r.Public {
+			h = guard.For(h, r.Roles...)
+		}
+		mux.Handle(r.Pattern, h)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, pattern := mux.Handler(r); pattern == "" && isAPI(r.URL.Path) {
+			nowhere(h, w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func isAPI(path string) bool {
+	return strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/v2/")
+}
+
+// nowhere says in the API's own shape what the mux's handler h would say in plain text: 404, or 405 with the methods that there are.
+func nowhere(h http.Handler, w http.ResponseWriter, r *http.Request) {
+	said := answer{header: make(http.Header)}
+	h.ServeHTTP(&said, r)
+	if said.status == http.StatusMethodNotAllowed {
+		allow := said.header.Get("Allow")
+		w.Header().Set("Allow", allow)
+		WriteProblems(w, said.status, Problem{Type: "METHOD_NOT_ALLOWED", Description: "This address answers " + allow + "."})
+		return
+	}
+	WriteProblems(w, http.StatusNotFound, Problem{Type: "NOT_FOUND", Description: "There is nothing at this address."})
+}
+
+// answer keeps the head of an answer and drops its body.
+type answer struct {
+	header http.Header
+	status int
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(b []byte) (int, error) { return len(b), nil }

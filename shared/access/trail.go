@@ -1,0 +1,103 @@
+package access
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// MaxDays is how many days one List may span.
+const MaxDays = 366
+
+// Entry is one act: a search, or a change by an administrator.
+type Entry struct {
+	At      time.Time
+	Who     string // a client's id, or an administrator's object id
+	What    string // the act: "connection.add", "search"
+	Detail  string // what exactly was asked, as JSON text; "" when What says all
+	Count   int64  // how many results were given out; 0 for a change
+	Purpose string // why, as the caller said; may be ""
+}
+
+// Trail remembers every search and every administrative act: who, what, when, how many. It is safe for concurrent use.
+//
+// A change is recorded before it is done, and a search before its answer leaves. When recording fails the act fails:
+// otherwise whoever can make the table fail could look around unseen. So the trail may hold an act that did not succeed, and
+// never misses one that did.
+type Trail struct {
+	Table table.Table
+	Now   func() time.Time
+	Rand  io.Reader
+}
+
+// Record stores the entry; it is durable when Record returns nil. A zero At is now. Recording again after an error may
+// leave the entry twice.
+func (t *Trail) Record(ctx context.Context, e Entry) error {
+	if e.Who == "" || e.What == "" {
+		return errors.New("record in the trail: an entry needs who and what")
+	}
+	if e.Detail != "" && !json.Valid([]byte(e.Detail)) {
+		return fmt.Errorf("record %s by %s: the detail is not JSON", e.What, e.Who)
+	}
+	if e.At.IsZero() {
+		e.At = t.Now()
+	}
+	b, err := random(t.Rand, 8)
+	if err != nil {
+		return fmt.Errorf("record %s by %s: %w", e.What, e.Who, err)
+	}
+	item := table.Item{
+		Key: table.Key{Partition: trailPartition(e.At), Sort: moment(e.At) + "|" + hex.EncodeToString(b)},
+		Attrs: table.Attrs{
+			"at": moment(e.At), "who": e.Who, "what": e.What, "detail": e.Detail, "count": e.Count, "purpose": e.Purpose,
+		},
+	}
+	created, err := t.Table.Create(ctx, item)
+	if err == nil && !created[0] {
+		err = table.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("record %s by %s: %w", e.What, e.Who, err)
+	}
+	return nil
+}
+
+// List yields the entries of [from, to), oldest first, at most MaxDays of them. After it yields an error it ends.
+func (t *Trail) List(ctx context.Context, from, to time.Time) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		if to.Sub(from) > MaxDays*24*time.Hour {
+			yield(Entry{}, fmt.Errorf("list the trail: from %s to %s is more than %d days", from, to, MaxDays))
+			return
+		}
+		for day := from.UTC().Truncate(24 * time.Hour); day.Before(to); day = day.Add(24 * time.Hour) {
+			// Bounds are times alone: an entry of that very moment sorts after it, for "|" and more follow.
+			q := table.Query{Partition: trailPartition(day), From: moment(from), To: moment(to)}
+			for item, err := range t.Table.Query(ctx, q) {
+				e, err := entryOf(item, err)
+				if !yield(e, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func entryOf(item table.Item, err error) (Entry, error) {
+	if err != nil {
+		return Entry{}, fmt.Errorf("list the trail: %w", err)
+	}
+	text := func(name string) string { s, _ := item.Attrs[name].(string); return s }
+	at, err := time.Parse(momentFormat, text("at"))
+	if err != nil {
+		return Entry{}, fmt.Errorf("list the trail: entry %q: %w", item.Sort, err)
+	}
+	count, _ := item.Attrs["count"].(int64)
+	return Entry{At: at, Who: text("who"), What: text("what"), Detail: text("detail"), Count: count, Purpose: text("purpose")}, nil
+}
