@@ -20,7 +20,7 @@ const (
 // Reader splits a content blob, a JSON array of audit records, into its records. It hands out only those that may be
 // a send with attachments, a few in a hundred, and passes over the others without decoding them.
 //
-// Its memory is one buffer, at most twice as large as the largest record so far and never above MaxRecord; the size
+// Its memory is one buffer: 64 KiB, or up to four times the largest record so far, and never above MaxRecord. The size
 // of the blob does not matter. Only the borders of records are checked here: what is inside one is for Decode to judge.
 // A Reader is for one goroutine.
 type Reader struct {

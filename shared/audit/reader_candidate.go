@@ -15,7 +15,7 @@ func maySendFiles(record []byte) bool {
 
 	f := fields{rest: record}
 	for f.next() {
-		if string(f.name()) == "operation" && operation(text(f.value)).sends() {
+		if string(f.name()) == "operation" && operation(textOf(f.value)).sends() {
 			return true
 		}
 	}

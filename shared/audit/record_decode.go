@@ -38,7 +38,7 @@ func Decode(raw []byte) (Record, error) {
 	switch {
 	case f.err != nil:
 		return Record{}, poison(r.ID, "record", f.err)
-	case itemErr != nil:
+	case itemErr != nil && r.Operation.sends():
 		return Record{}, poison(r.ID, "Item", itemErr)
 	}
 
@@ -104,7 +104,7 @@ func (r *Record) setExchange(name string, value []byte) {
 	case "logontype":
 		setNumber(&r.LogonType, value)
 	case "externalaccess":
-		if is, ok := truth(value); ok {
+		if is, ok := truthOf(value); ok {
 			r.ExternalAccess = is
 		}
 	case "mailboxguid":
@@ -120,7 +120,7 @@ func (r *Record) setExchange(name string, value []byte) {
 	case "sendonbehalfofusersmtp":
 		setText(&r.SendOnBehalfOfUserSmtp, value)
 	case "savetosentitems":
-		if is, ok := truth(value); ok {
+		if is, ok := truthOf(value); ok {
 			r.SaveToSentItems = &is
 		}
 	case "recipientcount":
@@ -149,7 +149,7 @@ func (r *Record) setRecipients(value []byte) {
 
 func address(value []byte) (a Address) {
 	if value[0] == '"' {
-		return Address{Address: text(value)}
+		return Address{Address: textOf(value)}
 	}
 	f := fields{rest: value}
 	for f.next() {
@@ -204,12 +204,12 @@ func (i *Item) setParentFolder(value []byte) {
 // setText leaves a field as it is on null, and so do the others: a duplicate that tells nothing takes nothing away.
 func setText[S ~string](field *S, value []byte) {
 	if !isNull(value) {
-		*field = S(text(value))
+		*field = S(textOf(value))
 	}
 }
 
 func setNumber[N int | int64](field *N, value []byte) {
-	if n, ok := number(value); ok && int64(N(n)) == n {
+	if n, ok := numberOf(value); ok && int64(N(n)) == n {
 		*field = N(n)
 	}
 }

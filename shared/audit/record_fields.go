@@ -83,7 +83,7 @@ func (f *fields) setName(key []byte) {
 	inner := key[1 : len(key)-1]
 	for i, c := range inner {
 		if c == '\\' || c >= utf8.RuneSelf {
-			f.setRareName(text(key))
+			f.setRareName(textOf(key))
 			return
 		}
 		if i == len(f.lower) {

@@ -72,9 +72,9 @@ func endsBare(c byte) bool {
 	return isSpace(c) || c == ',' || c == ':' || c == '"' || c == '[' || c == ']' || c == '{' || c == '}'
 }
 
-// text is a value as a string: a string without its quotes and escapes, null as nothing, all else as it is written.
+// textOf is a value as a string: a string without its quotes and escapes, null as nothing, all else as it is written.
 // Bytes that are not UTF-8 are replaced.
-func text(value []byte) string {
+func textOf(value []byte) string {
 	switch {
 	case isNull(value):
 		return ""
@@ -93,9 +93,9 @@ func text(value []byte) string {
 	return s
 }
 
-// number is a value as an integer: a number, or a string that holds one. ok is false for anything else.
-func number(value []byte) (n int64, ok bool) {
-	s := strings.TrimSpace(text(value))
+// numberOf is a value as an integer: a number, or a string that holds one. ok is false for anything else.
+func numberOf(value []byte) (n int64, ok bool) {
+	s := strings.TrimSpace(textOf(value))
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, true
 	}
@@ -106,9 +106,9 @@ func number(value []byte) (n int64, ok bool) {
 	return int64(x), true
 }
 
-// truth is a value as a bool: true, 1, or a string that holds one of them; false likewise. ok is false for anything else.
-func truth(value []byte) (is, ok bool) {
-	is, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(text(value))))
+// truthOf is a value as a bool: true, 1, or a string that holds one of them; false likewise. ok is false for anything else.
+func truthOf(value []byte) (is, ok bool) {
+	is, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(textOf(value))))
 	return is, err == nil
 }
 
@@ -117,7 +117,7 @@ func isNull(value []byte) bool { return string(value) == "null" }
 // unwrapped is a value, or the JSON inside of it if it is a string.
 func unwrapped(value []byte) []byte {
 	if value[0] == '"' {
-		return []byte(text(value))
+		return []byte(textOf(value))
 	}
 	return value
 }
