@@ -1,0 +1,121 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// stamp is how times stand in the ledger: whole milliseconds, readable, "" for none.
+const stampLayout = "2006-01-02T15:04:05.000Z07:00"
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(stampLayout)
+}
+
+// unstamp reads a time that stamp wrote; anything else is the zero time.
+func unstamp(v any) time.Time {
+	s, _ := v.(string)
+	t, err := time.Parse(stampLayout, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func attrText(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func attrNumber(v any) int64 {
+	n, _ := v.(int64)
+	return n
+}
+
+func (e Entry) attrs() table.Attrs {
+	return table.Attrs{
+		"id":       string(e.ID),
+		"tenant":   string(e.Tenant.ID),
+		"cloud":    string(e.Tenant.Cloud),
+		"type":     string(e.Type),
+		"uri":      e.URI,
+		"created":  stamp(e.Created),
+		"expires":  stamp(e.Expires),
+		"arrival":  stamp(e.Arrival),
+		"queued":   stamp(e.Queued),
+		"state":    string(e.State),
+		"attempts": int64(e.Attempts),
+	}
+}
+
+func (e Entry) item() table.Item {
+	attrs := e.attrs()
+	if e.State == Settled || e.State == Lost {
+		attrs["ended"] = stamp(e.Ended)
+		attrs["tally"] = e.Tally.attrs()
+		attrs["reason"] = e.Reason
+	}
+	return table.Item{
+		Key:      blobKey(e.Connection, e.ID),
+		Attrs:    attrs,
+		Expires:  e.Arrival.Add(remembered),
+		Revision: e.revision,
+	}
+}
+
+// openItem lets open blobs be found by arrival; what is known of the blob stands in its own item. It never expires by itself.
+func (e Entry) openItem() table.Item {
+	return table.Item{
+		Key:   openKey(e.Connection, e.Arrival, e.ID),
+		Attrs: table.Attrs{"id": string(e.ID), "arrival": stamp(e.Arrival), "queued": stamp(e.Queued)},
+	}
+}
+
+func (e Entry) lostItem() table.Item {
+	return table.Item{
+		Key:     lostKey(e.Connection, e.Arrival, e.ID),
+		Attrs:   table.Attrs{"id": string(e.ID), "arrival": stamp(e.Arrival), "reason": e.Reason, "ended": stamp(e.Ended)},
+		Expires: e.Arrival.Add(remembered),
+	}
+}
+
+func readEntry(c connection.ID, item table.Item) Entry {
+	a := item.Attrs
+	tally, _ := a["tally"].(table.Attrs)
+	return Entry{
+		Blob: Blob{
+			Connection: c,
+			Tenant:     connection.Tenant{ID: connection.TenantID(attrText(a["tenant"])), Cloud: connection.Cloud(attrText(a["cloud"]))},
+			Type:       ContentType(attrText(a["type"])),
+			ID:         ContentID(attrText(a["id"])),
+			URI:        attrText(a["uri"]),
+			Created:    unstamp(a["created"]),
+			Expires:    unstamp(a["expires"]),
+			Arrival:    unstamp(a["arrival"]),
+			Attempts:   int(attrNumber(a["attempts"])),
+		},
+		State:    State(attrText(a["state"])),
+		Reason:   attrText(a["reason"]),
+		Queued:   unstamp(a["queued"]),
+		Ended:    unstamp(a["ended"]),
+		Tally:    readTally(tally),
+		revision: item.Revision,
+	}
+}
+
+// readOpen reads what an item of the open blobs says: no more than ID, Arrival and Queued.
+func readOpen(c connection.ID, item table.Item) Entry {
+	return Entry{
+		Blob: Blob{
+			Connection: c,
+			ID:         ContentID(attrText(item.Attrs["id"])),
+			Arrival:    unstamp(item.Attrs["arrival"]),
+		},
+		Queued: unstamp(item.Attrs["queued"]),
+	}
+}

@@ -1,0 +1,255 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+const (
+	maxPages   = 10_000           // of one window; more is a listing that never ends
+	askSpacing = 15 * time.Minute // Microsoft wants so long between two starts of a subscription
+	leaseSlack = 30 * time.Second // how much longer than a poll's patience its lease lasts
+	maxBackoff = 10 * time.Minute
+)
+
+// follower is one poll of one connection.
+type follower struct {
+	*Poller
+	c        connection.Connection
+	cur      Cursor
+	seen     map[ContentID]bool // queued or known in this poll: pages may repeat blobs
+	loose    bool               // something was queued and is not remembered
+	waiting  bool               // nothing was asked of Microsoft: it wants us to wait
+	queued   int
+	requeued int
+}
+
+// follow lists what is new since the cursor, and ends by releasing the lease, whatever happened.
+func (p *Poller) follow(ctx context.Context, c connection.Connection, holder string) (*follower, error) {
+	f := &follower{Poller: p, c: c, seen: map[ContentID]bool{}}
+	now := p.Now()
+	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, now.Add(p.Patience+leaseSlack))
+	if err != nil {
+		return f, err
+	}
+	f.cur = cur
+
+	err = f.requeue(ctx)
+	if f.waiting = err == nil && f.cur.NotBefore.After(now); err == nil && !f.waiting {
+		err = f.list(ctx, now)
+		f.note(err, now)
+	}
+	// What this poll was given must not end the release: it is short, and saves the next poll the wait for the lease to run out.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
+	defer cancel()
+	return f, errors.Join(err, p.Ledger.release(end, c.ID, f.cur, !f.loose))
+}
+
+// note puts what came of the listing in the cursor.
+func (f *follower) note(err error, now time.Time) {
+	f.cur.LastTry = now
+	if err == nil {
+		f.cur.LastGood, f.cur.Failures, f.cur.NotBefore = now, 0, time.Time{}
+		return
+	}
+	f.cur.Failures++
+	if wait := fault.Wait(err); wait > 0 {
+		f.cur.NotBefore = now.Add(min(wait, time.Hour))
+	} else if f.cur.Failures > 3 {
+		// The first failures are tried again at the next tick, for most pass at once; then ever more seldom.
+		f.cur.NotBefore = now.Add(min(time.Second<<min(f.cur.Failures, 20), maxBackoff))
+	}
+}
+
+// list goes through the windows from the cursor to now, and moves the cursor past each one that was listed to its end.
+func (f *follower) list(ctx context.Context, now time.Time) error {
+	if f.cur.Asked.IsZero() {
+		if err := f.subscribe(ctx, now); err != nil {
+			return err
+		}
+	}
+	from, sweep := f.from(now)
+	if oldest := now.Add(-lookBack); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
+		f.cur.GapFrom, f.cur.GapTo = f.cur.Through, oldest
+		f.Log.Error("blobs may be missed: they are too far back to be listed", "connection", f.c.ID, "from", f.cur.GapFrom, "to", oldest)
+	}
+	for _, w := range windows(from, now) {
+		err := f.window(ctx, w)
+		if errors.Is(err, ErrNotSubscribed) && now.Sub(f.cur.Asked) >= askSpacing {
+			if err = f.subscribe(ctx, now); err == nil {
+				err = f.window(ctx, w)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if w.To.After(f.cur.Through) {
+			f.cur.Through = w.To
+			if f.cur, err = f.Ledger.save(ctx, f.c.ID, f.cur); err != nil {
+				return err
+			}
+		}
+	}
+	if sweep {
+		f.cur.Swept = now
+	}
+	return nil
+}
+
+// from is where this poll's listing begins, and whether it is a sweep of the last day.
+func (f *follower) from(now time.Time) (from time.Time, sweep bool) {
+	first := f.c.Consented.Add(-f.First)
+	from = f.cur.Through.Add(-overlap)
+	if f.cur.Through.IsZero() {
+		from = first
+	} else if sweep = now.Sub(f.cur.Swept) >= sweepEvery; sweep {
+		if day := now.Add(-maxWindow); day.Before(from) {
+			from = day
+		}
+	}
+	if from.Before(first) {
+		from = first
+	}
+	return from, sweep
+}
+
+func (f *follower) subscribe(ctx context.Context, now time.Time) error {
+	if err := f.Feed.Subscribe(ctx, f.c.Tenant, Exchange); err != nil {
+		return fmt.Errorf("subscribe to the audit log of connection %s: %w", f.c.ID, err)
+	}
+	f.cur.Asked = now
+	return nil
+}
+
+// window lists one window, page by page. A page that Microsoft does not know any more begins the window again, once.
+func (f *follower) window(ctx context.Context, w window) error {
+	next, again := "", false
+	for range maxPages {
+		page, err := f.Feed.List(ctx, f.c.Tenant, Exchange, w.From, w.To, next)
+		if errors.Is(err, ErrPage) && !again {
+			next, again = "", true
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("list content of connection %s: %w", f.c.ID, err)
+		}
+		if err := f.page(ctx, page.Blobs); err != nil {
+			return err
+		}
+		if next = page.Next; next == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("list content of connection %s: more than %d pages in one window: %w", f.c.ID, maxPages, fault.Retry)
+}
+
+// page queues the blobs that the ledger does not know, and then remembers them.
+func (f *follower) page(ctx context.Context, listed []Listed) error {
+	var candidates []Listed
+	for _, b := range listed {
+		if b.Created.After(f.cur.LastBlob) {
+			f.cur.LastBlob = b.Created
+		}
+		if !f.seen[b.ID] {
+			f.seen[b.ID] = true
+			candidates = append(candidates, b)
+		}
+	}
+	known, err := f.Ledger.known(ctx, f.c.ID, candidates)
+	if err != nil {
+		return f.forget(candidates, err)
+	}
+	var fresh []Blob
+	for _, b := range candidates {
+		if !known[b.ID] {
+			fresh = append(fresh, Blob{
+				Connection: f.c.ID, Tenant: f.c.Tenant, Type: b.Type, ID: b.ID, URI: b.URI,
+				Created: b.Created, Expires: b.Expires, Arrival: f.cur.Arrival,
+			})
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	f.loose = true
+	if err := f.send(ctx, fresh); err != nil {
+		return f.forget(candidates, err)
+	}
+	if err := f.Ledger.remember(ctx, f.c.ID, fresh, f.cur, f.Now()); err != nil {
+		return f.forget(candidates, err)
+	}
+	f.loose = false
+	f.queued += len(fresh)
+	return nil
+}
+
+// forget takes back that blobs were seen, so that a window that is listed again in this poll finds them new.
+func (f *follower) forget(listed []Listed, err error) error {
+	for _, b := range listed {
+		delete(f.seen, b.ID)
+	}
+	return err
+}
+
+func (f *follower) send(ctx context.Context, blobs []Blob) error {
+	messages := make([]queue.Message, len(blobs))
+	for i, b := range blobs {
+		body, err := json.Marshal(b)
+		if err != nil {
+			return fmt.Errorf("encode blob %s: %w", b.ID, err)
+		}
+		messages[i] = queue.Message{Body: body, Group: string(f.c.ID)}
+	}
+	if err := f.Queue.Send(ctx, messages...); err != nil {
+		return fmt.Errorf("queue %d blobs of connection %s: %w", len(blobs), f.c.ID, err)
+	}
+	return nil
+}
+
+// requeue sees to the blobs that have been open too long: those that expired are lost, those that nothing was read of
+// arrive anew, so that they hold no other tenant's watermark back, and those that the queue has had for long are queued again.
+func (f *follower) requeue(ctx context.Context) error {
+	now := f.Now()
+	stale, err := f.Ledger.stale(ctx, f.c.ID, now.Add(-f.Hold))
+	if err != nil {
+		return err
+	}
+	for _, e := range stale {
+		if !e.Expires.IsZero() && !now.Before(e.Expires) {
+			err = f.Ledger.Lose(ctx, e.Blob, "it expired before it could be read", e.Tally)
+		} else {
+			err = f.renew(ctx, e, now)
+		}
+		if err != nil && !errors.Is(err, table.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *follower) renew(ctx context.Context, e Entry, now time.Time) error {
+	moved := e
+	if e.State == WasListed {
+		moved.Arrival = f.cur.Arrival
+	}
+	again := now.Sub(e.Queued) >= f.Requeue
+	if again {
+		if err := f.send(ctx, []Blob{moved.Blob}); err != nil {
+			return err
+		}
+		moved.Queued = now
+		f.requeued++
+	}
+	if !again && moved.Arrival.Equal(e.Arrival) {
+		return nil
+	}
+	return f.Ledger.move(ctx, e, moved, f.cur)
+}

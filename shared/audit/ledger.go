@@ -1,0 +1,212 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// State is what has become of a blob.
+type State string
+
+const (
+	WasListed State = "listed"  // queued, and nothing of it is stored
+	Begun     State = "begun"   // being read: some of its messages may be stored
+	Settled   State = "settled" // read to its end
+	Lost      State = "lost"    // cannot be had, or not whole; the entry says why
+)
+
+const (
+	// remembered is how long the ledger keeps an entry: far longer than Microsoft lists a blob (7 days), so that it is never taken for new.
+	remembered = 60 * 24 * time.Hour
+	// tries bounds how often a change is tried when others change the same items.
+	tries = 24
+	// batch is how many blobs are remembered at once: two items each, and the sums and the lease, within table.MaxCommit.
+	batch = 49
+)
+
+// Ledger remembers every blob that was ever listed, and what became of it, so that "what did we miss?" has an answer:
+// listed = settled + open + lost, per connection, at any time. It is safe for concurrent use, also by many processes.
+type Ledger struct {
+	Table table.Table // Blobs
+	Now   func() time.Time
+}
+
+// Entry is what the ledger knows of one blob.
+type Entry struct {
+	Blob
+	State  State
+	Reason string // why it was lost
+	Queued time.Time
+	Ended  time.Time
+	Tally  Tally
+
+	revision int64
+}
+
+// Find returns the ledger's entry of a blob, or table.ErrAbsent.
+func (l *Ledger) Find(ctx context.Context, c connection.ID, id ContentID) (Entry, error) {
+	item, err := l.Table.Get(ctx, blobKey(c, id))
+	if err != nil {
+		return Entry{}, fmt.Errorf("look up blob %s of connection %s: %w", id, c, err)
+	}
+	return readEntry(c, item), nil
+}
+
+// Begin says that a blob is going to be stored from, and returns it with the arrival that counts. ErrEnded tells that
+// it was settled or lost before. From here until it ends, the connection's watermark stays below the blob's arrival.
+//
+// A blob that the ledger does not know was queued by a poll that has not remembered it yet, or crashed before it could.
+// While that poll has not completed, no search has been served beyond its arrival, and the blob is entered here.
+// After, its arrival is in the past of what clients may have read: fault.Retry, for the next poll lists it anew.
+func (l *Ledger) Begin(ctx context.Context, b Blob) (Blob, error) {
+	for range tries {
+		begun, err := l.begin(ctx, b)
+		if !errors.Is(err, table.ErrConflict) {
+			return begun, err
+		}
+	}
+	return Blob{}, fmt.Errorf("begin blob %s of connection %s: too many writers: %w", b.ID, b.Connection, fault.Retry)
+}
+
+func (l *Ledger) begin(ctx context.Context, b Blob) (Blob, error) {
+	e, err := l.Find(ctx, b.Connection, b.ID)
+	if errors.Is(err, table.ErrAbsent) {
+		return l.beginUnknown(ctx, b)
+	}
+	if err != nil {
+		return Blob{}, err
+	}
+	if e.State == Settled || e.State == Lost {
+		return Blob{}, ErrEnded
+	}
+	e.State = Begun
+	e.Attempts++
+	if err := l.Table.Commit(ctx, table.Op{Verb: table.Replace, Item: e.item()}); err != nil {
+		return Blob{}, fmt.Errorf("begin blob %s: %w", b.ID, err)
+	}
+	return e.Blob, nil
+}
+
+func (l *Ledger) beginUnknown(ctx context.Context, b Blob) (Blob, error) {
+	cursor, err := l.cursor(ctx, b.Connection)
+	if err != nil {
+		return Blob{}, err
+	}
+	if !cursor.Completed.Before(b.Arrival) {
+		return Blob{}, fmt.Errorf("blob %s of connection %s was queued by a poll that did not remember it: %w", b.ID, b.Connection, fault.Retry)
+	}
+	sums, err := l.shard(ctx, b.Connection, b.ID.shard())
+	if err != nil {
+		return Blob{}, err
+	}
+	sums.Listed++
+	b.Attempts = 1
+	e := Entry{Blob: b, State: Begun, Queued: l.Now()}
+	err = l.Table.Commit(ctx,
+		table.Op{Verb: table.Check, Item: table.Item{Key: cursorKey(b.Connection), Revision: cursor.revision}},
+		table.Op{Verb: table.Create, Item: e.item()},
+		table.Op{Verb: table.Put, Item: e.openItem()},
+		sums.write(b.Connection, b.ID.shard()),
+	)
+	if err != nil {
+		return Blob{}, fmt.Errorf("begin blob %s: %w", b.ID, err)
+	}
+	return b, nil
+}
+
+// Settle says that a blob was read to its end and that all of it is stored. It is idempotent: only the first end counts.
+func (l *Ledger) Settle(ctx context.Context, b Blob, t Tally) error {
+	return l.end(ctx, b, Settled, "", t)
+}
+
+// Lose says that a blob cannot be had, or not whole, and why. What was stored of it stays. It is idempotent.
+func (l *Ledger) Lose(ctx context.Context, b Blob, reason string, t Tally) error {
+	return l.end(ctx, b, Lost, reason, t)
+}
+
+func (l *Ledger) end(ctx context.Context, b Blob, state State, reason string, t Tally) error {
+	for range tries {
+		err := l.tryEnd(ctx, b, state, reason, t)
+		if !errors.Is(err, table.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("end blob %s of connection %s: too many writers: %w", b.ID, b.Connection, fault.Retry)
+}
+
+// tryEnd moves the blob from the open ones to its end and counts it, all in one commit: a crash leaves it open and
+// uncounted, or ended and counted.
+func (l *Ledger) tryEnd(ctx context.Context, b Blob, state State, reason string, t Tally) error {
+	e, err := l.Find(ctx, b.Connection, b.ID)
+	if errors.Is(err, table.ErrAbsent) {
+		return fmt.Errorf("blob is not in the ledger yet: %w", fault.Retry)
+	}
+	if err != nil {
+		return err
+	}
+	if e.State == Settled || e.State == Lost {
+		return nil
+	}
+	sums, err := l.shard(ctx, b.Connection, b.ID.shard())
+	if err != nil {
+		return err
+	}
+	open := openKey(b.Connection, e.Arrival, b.ID)
+	e.State, e.Reason, e.Tally, e.Ended = state, reason, t, l.Now()
+	sums.end(state, t)
+	ops := []table.Op{
+		{Verb: table.Replace, Item: e.item()},
+		{Verb: table.Delete, Item: table.Item{Key: open}},
+		sums.write(b.Connection, b.ID.shard()),
+	}
+	if state == Lost {
+		ops = append(ops, table.Op{Verb: table.Put, Item: e.lostItem()})
+	}
+	if err := l.Table.Commit(ctx, ops...); err != nil {
+		return fmt.Errorf("end blob %s: %w", b.ID, err)
+	}
+	return nil
+}
+
+// Keep stores what could not be read of a blob, each element with its reason. Keeping the same again is harmless.
+func (l *Ledger) Keep(ctx context.Context, b Blob, unreadable []Unreadable) error {
+	items := make([]table.Item, len(unreadable))
+	for i, u := range unreadable {
+		items[i] = table.Item{
+			Key:     unreadableKey(b, u.Offset),
+			Attrs:   table.Attrs{"reason": u.Reason, "offset": u.Offset, "size": u.Size, "blob": string(b.ID)},
+			Expires: l.Now().Add(remembered),
+		}
+	}
+	if err := l.Table.Load(ctx, items...); err != nil {
+		return fmt.Errorf("keep unreadable elements of blob %s: %w", b.ID, err)
+	}
+	return nil
+}
+
+// Watermark is the arrival up to which nothing of a connection is open any more: whoever reads events in the order of
+// their ids up to it never misses one that comes later.
+//
+// The cursor is read first: a poll that completes between the two reads can only make the answer too low.
+func (l *Ledger) Watermark(ctx context.Context, c connection.ID) (time.Time, error) {
+	cursor, err := l.cursor(ctx, c)
+	if err != nil {
+		return time.Time{}, err
+	}
+	mark := cursor.Completed
+	for item, err := range l.Table.Query(ctx, table.Query{Partition: string(c) + "|open", Limit: 1}) {
+		if err != nil {
+			return time.Time{}, fmt.Errorf("find oldest open blob of connection %s: %w", c, err)
+		}
+		if oldest := readOpen(c, item).Arrival; !mark.Before(oldest) {
+			mark = oldest.Add(-time.Millisecond)
+		}
+	}
+	return mark, nil
+}

@@ -1,0 +1,124 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/queue"
+)
+
+// Connections is what the poller knows of connections.
+type Connections interface {
+	// Polled returns the connections whose audit log is to be followed.
+	Polled(ctx context.Context) ([]connection.Connection, error)
+	// Report tells what came of polling a connection: nil, or an error that wraps a sentinel of package fault. It is called at
+	// every poll, and changes the connection's status where that means a change.
+	Report(ctx context.Context, c connection.ID, outcome error) error
+}
+
+// Poller lists, at each tick, what is new in every tenant's audit log, and queues it.
+//
+// The order for each blob: send it to the queue, then remember it in the ledger, and only when all pages of a window are
+// remembered move the cursor. A crash in between makes the next poll list and queue the same blobs again: duplicates,
+// which reading settles, and never a gap.
+type Poller struct {
+	Connections Connections
+	Feed        Feed
+	Ledger      *Ledger
+	Queue       queue.Sender
+	Now         func() time.Time
+	Holder      func() string // a new name for each poll, to hold leases under
+	Log         *slog.Logger
+
+	// First is how far back the first poll of a connection lists; the product we follow begins at connecting, which is 0.
+	First time.Duration
+	// Patience is how long polling one tenant may take; what it has not listed by then it lists at the next tick.
+	Patience time.Duration
+	// Hold is how long a blob that nothing was read of yet holds the watermark back; then it arrives anew.
+	Hold time.Duration
+	// Requeue is after how long an open blob is queued again: long after the queue's own retries.
+	Requeue time.Duration
+	// Slots bounds how many tenants are polled at once, over all polls of this process.
+	Slots chan struct{}
+}
+
+// Outcome counts what one poll did.
+type Outcome struct {
+	Connections int // that were due
+	Busy        int // that another poll holds
+	Failed      int
+	Queued      int // new blobs
+	Requeued    int // open too long, queued again
+}
+
+// Poll follows every connection once, as many at a time as there are slots, and returns when all are done or ctx ends. One tenant's
+// failure is reported to its connection and delays no other; the error is about the list of connections only. Polls may
+// overlap: each connection is followed by one of them.
+func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
+	connections, err := p.Connections.Polled(ctx)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("poll at %s: list connections: %w", tick.UTC().Format(time.RFC3339), err)
+	}
+
+	var (
+		all  Outcome
+		mu   sync.Mutex
+		done sync.WaitGroup
+	)
+	holder := p.Holder()
+	for _, c := range connections {
+		select {
+		case p.Slots <- struct{}{}:
+		case <-ctx.Done():
+			done.Wait()
+			return all, ctx.Err()
+		}
+		done.Go(func() {
+			defer func() { <-p.Slots }()
+			one := p.one(ctx, c, holder)
+			mu.Lock()
+			defer mu.Unlock()
+			all.add(one)
+		})
+	}
+	done.Wait()
+	return all, nil
+}
+
+func (o *Outcome) add(one Outcome) {
+	o.Connections++
+	o.Busy += one.Busy
+	o.Failed += one.Failed
+	o.Queued += one.Queued
+	o.Requeued += one.Requeued
+}
+
+// one polls a connection, logs a failure once, and tells the connection.
+func (p *Poller) one(ctx context.Context, c connection.Connection, holder string) Outcome {
+	ctx, cancel := context.WithTimeout(ctx, p.Patience)
+	defer cancel()
+
+	f, err := p.follow(ctx, c, holder)
+	outcome := Outcome{Queued: f.queued, Requeued: f.requeued}
+	if errors.Is(err, errBusy) {
+		outcome.Busy = 1
+		return outcome
+	}
+	if err != nil {
+		outcome.Failed = 1
+		p.Log.Warn("polling a tenant failed", "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
+	}
+	if f.waiting {
+		return outcome
+	}
+	if err := p.Connections.Report(ctx, c.ID, err); err != nil {
+		p.Log.Error("a connection's status could not be written", "connection", c.ID, "err", err)
+	}
+	return outcome
+}

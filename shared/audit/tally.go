@@ -1,0 +1,46 @@
+package audit
+
+import "github.com/mailtrail/mailtrail/shared/table"
+
+// count is one number of a tally, under the name that it is stored by.
+type count struct {
+	name string
+	n    *int64
+}
+
+func (t *Tally) counts() []count {
+	return []count{
+		{"records", &t.Records},
+		{"sends", &t.Sends},
+		{"noise", &t.Noise},
+		{"messages", &t.Messages},
+		{"repeated", &t.Repeated},
+		{"events", &t.Events},
+		{"unreadable", &t.Unreadable},
+	}
+}
+
+// Plus adds two tallies.
+func (t Tally) Plus(u Tally) Tally {
+	more := u.counts()
+	for i, c := range t.counts() {
+		*c.n += *more[i].n
+	}
+	return t
+}
+
+func (t Tally) attrs() table.Attrs {
+	attrs := table.Attrs{}
+	for _, c := range t.counts() {
+		attrs[c.name] = *c.n
+	}
+	return attrs
+}
+
+func readTally(attrs table.Attrs) Tally {
+	var t Tally
+	for _, c := range t.counts() {
+		*c.n = attrNumber(attrs[c.name])
+	}
+	return t
+}

@@ -1,0 +1,39 @@
+package audit
+
+import "time"
+
+const (
+	// maxWindow is the longest window that one listing may ask for (AF20055).
+	maxWindow = 24 * time.Hour
+	// lookBack is how far back a listing may begin: Microsoft's 7 days, less what our clock may be behind theirs and what a
+	// request may wait before it is read (AF20030, AF20055).
+	lookBack = 7*24*time.Hour - 15*time.Minute
+	// overlap is how much of what was listed before is listed again at each poll: nothing says that a window that has passed
+	// gains no more blobs, and our clock may run ahead of Microsoft's.
+	overlap = 15 * time.Minute
+	// sweepEvery is how often the last day is listed again as a whole, for blobs that turn up later than overlap.
+	sweepEvery = time.Hour
+)
+
+// window is [From, To), to the second, in terms of when blobs became available.
+type window struct{ From, To time.Time }
+
+// windows cuts the time from from to now into windows that Microsoft accepts, oldest first. What is too far back to be
+// listed is left out.
+func windows(from, now time.Time) []window {
+	from, now = from.UTC().Truncate(time.Second), now.UTC().Truncate(time.Second)
+	// Rounding up keeps the clamped start inside the 7 days.
+	if oldest := now.Add(-lookBack); from.Before(oldest) {
+		from = oldest
+	}
+	var all []window
+	for from.Before(now) {
+		to := from.Add(maxWindow)
+		if to.After(now) {
+			to = now
+		}
+		all = append(all, window{from, to})
+		from = to
+	}
+	return all
+}
