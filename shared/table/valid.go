@@ -97,6 +97,9 @@ func validText(s string) error {
 	return nil
 }
 
+// ValidCreate is nil when Create can store the item, and ErrInvalid otherwise.
+func ValidCreate(item Item) error { return Op{Verb: Create, Item: item}.valid() }
+
 // ValidCommit is nil when ops can be one Commit, and ErrInvalid otherwise.
 func ValidCommit(ops []Op) error {
 	if len(ops) == 0 || len(ops) > MaxCommit {
@@ -122,18 +125,18 @@ func ValidCommit(ops []Op) error {
 
 func (op Op) valid() error {
 	item := op.Item
-	if item.Revision < 0 {
-		return fmt.Errorf("%w: item %q %q has revision %d", ErrInvalid, item.Partition, item.Sort, item.Revision)
-	}
 	switch op.Verb {
 	case Put:
 		item.Revision = 0
 	case Create, Replace:
-		if op.Verb == Replace && item.Revision == 0 {
-			return fmt.Errorf("%w: item %q %q is to be replaced at no revision", ErrInvalid, item.Partition, item.Sort)
+		if op.Verb == Replace && item.Revision <= 0 {
+			return fmt.Errorf("%w: item %q %q is to be replaced at revision %d", ErrInvalid, item.Partition, item.Sort, item.Revision)
 		}
 		item.Revision = math.MaxInt64 // the adapter will set one, and this is the longest
 	case Delete, Check:
+		if item.Revision < 0 {
+			return fmt.Errorf("%w: item %q %q at revision %d", ErrInvalid, item.Partition, item.Sort, item.Revision)
+		}
 		return item.Key.Valid()
 	default:
 		return fmt.Errorf("%w: verb %d on item %q %q", ErrInvalid, op.Verb, item.Partition, item.Sort)

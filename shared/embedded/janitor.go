@@ -1,0 +1,107 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// The janitor deletes what has expired: a little at a time, so that it delays nobody.
+const (
+	sweepEvery = time.Minute
+	sweepItems = 1000                  // deleted in one batch
+	sweepPause = 20 * time.Millisecond // between batches
+)
+
+// clean sweeps until the store is closed.
+func (s *Store) clean() {
+	for s.pause(sweepEvery) {
+		from := []byte{kindItem}
+		for from != nil {
+			next, err := s.sweep(from)
+			if err != nil {
+				s.log.Debug("delete expired items", "error", err) // the next sweep tries again
+				break
+			}
+			if from = next; from != nil && !s.pause(sweepPause) {
+				return
+			}
+		}
+	}
+}
+
+// pause waits, and tells whether the store is still open.
+func (s *Store) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.ending:
+		return false
+	}
+}
+
+// sweep deletes a batch of expired items whose keys are from or greater, and returns where to go on, nil at the end.
+// It does not sync: what comes back after a crash is still expired.
+func (s *Store) sweep(from []byte) (next []byte, err error) {
+	if err := s.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	keys, next, err := s.expired(from)
+	if err != nil || len(keys) == 0 {
+		return next, err
+	}
+	batch := s.db.NewBatch()
+	defer func() { err = errors.Join(err, batch.Close()) }()
+	var mask uint64
+	for _, key := range keys {
+		mask |= s.stripes.of(key)
+	}
+	s.stripes.lock(mask)
+	defer s.stripes.unlock(mask)
+	for _, key := range keys {
+		// Look again: the item may have been written anew since, and the filtered iterator may have shown an old one.
+		now, err := s.current(key)
+		if err != nil {
+			return nil, err
+		}
+		if now.size > 0 && !now.there {
+			if err := batch.Delete(key, nil); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return next, s.applyLocked(batch, false)
+}
+
+// expired returns keys of items that seem to be expired, reading only blocks that hold some.
+func (s *Store) expired(from []byte) (keys [][]byte, next []byte, err error) {
+	now := s.now()
+	rows, err := s.db.NewIter(&pebble.IterOptions{
+		LowerBound:      from,
+		UpperBound:      []byte{kindItem + 1},
+		PointKeyFilters: []pebble.BlockPropertyFilter{expiredBy(now.Unix())},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	seen := 0
+	for ok := rows.First(); ok; ok = rows.Next() {
+		value, err := rows.ValueAndErr()
+		if err != nil {
+			return nil, nil, err
+		}
+		if h, _, err := decodeHeader(value); err == nil && h.expired(now) {
+			keys = append(keys, append([]byte(nil), rows.Key()...))
+		}
+		if seen++; len(keys) == sweepItems || seen == 64*sweepItems {
+			return keys, append(append([]byte(nil), rows.Key()...), 0), nil
+		}
+	}
+	return keys, nil, rows.Error()
+}

@@ -1,0 +1,98 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+)
+
+const (
+	defaultCache = 64 << 20
+	memTable     = 64 << 20
+)
+
+// pebbleOptions suit many small items that are written once, read soon or never, and expire: big tables in memory, because
+// postings come in random order; two compactions at once, because loads come in bursts; and filters, because Create
+// asks for keys that are mostly not there. The last level has none: Pebble does not ask them there.
+func pebbleOptions(lock *pebble.Lock, log *slog.Logger, cacheBytes int64) *pebble.Options {
+	if cacheBytes == 0 {
+		cacheBytes = defaultCache
+	}
+	opts := &pebble.Options{
+		Lock:                        lock,
+		Logger:                      logger{log},
+		CacheSize:                   cacheBytes,
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		MemTableSize:                memTable,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		LBaseMaxBytes:               256 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		MaxOpenFiles:                1000,
+		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{collectExpiry},
+	}
+	opts.TargetFileSizes[0] = 8 << 20
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	for i := range opts.Levels {
+		opts.Levels[i].BlockSize = 16 << 10
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	opts.Levels[len(opts.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
+	return opts
+}
+
+// propertyExpiry is the name under which blocks and files keep between which seconds their items expire, so that the janitor
+// reads only those with something to delete.
+const propertyExpiry = "expires"
+
+func collectExpiry() pebble.BlockPropertyCollector {
+	return sstable.NewBlockIntervalCollector(propertyExpiry, expiryMapper{}, nil)
+}
+
+// expiredBy passes the blocks that hold items which expired at second now or earlier, and those that hold deletions.
+func expiredBy(now int64) pebble.BlockPropertyFilter {
+	return sstable.NewBlockIntervalFilter(propertyExpiry, 0, uint64(now)+1, nil)
+}
+
+type expiryMapper struct{}
+
+// MapPointKey puts deletions at second 0, or the janitor would pass their block over, and see what they deleted.
+func (expiryMapper) MapPointKey(key sstable.InternalKey, value []byte) (sstable.BlockInterval, error) {
+	if len(key.UserKey) == 0 || key.UserKey[0] != kindItem {
+		return sstable.BlockInterval{}, nil
+	}
+	if key.Kind() != pebble.InternalKeyKindSet {
+		return sstable.BlockInterval{Lower: 0, Upper: 1}, nil
+	}
+	h, _, err := decodeHeader(value)
+	if err != nil || h.expires <= 0 {
+		return sstable.BlockInterval{}, nil // a malformed value is for its reader to report, not for a compaction
+	}
+	return sstable.BlockInterval{Lower: uint64(h.expires), Upper: uint64(h.expires) + 1}, nil
+}
+
+func (expiryMapper) MapRangeKeys(sstable.Span) (sstable.BlockInterval, error) {
+	return sstable.BlockInterval{}, nil
+}
+
+// logger gives what Pebble says to slog, at debug level: what goes wrong comes as an error to whoever called.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Infof(format string, args ...any)  { l.debug(format, args) }
+func (l logger) Errorf(format string, args ...any) { l.debug(format, args) }
+
+// Fatalf ends the process, as Pebble demands: a write of its log failed, and nobody knows what is durable.
+func (l logger) Fatalf(format string, args ...any) {
+	panic("store: " + fmt.Sprintf(format, args...))
+}
+
+func (l logger) debug(format string, args []any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("pebble: " + fmt.Sprintf(format, args...))
+	}
+}

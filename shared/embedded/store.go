@@ -1,0 +1,244 @@
+// Package embedded is the table and the queue on one machine: one folder, one process, every write durable before it is
+// confirmed. It stores in Pebble, an ordered key-value store with a write-ahead log: the log orders all writes of the folder,
+// and one sync of it confirms all that wait (group commit). So a write that was made after another is never there without it.
+package embedded
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ErrClosed means that the store was closed before or during the call.
+var ErrClosed = errors.New("the store is closed")
+
+// Options tune a store; the zero value is fine.
+type Options struct {
+	// Now tells the time by which items expire and messages come due; nil is time.Now. A clock of one's own may jump.
+	Now func() time.Time
+	// Log gets what Pebble has to say, at debug level; nil is nowhere.
+	Log *slog.Logger
+	// CacheBytes bounds the cache of blocks read from disk; 0 is 64 MB. Pebble holds up to 3 * 64 MB of newest writes besides.
+	CacheBytes int64
+}
+
+// Store is one folder of tables and queues. It is safe for concurrent use.
+//
+// Reads may see a write that is not durable yet, because its call has not returned; what is written upon such a read is
+// durable only together with it. What a call answers instead of writing ("somebody did that already") waits until it is.
+//
+// A disk that refuses a write of the log ends the process, because nobody can know then what is durable: start it again
+// when the disk is well.
+type Store struct {
+	db   *pebble.DB
+	lock *pebble.Lock
+	now  func() time.Time
+	// simulated tells that now is not time.Now, and may jump.
+	simulated bool
+	log       *slog.Logger
+
+	// gate is held for reading by every call that uses db, and never while a consumer or a waiter is in control; Close takes it.
+	gate   sync.RWMutex
+	closed bool
+	ending chan struct{} // closed by Close: wakes waiters and the janitor
+	owned  sync.WaitGroup
+
+	stripes stripes
+	writing atomic.Int64 // calls that may have applied what is not synced yet
+	numbers numbers
+
+	rooms  sync.Mutex
+	tables map[string]*Table
+	queues map[string]*Queue
+	found  map[string]*backlog // messages of queues that were not asked for yet
+}
+
+// Open opens the store in folder dir, and makes it if need be. Only one process at a time may have it open; a
+// second one gets an error that names the folder.
+func Open(dir string, opts Options) (*Store, error) {
+	s := &Store{
+		now:    opts.Now,
+		log:    opts.Log,
+		ending: make(chan struct{}),
+		tables: map[string]*Table{},
+		queues: map[string]*Queue{},
+	}
+	if s.simulated = s.now != nil; !s.simulated {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.stripes.seed = maphash.MakeSeed()
+	if err := s.open(dir, opts.CacheBytes); err != nil {
+		return nil, fmt.Errorf("open store in folder %s: %w", dir, err)
+	}
+	s.owned.Go(s.clean)
+	return s, nil
+}
+
+func (s *Store) open(dir string, cacheBytes int64) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if s.lock, err = pebble.LockDirectory(dir, vfs.Default); err != nil {
+		return fmt.Errorf("another process has it open: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	if s.db, err = pebble.Open(dir, pebbleOptions(s.lock, s.log, cacheBytes)); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+	}()
+	if err := s.numbers.load(s.db); err != nil {
+		return err
+	}
+	s.found, err = loadBacklogs(s.db)
+	return err
+}
+
+// Close waits for the calls that run, stops those that wait for messages, and closes the folder. Calls after it get ErrClosed.
+func (s *Store) Close() error {
+	s.gate.Lock()
+	again := s.closed
+	s.closed = true
+	s.gate.Unlock()
+	if again {
+		return ErrClosed
+	}
+	close(s.ending)
+	s.owned.Wait()
+	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// enter begins a call that uses db; leave ends it. Between them nobody may enter again, or Close never ends.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.gate.RLock()
+	if s.closed {
+		s.gate.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) leave() { s.gate.RUnlock() }
+
+// enterWrite is enter for a call that applies batches; leaveWrite ends it, when they are synced.
+func (s *Store) enterWrite(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	s.writing.Add(1)
+	return nil
+}
+
+func (s *Store) leaveWrite() {
+	s.writing.Add(-1)
+	s.leave()
+}
+
+// settle makes durable what the caller, between enterWrite and leaveWrite, has seen of other calls' writes.
+func (s *Store) settle() error {
+	if s.writing.Load() == 1 {
+		return nil
+	}
+	return s.sync()
+}
+
+// sync makes all durable that was applied before.
+func (s *Store) sync() error { return s.db.LogData(nil, pebble.Sync) }
+
+// numbers gives out numbers that never come back: revisions of items and identities of messages. The first number that
+// was never given out is stored, but only once in a while, and rounded up: a crash skips some.
+type numbers struct {
+	mu      sync.Mutex
+	next    uint64
+	ceiling uint64
+}
+
+// numbersAtOnce are how many numbers one write of the ceiling reserves.
+const numbersAtOnce = 1 << 20
+
+func (n *numbers) load(db *pebble.DB) error {
+	n.next, n.ceiling = 1, 1
+	value, closer, err := db.Get([]byte{kindNumber})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if len(value) != 8 {
+		return errValue
+	}
+	n.next = binary.BigEndian.Uint64(value)
+	n.ceiling = n.next
+	return nil
+}
+
+// take returns the first of count numbers. The ceiling is not synced: what uses the numbers stands behind it in the log.
+func (n *numbers) take(db *pebble.DB, count int) (uint64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next+uint64(count) > n.ceiling {
+		ceiling := n.next + uint64(count) + numbersAtOnce
+		if err := db.Set([]byte{kindNumber}, binary.BigEndian.AppendUint64(nil, ceiling), pebble.NoSync); err != nil {
+			return 0, err
+		}
+		n.ceiling = ceiling
+	}
+	first := n.next
+	n.next += uint64(count)
+	return first, nil
+}
+
+// stripes are locks of keys: who checks a condition holds its key's stripe until the write that hangs on it is applied.
+// It does not hold it during the sync.
+type stripes struct {
+	seed  maphash.Seed
+	locks [64]sync.Mutex
+}
+
+// of returns the stripe of a key as a bit, to be ORed with those of others.
+func (s *stripes) of(key []byte) uint64 { return 1 << (maphash.Bytes(s.seed, key) % 64) }
+
+// lock takes all stripes of mask, in one order, so that no two callers wait for each other.
+func (s *stripes) lock(mask uint64) {
+	for i := range s.locks {
+		if mask&(1<<i) != 0 {
+			s.locks[i].Lock()
+		}
+	}
+}
+
+func (s *stripes) unlock(mask uint64) {
+	for i := range s.locks {
+		if mask&(1<<i) != 0 {
+			s.locks[i].Unlock()
+		}
+	}
+}
