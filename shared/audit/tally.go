@@ -13,6 +13,7 @@ func (t *Tally) counts() []count {
 		{"records", &t.Records},
 		{"sends", &t.Sends},
 		{"noise", &t.Noise},
+		{"failed", &t.Failed},
 		{"messages", &t.Messages},
 		{"repeated", &t.Repeated},
 		{"events", &t.Events},

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash/fnv"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 //
 //	access                                  partition                        sort
 //	a message                               c|message|r                      message
+//	what does not fit into its item         c|message|r                      part|<a>|<number>
 //	everything, by time observed            c|all|<day of o>                 o|r
 //	events of a value, by time observed     c|<field>|<month of o>|<bucket>  value␟o|r
 //	values of a field (wildcards)           the same: skip from value to value
@@ -36,6 +36,8 @@ const (
 	// maxValue is how many bytes of a value stand in a key; searches verify the rest on the message.
 	maxValue  = 512
 	separator = "\x1f"
+
+	messageSort = "message"
 )
 
 // Field is a field of the term index.
@@ -54,7 +56,7 @@ const (
 
 // MessageKey is where a message is stored.
 func MessageKey(c connection.ID, r RecordID) table.Key {
-	return table.Key{Partition: string(c) + "|message|" + string(r), Sort: "message"}
+	return table.Key{Partition: string(c) + "|message|" + string(r), Sort: messageSort}
 }
 
 // DayPartition holds the postings of all messages observed on t's day.
@@ -78,14 +80,24 @@ const (
 
 // TermPartition holds the postings of a field's values of one month and bucket.
 func TermPartition(c connection.ID, f Field, month time.Time, bucket int) string {
-	return fmt.Sprintf("%s|%s|%s|%x", c, f, month.UTC().Format(monthLayout), bucket)
+	key := make([]byte, 0, len(c)+len(f)+len("||2006-01|f"))
+	key = append(key, c...)
+	key = append(key, '|')
+	key = append(key, f...)
+	key = append(key, '|')
+	key = month.UTC().AppendFormat(key, monthLayout)
+	key = append(key, '|')
+	return string(strconv.AppendInt(key, int64(bucket), 16))
 }
 
 // Bucket is where a field's value is, 0 to Buckets-1. value is as Normal gives it.
 func Bucket(value string) int {
-	h := fnv.New32a()
-	h.Write([]byte(value))
-	return int(h.Sum32() % Buckets)
+	const offset, prime = 2166136261, 16777619 // 32-bit FNV-1a
+	h := uint32(offset)
+	for i := range len(value) {
+		h = (h ^ uint32(value[i])) * prime
+	}
+	return int(h % Buckets)
 }
 
 // Normal is a value as it stands in a key: lower case, valid UTF-8, without the separator, cut at maxValue bytes.
@@ -106,10 +118,13 @@ func TermPrefix(value string) string { return value + separator }
 
 // TimeSort is the sort key of a posting by time observed; with r "" it bounds a range at t.
 func TimeSort(t time.Time, r RecordID) string {
-	if r == "" {
-		return t.UTC().Format(timeLayout)
+	key := make([]byte, 0, len(timeLayout)+1+len(r))
+	key = t.UTC().AppendFormat(key, timeLayout)
+	if r != "" {
+		key = append(key, '|')
+		key = append(key, r...)
 	}
-	return t.UTC().Format(timeLayout) + "|" + string(r)
+	return string(key)
 }
 
 // SplitTimeSort undoes TimeSort.
@@ -148,12 +163,32 @@ func (m Message) EventID(i int) EventID {
 
 // String is the wire form: arrival in milliseconds as 12 hex digits, connection, hash, file as 4 hex digits, joined by "-".
 func (e EventID) String() string {
-	return fmt.Sprintf("%012x-%s-%s-%04x", e.Arrival.UnixMilli(), e.Connection, e.Hash, e.File)
+	id := make([]byte, 0, 12+1+len(e.Connection)+1+len(e.Hash)+1+4)
+	id = appendHex(id, e.Arrival.UnixMilli(), 12)
+	id = append(id, '-')
+	id = append(id, e.Connection...)
+	id = append(id, '-')
+	id = append(id, e.Hash...)
+	id = append(id, '-')
+	return string(appendHex(id, int64(e.File), 4))
 }
 
 // ArrivalSort is the sort key of the message's posting in ArrivalPartition.
 func (e EventID) ArrivalSort() string {
-	return fmt.Sprintf("%012x-%s", e.Arrival.UnixMilli(), e.Hash)
+	key := make([]byte, 0, 12+1+len(e.Hash))
+	key = appendHex(key, e.Arrival.UnixMilli(), 12)
+	key = append(key, '-')
+	return string(append(key, e.Hash...))
+}
+
+// appendHex appends n, which is not negative, in at least width hex digits.
+func appendHex(b []byte, n int64, width int) []byte {
+	var digits [16]byte
+	hex := strconv.AppendInt(digits[:0], n, 16)
+	for range width - len(hex) {
+		b = append(b, '0')
+	}
+	return append(b, hex...)
 }
 
 // ParseEventID undoes String.

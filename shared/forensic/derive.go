@@ -1,0 +1,199 @@
+package forensic
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+// Verdict says what a record is to us.
+type Verdict int
+
+const (
+	NoSend Verdict = iota // not a send of a mail with attachments
+	Sent                  // a mail with attachments left the mailbox
+	Noise                 // a sharing notification, which SharePoint or OneDrive sent in the user's name
+	Failed                // a send whose result was not a success: nothing left
+)
+
+const (
+	// MaxFiles is how many attachments a message may have: an event id names one by four hex digits. Exchange takes 250.
+	MaxFiles = 1 << 16
+	// maxText is how many bytes are kept of a text of the record, such as its subject; Outlook takes 255 characters.
+	maxText = 2048
+	// maxName is how many bytes are kept of a file's name or a recipient's address. File systems take 255 characters.
+	maxName = 1024
+	// maxRecordID is the longest id of a record in bytes. Microsoft's are GUIDs, of 36.
+	maxRecordID = 128
+)
+
+// sharingApp is SharePoint Online's and OneDrive's sender of sharing notifications, as AppId.
+const sharingApp = "3138fe80-4087-4b04-80a6-8866c738028a"
+
+// Derive makes a record of blob b into the message that it tells of. The message is whole but for Stored, and the
+// verdict says whether it is to be stored; without the verdict Sent the message is zero.
+//
+// Everything in the message is UTF-8. Overlong texts are cut, at 2,048 bytes, names of files and addresses at 1,024;
+// where that, or an unusual form, loses something of the attachments, the record's own text is in Message.Attachments.
+//
+// A record that can be no message has fault.Poison: its Id cannot be a key, its time has no four-digit year, or it has
+// more than MaxFiles attachments.
+func Derive(r audit.Record, b audit.Blob) (Message, Verdict, error) {
+	if !r.SendsFiles() {
+		return Message{}, NoSend, nil
+	}
+	id, err := recordID(r.ID)
+	if err != nil {
+		return Message{}, NoSend, err
+	}
+	observed := r.CreationTime.UTC().Truncate(time.Millisecond)
+	if y := observed.Year(); y < 1 || y > 9999 {
+		return Message{}, NoSend, fmt.Errorf("record %s: CreationTime is in year %d: %w", id, y, fault.Poison)
+	}
+	files, text, err := files(id, r.Item.Attachments)
+	if err != nil {
+		return Message{}, NoSend, err
+	}
+	if !succeeded(r.ResultStatus) {
+		return Message{}, Failed, nil
+	}
+	if sharingNotification(r, files) {
+		return Message{}, Noise, nil
+	}
+
+	m := Message{
+		Connection:        b.Connection,
+		Record:            id,
+		Observed:          observed,
+		Arrival:           b.Arrival.UTC().Truncate(time.Millisecond),
+		Operation:         string(r.Operation),
+		Mailbox:           clean(r.MailboxOwnerUPN),
+		Subject:           clean(r.Item.Subject),
+		InternetMessageID: clean(r.Item.InternetMessageID),
+		ClientIP:          cut(bareIP(firstOf(r.ClientIP, r.ClientIPAddress)), maxText),
+		Client:            clean(r.ClientInfoString),
+		AppID:             clean(firstOf(r.ClientAppID, r.AppID)),
+		Session:           clean(r.SessionID),
+		Recipients:        recipients(r.Recipients),
+		RecipientCount:    max(r.RecipientCount, int64(len(r.Recipients))),
+		Files:             files,
+		Attachments:       text,
+		Blob:              audit.ContentID(clean(string(b.ID))),
+	}
+	m.Actor, m.Sender, m.From = people(r)
+	return m, Sent, nil
+}
+
+// people says who did it, in whose name it was transmitted, and whom the recipient sees.
+func people(r audit.Record) (actor, sender, from string) {
+	user, owner := clean(r.UserID), clean(r.MailboxOwnerUPN)
+	actor = user
+	if (user == "" || isSID(user)) && owner != "" {
+		actor = owner
+	}
+	switch r.Operation {
+	case audit.SendAs:
+		from = firstOf(clean(r.SendAsUserSmtp), owner, user)
+		return actor, from, from
+	case audit.SendOnBehalf:
+		return actor, actor, firstOf(clean(r.SendOnBehalfOfUserSmtp), owner, user)
+	}
+	from = firstOf(owner, user)
+	return actor, from, from
+}
+
+// isSID tells a Windows security identifier, which stands for the system where a user is expected.
+func isSID(user string) bool { return len(user) > 4 && strings.EqualFold(user[:4], "S-1-") }
+
+// sharingNotification asks for every trait at once: only the first cannot be forged by who wants to hide a mail, and a
+// notification that is shown does less harm than a mail that is not.
+func sharingNotification(r audit.Record, files []File) bool {
+	if !strings.EqualFold(strings.TrimSpace(r.AppID), sharingApp) || !strings.HasPrefix(r.Item.InternetMessageID, "<odspmicro-") {
+		return false
+	}
+	for _, f := range files {
+		if f.Name != "AttachedImage" {
+			return false
+		}
+	}
+	return true
+}
+
+func succeeded(status string) bool {
+	switch strings.ToLower(strings.TrimSpace(status)) {
+	case "", "succeeded", "partiallysucceeded":
+		return true
+	}
+	return false
+}
+
+func recordID(s string) (RecordID, error) {
+	id := strings.ToLower(strings.TrimSpace(s))
+	if id == "" || len(id) > maxRecordID {
+		return "", fmt.Errorf("record with an Id of %d bytes: %w", len(id), fault.Poison)
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' || c == '|' {
+			return "", fmt.Errorf("record with %q in its Id: %w", c, fault.Poison)
+		}
+	}
+	return RecordID(id), nil
+}
+
+// files parses Item.Attachments. text is s itself when something of it does not stand in the files.
+func files(id RecordID, s string) (files []File, text string, err error) {
+	parsed, whole := audit.ParseAttachments(s)
+	if len(parsed) > MaxFiles {
+		return nil, "", fmt.Errorf("record %s: %d attachments: %w", id, len(parsed), fault.Poison)
+	}
+	files = make([]File, len(parsed))
+	for i, a := range parsed {
+		files[i] = File{Name: cut(a.Name, maxName), StoredSize: a.StoredSize}
+		if !a.SizeKnown || a.StoredSize < 0 {
+			files[i].StoredSize = -1
+		}
+		whole = whole && files[i].Name == a.Name
+	}
+	if !whole {
+		text = strings.ToValidUTF8(s, "\ufffd")
+	}
+	return files, text, nil
+}
+
+func recipients(list []audit.Address) []string {
+	var found []string
+	for _, a := range list {
+		if address := cut(strings.TrimSpace(a.Address), maxName); address != "" {
+			found = append(found, address)
+		}
+	}
+	return found
+}
+
+// clean is a text of the record as it is kept.
+func clean(s string) string { return cut(strings.TrimSpace(s), maxText) }
+
+// cut is s as UTF-8 of at most limit bytes.
+func cut(s string, limit int) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if strings.TrimSpace(t) != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,142 @@
+package forensic
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// Feed opens content blobs. It is safe for concurrent use.
+type Feed interface {
+	// Open answers once the tenant's feed said 200; the content streams while it is read, and the caller closes it.
+	// fault.Poison tells that the blob is not to be had any more, and all other errors that it may be later.
+	Open(ctx context.Context, t connection.Tenant, uri string) (io.ReadCloser, error)
+}
+
+// Ledger remembers what became of each blob. It is safe for concurrent use, and what it was told is durable when it returns.
+type Ledger interface {
+	// Begin says that b is going to be stored from, and returns it with the arrival that counts and how often it was
+	// begun. audit.ErrEnded means that it was settled or lost before.
+	Begin(ctx context.Context, b audit.Blob) (audit.Blob, error)
+	// Settle says that all of b is stored. Only the first end of a blob counts, here as in Lose.
+	Settle(ctx context.Context, b audit.Blob, t audit.Tally) error
+	// Lose says that b cannot be had, or not whole, and why. What was stored of it stays.
+	Lose(ctx context.Context, b audit.Blob, reason string, t audit.Tally) error
+	// Keep remembers what could not be read of b. Keeping the same again is harmless.
+	Keep(ctx context.Context, b audit.Blob, unreadable []audit.Unreadable) error
+}
+
+// maxAttempts is how often a blob is fetched that is not an array of records to its end, before it is given up: the
+// fault may be in one transfer.
+const maxAttempts = 3
+
+// Ingester stores the messages that audit blobs tell of. It is safe for concurrent use once its fields are set; each
+// Ingest holds one batch and one reader's buffer in memory, however large its blob is.
+type Ingester struct {
+	Feed      Feed
+	Ledger    Ledger
+	Events    table.Table
+	Now       func() time.Time
+	Retention time.Duration // how long an event is kept from when it was stored; 0 is for ever
+	Log       *slog.Logger
+
+	marks   marks
+	benches sync.Pool // of *bench
+}
+
+// bench is the memory of one reading, which the next one uses again.
+type bench struct {
+	reader   audit.Reader
+	messages []Message
+	items    []table.Item
+	ids      map[RecordID]bool
+}
+
+// Ingest reads one blob to its end: it stores the messages of it that are new, and settles it in the ledger. body is a
+// blob of the queue (audit.Blob as JSON). nil means that the body is done with: the blob is settled or lost.
+//
+// Everything that Ingest does can be done again, so that after any error, and after a crash at any point, the queue
+// brings the body back and the end is the same. Only the tally may differ: what was stored by an earlier reading of the
+// same blob counts as Repeated.
+//
+// fault.Poison: the body is no blob, and coming back with it is useless. Any other error, fault.Retry or fault.Refused
+// among them, is for coming back later.
+func (in *Ingester) Ingest(ctx context.Context, body []byte) error {
+	b, err := parseBlob(body)
+	if err != nil {
+		return err
+	}
+	content, err := in.Feed.Open(ctx, b.Tenant, b.URI)
+	if errors.Is(err, fault.Poison) {
+		return in.lose(ctx, b, err, audit.Tally{})
+	}
+	if err != nil {
+		return fmt.Errorf("open blob %s of connection %s: %w", b.ID, b.Connection, err)
+	}
+	defer content.Close()
+
+	b, err = in.Ledger.Begin(ctx, b)
+	if errors.Is(err, audit.ErrEnded) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("begin blob %s: %w", b.ID, err)
+	}
+	return in.ingest(ctx, b, content)
+}
+
+// ingest stores what is in content, keeps what is unreadable, and ends the blob, in this order: a crash leaves the blob
+// open, and reading it again finds the messages stored.
+func (in *Ingester) ingest(ctx context.Context, b audit.Blob, content io.Reader) error {
+	r := in.reading(b, content)
+	defer in.release(r.bench)
+
+	malformed, err := r.store(ctx)
+	if err != nil {
+		return fmt.Errorf("ingest blob %s of connection %s: %w", b.ID, b.Connection, err)
+	}
+	if malformed != nil && b.Attempts < maxAttempts {
+		return fmt.Errorf("ingest blob %s of connection %s, attempt %d of %d: %v: %w", b.ID, b.Connection, b.Attempts, maxAttempts, malformed, fault.Retry)
+	}
+	if len(r.unreadable) > 0 {
+		if err := in.Ledger.Keep(ctx, b, r.unreadable); err != nil {
+			return fmt.Errorf("ingest blob %s of connection %s: %w", b.ID, b.Connection, err)
+		}
+	}
+	if malformed != nil {
+		return in.lose(ctx, b, malformed, r.tally)
+	}
+	if err := in.Ledger.Settle(ctx, b, r.tally); err != nil {
+		return fmt.Errorf("settle blob %s of connection %s: %w", b.ID, b.Connection, err)
+	}
+	return nil
+}
+
+func (in *Ingester) lose(ctx context.Context, b audit.Blob, cause error, t audit.Tally) error {
+	if err := in.Ledger.Lose(ctx, b, cause.Error(), t); err != nil {
+		return fmt.Errorf("lose blob %s of connection %s: %w", b.ID, b.Connection, err)
+	}
+	in.Log.WarnContext(ctx, "blob is lost", "connection", b.Connection, "blob", b.ID, "reason", cause)
+	return nil
+}
+
+func parseBlob(body []byte) (audit.Blob, error) {
+	var b audit.Blob
+	if err := json.Unmarshal(body, &b); err != nil {
+		return audit.Blob{}, fmt.Errorf("read blob from the queue: %w: %w", err, fault.Poison)
+	}
+	if b.Connection == "" || b.Tenant.ID == "" || b.ID == "" || b.URI == "" || b.Arrival.IsZero() {
+		return audit.Blob{}, fmt.Errorf("blob %q of connection %q from the queue misses a field: %w", b.ID, b.Connection, fault.Poison)
+	}
+	return b, nil
+}
