@@ -56,7 +56,7 @@ func Decode(raw []byte) (Record, error) {
 }
 
 func poison(id, field string, err error) error {
-	return fmt.Errorf("decode audit record %q: %s: %w: %w", id, field, err, fault.Poison)
+	return fmt.Errorf("decode audit record %.64q: %s: %w: %w", id, field, err, fault.Poison)
 }
 
 // set takes the member name of the record, which is in lower case.

@@ -1,0 +1,120 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+// TestDecode reads testdata/records: each file is a record as it comes, an arrow, and what it becomes: a Record without
+// what is zero, or the error.
+func TestDecode(t *testing.T) {
+	files, err := filepath.Glob("testdata/records/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			golden, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, want, _ := bytes.Cut(golden, []byte("\n=>\n"))
+			if got := decoded(t, raw); got != string(want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func decoded(t *testing.T, raw []byte) string {
+	record, err := audit.Decode(raw)
+	if err != nil {
+		if !errors.Is(err, fault.Poison) {
+			t.Errorf("%v is no fault.Poison", err)
+		}
+		return err.Error() + "\n"
+	}
+
+	var out strings.Builder
+	fmt.Fprintf(&out, "sends files: %v\n", record.SendsFiles())
+	fields := map[string]any{}
+	encoded, err := json.Marshal(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(encoded, &fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(`ID RecordType CreationTime Operation OrganizationID UserType UserKey UserID
+		ResultStatus Workload ClientIP ClientIPAddress ClientInfoString SessionID AppID ClientAppID LogonType
+		ExternalAccess MailboxGUID MailboxOwnerUPN OrganizationName OriginatingServer SendAsUserSmtp
+		SendOnBehalfOfUserSmtp SaveToSentItems RecipientCount`) {
+		write(&out, name, fields[name])
+	}
+	for _, r := range record.Recipients {
+		fmt.Fprintf(&out, "Recipient %q %q\n", r.Address, r.Name)
+	}
+	item := fields["Item"].(map[string]any)
+	for _, name := range strings.Fields("ID ImmutableID InternetMessageID Subject Attachments SizeInBytes ParentFolderPath") {
+		write(&out, "Item."+name, item[name])
+	}
+	return out.String()
+}
+
+func write(out *strings.Builder, name string, value any) {
+	if value != nil && value != "" && value != 0.0 {
+		fmt.Fprintf(out, "%s %#v\n", name, value)
+	}
+}
+
+func TestDecodeTimes(t *testing.T) {
+	want := time.Date(2026, 3, 16, 12, 26, 34, 0, time.UTC)
+	for written, want := range map[string]time.Time{
+		"2026-03-16T12:26:34":              want,
+		"2026-03-16T12:26:34Z":             want,
+		"2026-03-16 12:26:34":              want,
+		"2026-03-16T12:26:34.0000000":      want,
+		"2026-03-16T12:26:34.25":           want.Add(250 * time.Millisecond),
+		"2026-03-16T12:26:34.1234567Z":     want.Add(123456700),
+		"2026-03-16T07:26:34-05:00":        want,
+		"2026-03-16T17:56:34.500000+05:30": want.Add(500 * time.Millisecond),
+	} {
+		raw := strings.Replace(sendRecord, "2026-03-01T10:00:00", written, 1)
+		r, err := audit.Decode([]byte(raw))
+		if err != nil || !r.CreationTime.Equal(want) || r.CreationTime.Location() != time.UTC {
+			t.Errorf("%s: got %v, %v", written, r.CreationTime, err)
+		}
+	}
+}
+
+func TestDecodeHoldsAThousandRecipients(t *testing.T) {
+	list := strings.Repeat(`{"Address":"a@example.org","Name":"A"},`, 1500)
+	raw := strings.Replace(sendRecord, `"Item"`, `"recipientCount":1501,"recipientList":[`+list+`{}],"Item"`, 1)
+	r, err := audit.Decode([]byte(raw))
+	if err != nil || len(r.Recipients) != audit.MaxRecipients || r.RecipientCount != 1501 || !r.SendsFiles() {
+		t.Errorf("got %d of %d recipients, %v", len(r.Recipients), r.RecipientCount, err)
+	}
+}
+
+// The reader's buffer is used again, so a Record that pointed into it would change.
+func TestDecodeCopies(t *testing.T) {
+	raw := []byte(sendRecord)
+	r, err := audit.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(raw)
+	if r.ID != "s" || r.Item.Attachments != "a.txt (1b)" {
+		t.Errorf("got %+v", r)
+	}
+}
