@@ -1,5 +1,5 @@
-// Package fault names the three ways in which work for a tenant fails. Whoever calls another room branches on these
-// with errors.Is, never on text: an error that wraps none of them is treated as Retry.
+// Package fault names the ways in which work for a tenant fails. Whoever calls another room branches on these with
+// errors.Is, never on text: an error that wraps none of them is treated as Retry.
 package fault
 
 import (
@@ -15,11 +15,15 @@ var (
 	Refused = errors.New("refused")
 	// Poison means that this one thing can never be processed: malformed, expired, gone. Keep it, count it, go on.
 	Poison = errors.New("cannot be processed")
+	// Ours means that our own credential was refused: the vendor's secret or certificate is wrong or has expired, or our
+	// application is registered wrongly. It raises the operator's alarm, and is never a tenant's Error. Until it is mended, try
+	// again later.
+	Ours = errors.New("our own credential was refused")
 )
 
 // Error is a failure that Microsoft gave a code for.
 type Error struct {
-	Kind   error  // Retry, Refused or Poison
+	Kind   error  // Retry, Refused, Poison or Ours
 	Code   string // e.g. AF20023, AADSTS700016, ErrorItemNotFound; "" when there was none
 	Status int    // HTTP status, 0 when there was no answer
 	// After is how long Microsoft asked us to wait (Retry-After); 0 when it did not say.

@@ -1,0 +1,165 @@
+package m365
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+const (
+	// maxListing bounds one page of a listing; an entry is about 500 bytes, and pages of some hundreds are usual.
+	maxListing = 8 << 20
+	// retention is how long a blob can be had at least, should its entry not say.
+	retention = 7 * 24 * time.Hour
+	// listingTime is how the API takes the times of a window: UTC, and no zone written.
+	listingTime = "2006-01-02T15:04:05"
+)
+
+// Subscribe makes sure that the tenant's subscription to a content type is enabled (Office 365 Management Activity API
+// reference, "Start a subscription"). It is idempotent: AF20024 says that it was enabled before. Microsoft asks for 15 minutes
+// between two starts, so call it when listing says audit.ErrNotSubscribed.
+func (c *Client) Subscribe(ctx context.Context, t connection.Tenant, ct audit.ContentType) error {
+	what := fmt.Sprintf("subscribe to %s of tenant %s", ct, t.ID)
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	u, err := c.feed(t, "start", url.Values{"contentType": {string(ct)}})
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	resp, err := c.send(ctx, call{what: what, tenant: t, method: http.MethodPost, url: u})
+	if fault.Code(err) == "AF20024" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// List returns one page of the blobs that became available in [from, to) ("List available content"). page is "", or a
+// former Page's Next, which holds its own window. Both times are cut to whole seconds; the caller keeps the window within 24
+// hours and 7 days back. audit.ErrNotSubscribed and audit.ErrPage are found in what it returns.
+func (c *Client) List(ctx context.Context, t connection.Tenant, ct audit.ContentType, from, to time.Time, page string) (audit.Page, error) {
+	what := fmt.Sprintf("list %s of tenant %s", ct, t.ID)
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	u, err := c.listing(t, ct, from, to, page)
+	if err != nil {
+		return audit.Page{}, foreign(what, fault.Retry, err)
+	}
+	resp, err := c.send(ctx, call{what: what, tenant: t, method: http.MethodGet, url: u})
+	if err != nil {
+		return audit.Page{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxListing+1))
+	if err != nil {
+		return audit.Page{}, err
+	}
+	if len(body) > maxListing {
+		return audit.Page{}, unreadable(what, "the page is larger than 8 MiB")
+	}
+	blobs, err := parseListing(body)
+	if err != nil {
+		return audit.Page{}, unreadable(what, err.Error())
+	}
+	// Get canonicalizes the name, so the header is found in whatever letter case it came.
+	return audit.Page{Blobs: blobs, Next: resp.Header.Get("NextPageUri")}, nil
+}
+
+func (c *Client) listing(t connection.Tenant, ct audit.ContentType, from, to time.Time, page string) (*url.URL, error) {
+	if page == "" {
+		return c.feed(t, "content", url.Values{
+			"contentType": {string(ct)},
+			"startTime":   {from.UTC().Format(listingTime)},
+			"endTime":     {to.UTC().Format(listingTime)},
+		})
+	}
+	return c.pinned(t, page)
+}
+
+// Open returns a content blob as a stream of JSON ("Retrieve content"); the caller closes it. The time that it takes is not
+// bounded, only its silence is. A blob that is no more is audit.ErrGone, and a URI that is not the tenant's cloud's is
+// fault.Poison with the code ForeignURI. Reading fails with fault.Retry when the answer breaks off.
+func (c *Client) Open(ctx context.Context, t connection.Tenant, uri string) (io.ReadCloser, error) {
+	what := fmt.Sprintf("open a content blob of tenant %s", t.ID)
+	u, err := c.pinned(t, uri)
+	if err != nil {
+		return nil, foreign(what, fault.Poison, err)
+	}
+	resp, err := c.send(ctx, call{what: what, tenant: t, method: http.MethodGet, url: u, blob: true})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// feed is the address of an operation on subscriptions.
+func (c *Client) feed(t connection.Tenant, operation string, query url.Values) (*url.URL, error) {
+	e, err := c.endpointsOf(t)
+	if err != nil {
+		return nil, err
+	}
+	return url.Parse(e.Activity + "/api/v1.0/" + string(t.ID) + "/activity/feed/subscriptions/" + operation + "?" + query.Encode())
+}
+
+// pinned is a URI of Microsoft's answer, checked to be of the tenant's cloud.
+func (c *Client) pinned(t connection.Tenant, uri string) (*url.URL, error) {
+	e, err := c.endpointsOf(t)
+	if err != nil {
+		return nil, err
+	}
+	return pin(e.Activity, uri)
+}
+
+// foreign marks an address that cannot be used. For a listing it is kind Retry, since the next listing may come with another.
+func foreign(what string, kind, err error) error {
+	if err != errForeign {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return &fault.Error{Kind: kind, Code: ForeignURI, Err: fmt.Errorf("%s: %w", what, err)}
+}
+
+// parseListing reads all entries or none: an entry passed over would be a gap that nobody sees.
+func parseListing(body []byte) ([]audit.Listed, error) {
+	var entries []struct {
+		Type    audit.ContentType `json:"contentType"`
+		ID      audit.ContentID   `json:"contentId"`
+		URI     string            `json:"contentUri"`
+		Created string            `json:"contentCreated"`
+		Expires string            `json:"contentExpiration"`
+	}
+	if err := json.Unmarshal(body, &entries); err != nil {
+		return nil, errors.New("the listing is no array of blobs")
+	}
+	blobs := make([]audit.Listed, 0, len(entries))
+	for _, e := range entries {
+		created, err := parseTime(e.Created)
+		if e.ID == "" || e.URI == "" || err != nil {
+			return nil, errors.New("the listing holds a blob without id, address or time")
+		}
+		expires, err := parseTime(e.Expires)
+		if err != nil {
+			expires = created.Add(retention)
+		}
+		blobs = append(blobs, audit.Listed{ID: e.ID, URI: e.URI, Type: e.Type, Created: created, Expires: expires})
+	}
+	return blobs, nil
+}
+
+// parseTime takes a time without a zone for UTC, as Microsoft means it.
+func parseTime(s string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t.UTC(), nil
+	}
+	return time.Parse(listingTime, s)
+}

@@ -1,0 +1,145 @@
+// Package m365 is the client for Microsoft 365: the login of Microsoft Entra ID, and the Office 365 Management Activity API.
+//
+// Each call follows a page of Microsoft's:
+//
+//   - SignInURL and Redeem: "Microsoft identity platform and OAuth 2.0 authorization code flow", "Secure applications and APIs
+//     by validating claims"
+//   - ConsentURL: "Admin consent on the Microsoft identity platform"
+//   - tokens: "OAuth 2.0 client credentials flow on the Microsoft identity platform", "Microsoft identity platform application
+//     authentication certificate credentials"
+//   - Subscribe, List, Open: "Office 365 Management Activity API reference" and its page on troubleshooting
+//   - what an AADSTS code means: "Microsoft Entra authentication and authorization error codes"
+//
+// Every failure is a *fault.Error, so that callers branch on its kind and its code. No error holds a token, a code, a
+// secret or an assertion: answers are quoted by one cleaned line only.
+package m365
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+)
+
+const (
+	// callTime bounds a whole call whose answer is small. Content blobs have no such bound: see patience.
+	callTime = time.Minute
+	// patience is how long an answer may give no sign of life: no header, or no byte of its body.
+	patience = 30 * time.Second
+)
+
+// Config is what a Client needs to know. ClientID, RedirectURL, Publisher and one of Secret and Certificate are required.
+type Config struct {
+	ClientID    string       // our application's id
+	Secret      string       // our application's client secret, or "" with a Certificate
+	Certificate *Certificate // our application's certificate, or nil with a Secret
+	RedirectURL string       // where sign-in and consent come back to; registered with the application
+	Publisher   string       // GUID of our own tenant: PublisherIdentifier, by which Microsoft counts our requests apart
+
+	Endpoints   map[connection.Cloud]Endpoints // nil means Clouds()
+	Permissions Permissions                    // zero means RequiredPermissions()
+
+	// HTTP lends its transport (nil means one of our own, which follows no proxy of the environment). Its Timeout and
+	// CheckRedirect are not used: content streams for as long as it flows, and redirects are refused.
+	HTTP *http.Client
+	Now  func() time.Time // nil means time.Now
+	Rand io.Reader        // nil means crypto/rand.Reader
+}
+
+// Client speaks to Microsoft in the name of our application. It is safe for concurrent use.
+type Client struct {
+	config Config
+	http   *http.Client
+	tokens *tokens
+}
+
+// New checks the configuration, and names everything that is missing or wrong in it. It asks Microsoft nothing.
+func New(c Config) (*Client, error) {
+	if c.Endpoints == nil {
+		c.Endpoints = Clouds()
+	}
+	if c.Permissions.empty() {
+		c.Permissions = RequiredPermissions()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("configure the Microsoft client: %w", err)
+	}
+	c.Endpoints = maps.Clone(c.Endpoints)
+	client := &Client{config: c, http: &http.Client{Transport: transport(c.HTTP), CheckRedirect: refuseRedirect}}
+	client.tokens = newTokens(c.Now, client.fetchToken)
+	return client, nil
+}
+
+func (c Config) check() error {
+	var wrong []error
+	missing := func(name, value string) {
+		if value == "" {
+			wrong = append(wrong, fmt.Errorf("%s is missing", name))
+		}
+	}
+	missing("ClientID", c.ClientID)
+	missing("Publisher", c.Publisher)
+	missing("RedirectURL", c.RedirectURL)
+	if c.Publisher != "" && !isGUID(c.Publisher) {
+		wrong = append(wrong, fmt.Errorf("Publisher %q is no GUID", c.Publisher))
+	}
+	if u, err := url.Parse(c.RedirectURL); c.RedirectURL != "" && (err != nil || u.Scheme == "" || u.Host == "") {
+		wrong = append(wrong, errors.New("RedirectURL is no absolute URL"))
+	}
+	switch {
+	case c.Secret == "" && c.Certificate == nil:
+		wrong = append(wrong, errors.New("one of Secret and Certificate is missing"))
+	case c.Secret != "" && c.Certificate != nil:
+		wrong = append(wrong, errors.New("only one of Secret and Certificate may be given"))
+	case c.Certificate != nil:
+		wrong = append(wrong, c.Certificate.check())
+	}
+	if len(c.Endpoints) == 0 {
+		wrong = append(wrong, errors.New("Endpoints are missing"))
+	}
+	for cloud, e := range c.Endpoints {
+		if err := e.check(); err != nil {
+			wrong = append(wrong, fmt.Errorf("Endpoints of cloud %s: %w", cloud, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// transport is the one that was lent, or one that serves a thousand tenants from few connections: a cloud is three hosts, so
+// what is kept idle is counted per host, and a request of a thousand that wait finds a connection open.
+func transport(lent *http.Client) http.RoundTripper {
+	if lent != nil && lent.Transport != nil {
+		return lent.Transport
+	}
+	return &http.Transport{
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           512,
+		MaxIdleConnsPerHost:    128,
+		MaxConnsPerHost:        512,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+}
+
+// refuseRedirect hands the redirect itself to the caller: Microsoft's APIs send none, and a token must not follow one.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// brief bounds a call whose answer is small.
+func brief(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, callTime)
+}

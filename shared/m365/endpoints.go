@@ -1,0 +1,97 @@
+package m365
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+)
+
+// Endpoints are the roots of one cloud, without a trailing slash, and the scopes of its two resources. They are data, so
+// that the national clouds, tests and a simulated tenant differ in nothing else.
+type Endpoints struct {
+	Login    string // e.g. https://login.microsoftonline.com
+	Activity string // e.g. https://manage.office.com
+	Graph    string // e.g. https://graph.microsoft.com
+
+	ActivityScope string // e.g. https://manage.office.com/.default
+	GraphScope    string // e.g. https://graph.microsoft.com/.default
+}
+
+// Clouds are Microsoft's four clouds that have the Office 365 Management Activity API (its reference, "Activity API
+// operations"; "National cloud deployments"). GCC signs in, and has its Graph, where the commercial cloud has them.
+func Clouds() map[connection.Cloud]Endpoints {
+	return map[connection.Cloud]Endpoints{
+		connection.Commercial: cloud("https://login.microsoftonline.com", "https://manage.office.com", "https://graph.microsoft.com"),
+		connection.GCC:        cloud("https://login.microsoftonline.com", "https://manage-gcc.office.com", "https://graph.microsoft.com"),
+		connection.GCCHigh:    cloud("https://login.microsoftonline.us", "https://manage.office365.us", "https://graph.microsoft.us"),
+		connection.DoD:        cloud("https://login.microsoftonline.us", "https://manage.protection.apps.mil", "https://dod-graph.microsoft.us"),
+	}
+}
+
+func cloud(login, activity, graph string) Endpoints {
+	return Endpoints{
+		Login: login, Activity: activity, Graph: graph,
+		ActivityScope: activity + "/.default", GraphScope: graph + "/.default",
+	}
+}
+
+func (e Endpoints) check() error {
+	return errors.Join(
+		checkRoot("Login", e.Login), checkRoot("Activity", e.Activity), checkRoot("Graph", e.Graph),
+		checkScope("ActivityScope", e.ActivityScope), checkScope("GraphScope", e.GraphScope),
+	)
+}
+
+func checkRoot(name, root string) error {
+	u, err := url.Parse(root)
+	switch {
+	case root == "":
+		return fmt.Errorf("%s is missing", name)
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return fmt.Errorf("%s is no http or https URL", name)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(root, "/"):
+		return fmt.Errorf("%s is more than a root without a trailing slash", name)
+	}
+	return nil
+}
+
+func checkScope(name, scope string) error {
+	if scope == "" {
+		return fmt.Errorf("%s is missing", name)
+	}
+	return nil
+}
+
+// endpoints are those of the cloud that a tenant lives in.
+func (c *Client) endpoints(cloud connection.Cloud) (Endpoints, error) {
+	e, ok := c.config.Endpoints[cloud]
+	if !ok {
+		return Endpoints{}, fmt.Errorf("no endpoints are configured for cloud %q", cloud)
+	}
+	return e, nil
+}
+
+// endpointsOf checks the tenant's id too, for it becomes part of paths.
+func (c *Client) endpointsOf(t connection.Tenant) (Endpoints, error) {
+	if !isGUID(string(t.ID)) {
+		return Endpoints{}, fmt.Errorf("tenant id %q is no GUID", t.ID)
+	}
+	return c.endpoints(t.Cloud)
+}
+
+func isGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i, r := range []byte(s) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		hex := '0' <= r && r <= '9' || 'a' <= r && r <= 'f' || 'A' <= r && r <= 'F'
+		if dash != (r == '-') || !dash && !hex {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,252 @@
+package m365
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+const (
+	maxErrorBody = 64 << 10       // of an error's body, that much is looked at
+	maxMessage   = 200            // of Microsoft's message, that many characters are quoted
+	maxWait      = 24 * time.Hour // of Retry-After, that much is believed
+)
+
+// answer is an answer that is no success.
+type answer struct {
+	what   string // what was tried, in our nouns
+	status int
+	header http.Header
+	body   []byte
+	hidden []string // what must not be quoted, should the answer repeat it
+	now    time.Time
+}
+
+// readAnswer takes what is to be known of an answer, and closes it. A body that breaks off is classified by what came.
+func readAnswer(what string, resp *http.Response, now time.Time, hidden ...string) answer {
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	return answer{what: what, status: resp.StatusCode, header: resp.Header, body: body, hidden: hidden, now: now}
+}
+
+// activityError classifies an answer of the Activity API; blob says that a content blob was asked for.
+func (a answer) activityError(tenant connection.TenantID, blob bool) error {
+	if redirected(a.status) {
+		return a.redirect()
+	}
+	code, message := activityCode(a.body)
+	if a.status == http.StatusBadRequest && !isActivityCode(code) && logOff(message, tenant) {
+		// The raw text is an exception of Microsoft's with its stack: none of it is quoted.
+		return a.fault(fault.Refused, AuditLogOff, errors.New("the tenant's unified audit log is off or not provisioned yet"))
+	}
+	detail := a.detail(code, message)
+	kind, cause, known := activityKind(code)
+	switch {
+	case a.status >= 500 || a.status == http.StatusTooManyRequests:
+		return a.fault(fault.Retry, code, detail)
+	case known && cause != nil:
+		return a.fault(kind, code, fmt.Errorf("%w: %w", detail, cause))
+	case known:
+		return a.fault(kind, code, detail)
+	case !a.isJSON() && len(a.body) > 0: // a page of something in between, which knows nothing of the tenant
+		return a.fault(fault.Retry, code, detail)
+	case a.status == http.StatusNotFound && blob:
+		return a.fault(fault.Poison, code, fmt.Errorf("%w: %w", detail, audit.ErrGone))
+	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+		return a.fault(fault.Refused, code, detail)
+	}
+	return a.fault(fault.Retry, code, detail)
+}
+
+// loginError classifies an answer of the token endpoint. What is said to be transient is, whatever the number; then the
+// number tells more than "error"; then "error" does.
+func (a answer) loginError() error {
+	if redirected(a.status) {
+		return a.redirect()
+	}
+	var said struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+		Codes       []int  `json:"error_codes"`
+	}
+	if json.Unmarshal(a.body, &said) != nil {
+		return a.fault(fault.Retry, "", a.detail("", ""))
+	}
+	number, message := loginNumber(said.Description, said.Codes)
+	code := cleanCode(said.Error)
+	if number != 0 {
+		code = "AADSTS" + strconv.Itoa(number)
+	}
+	detail := a.detail(code, message)
+	byName, named := loginErrorKind(said.Error)
+	byNumber, numbered := loginKind(number)
+	switch {
+	case a.status >= 500, a.status == http.StatusTooManyRequests, named && byName == fault.Retry:
+		return a.fault(fault.Retry, code, detail)
+	case numbered:
+		return a.fault(byNumber, code, detail)
+	case named:
+		return a.fault(byName, code, detail)
+	}
+	return a.fault(fault.Retry, code, detail)
+}
+
+func (a answer) fault(kind error, code string, detail error) error {
+	return &fault.Error{Kind: kind, Code: code, Status: a.status, After: retryAfter(a.header, a.now), Err: fmt.Errorf("%s: %w", a.what, detail)}
+}
+
+func (a answer) detail(code, message string) error {
+	text := "HTTP " + strconv.Itoa(a.status)
+	if code != "" {
+		text += " " + code
+	}
+	if message = clean(message, a.hidden); message != "" {
+		text += ": " + message
+	}
+	return errors.New(text)
+}
+
+// redirect names the host that we were sent to, and nothing else of the address.
+func (a answer) redirect() error {
+	host := "an unknown host"
+	if u, err := url.Parse(a.header.Get("Location")); err == nil && u.Host != "" {
+		host = clean(u.Host, a.hidden)
+	}
+	return a.fault(fault.Retry, Redirect, fmt.Errorf("HTTP %d: a redirect to %s is not followed", a.status, host))
+}
+
+func redirected(status int) bool { return status >= 300 && status < 400 }
+
+func (a answer) isJSON() bool { return isJSON(a.header) }
+
+// isJSON also takes an answer that does not say what it is: the decoder finds out.
+func isJSON(h http.Header) bool {
+	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return kind == "" || kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
+}
+
+// activityCode reads {"error":{"code","message"}}, or {"Message"}, as the front end answers before the API is reached.
+func activityCode(body []byte) (code, message string) {
+	var said struct {
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"`
+	}
+	if json.Unmarshal(body, &said) != nil {
+		return "", ""
+	}
+	var inner struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(said.Error, &inner) != nil {
+		return "", said.Message
+	}
+	return cleanCode(inner.Code), inner.Message
+}
+
+func isActivityCode(code string) bool {
+	digits, ok := strings.CutPrefix(code, "AF")
+	_, err := strconv.ParseUint(digits, 10, 32)
+	return ok && err == nil
+}
+
+// logOff knows the answer for a tenant without a unified audit log ("Troubleshooting the Office 365 Management Activity
+// API"): the one failure that has nothing but a text to tell it by.
+func logOff(message string, tenant connection.TenantID) bool {
+	return strings.Contains(strings.ToLower(message), "tenant "+strings.ToLower(string(tenant))+" does not exist")
+}
+
+// loginNumber finds the AADSTS number, and the message without it.
+func loginNumber(description string, codes []int) (number int, message string) {
+	message = description
+	if rest, ok := strings.CutPrefix(description, "AADSTS"); ok {
+		digits, text, _ := strings.Cut(rest, ":")
+		if n, err := strconv.ParseUint(digits, 10, 31); err == nil {
+			number, message = int(n), strings.TrimSpace(text)
+		}
+	}
+	if len(codes) > 0 && codes[0] > 0 {
+		number = codes[0]
+	}
+	return number, message
+}
+
+// retryAfter reads seconds or an HTTP date; anything else is 0.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxWait)
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return max(0, min(date.Sub(now), maxWait))
+	}
+	return 0
+}
+
+// cleanCode keeps a code that is one, and drops a sentence in its place.
+func cleanCode(s string) string {
+	strange := strings.ContainsFunc(s, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-' && r != '.'
+	})
+	if strange || len(s) > 64 {
+		return ""
+	}
+	return s
+}
+
+// clean makes a quotable line of a message: without what must be hidden, without the stack and the trace ids that
+// Microsoft appends, and short.
+func clean(message string, hidden []string) string {
+	for _, h := range hidden {
+		if h != "" {
+			message = strings.ReplaceAll(message, h, "[hidden]")
+			message = strings.ReplaceAll(message, url.QueryEscape(h), "[hidden]")
+		}
+	}
+	message = strings.ToValidUTF8(strings.TrimSpace(message), "")
+	for _, tail := range []string{"\r", "\n", " Trace ID:", " Correlation ID:", " at Microsoft.", "[CorrId="} {
+		message, _, _ = strings.Cut(message, tail)
+	}
+	message = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, message)
+	message = strings.Join(strings.Fields(message), " ")
+	if letters := []rune(message); len(letters) > maxMessage {
+		message = string(letters[:maxMessage-1]) + "…"
+	}
+	return message
+}
+
+// unreachable is a failure without an answer: nobody said no, so the same call may succeed later.
+func unreachable(what string, err error, hidden ...string) error {
+	// The address in a *url.Error says no more than what does, and may be long.
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return &fault.Error{Kind: fault.Retry, Err: fmt.Errorf("%s: %w", what, &quiet{clean(err.Error(), hidden), err})}
+}
+
+// quiet is an error whose text has been cleaned; errors.Is still finds the cause.
+type quiet struct {
+	text  string
+	cause error
+}
+
+func (q *quiet) Error() string { return q.text }
+func (q *quiet) Unwrap() error { return q.cause }

@@ -1,0 +1,98 @@
+package m365
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+// fetchToken asks for an access token by client credentials, at the tenant's own endpoint, for one resource.
+func (c *Client) fetchToken(ctx context.Context, key tokenKey) (token, error) {
+	what := fmt.Sprintf("get a token for the %s of tenant %s", key.resource, key.tenant.ID)
+	e, err := c.endpointsOf(key.tenant)
+	if err != nil {
+		return token{}, fmt.Errorf("%s: %w", what, err)
+	}
+	scope := e.ActivityScope
+	if key.resource == graph {
+		scope = e.GraphScope
+	}
+	tokenURL := e.Login + "/" + string(key.tenant.ID) + "/oauth2/v2.0/token"
+	params, err := c.credential(tokenURL)
+	if err != nil {
+		return token{}, fmt.Errorf("%s: %w", what, err)
+	}
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	grant := clientcredentials.Config{
+		ClientID: c.config.ClientID, TokenURL: tokenURL, Scopes: []string{scope},
+		EndpointParams: params, AuthStyle: oauth2.AuthStyleInParams,
+	}
+	asked := c.config.Now()
+	got, err := grant.Token(context.WithValue(ctx, oauth2.HTTPClient, c.http))
+	if err != nil {
+		return token{}, c.loginFailure(what, err, secretsOf(params)...)
+	}
+	life := lifetime(got)
+	if life <= 0 {
+		return token{}, &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the answer does not say how long the token lives", what)}
+	}
+	return token{value: got.AccessToken, renew: asked.Add(life - min(renewAhead, life/3))}, nil
+}
+
+// credential is what proves that we are the application: parameters of a token request.
+func (c *Client) credential(tokenURL string) (url.Values, error) {
+	if c.config.Certificate == nil {
+		return url.Values{"client_secret": {c.config.Secret}}, nil
+	}
+	assertion, err := c.config.Certificate.assertion(c.config.ClientID, tokenURL, c.config.Now(), c.config.Rand)
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Ours, Err: fmt.Errorf("sign a client assertion: %w", err)}
+	}
+	return url.Values{
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+		"client_assertion":      {assertion},
+	}, nil
+}
+
+// secretsOf are the values of a token request that no error may repeat.
+func secretsOf(params url.Values) []string {
+	return []string{params.Get("client_secret"), params.Get("client_assertion")}
+}
+
+// loginFailure classifies what x/oauth2 returns. Its own errors quote the whole answer, so none of them is passed on.
+func (c *Client) loginFailure(what string, err error, hidden ...string) error {
+	var refusal *oauth2.RetrieveError
+	if errors.As(err, &refusal) {
+		a := answer{
+			what: what, status: refusal.Response.StatusCode, header: refusal.Response.Header,
+			body: refusal.Body, hidden: hidden, now: c.config.Now(),
+		}
+		return a.loginError()
+	}
+	var network *url.Error
+	if errors.As(err, &network) {
+		return unreachable(what, err, hidden...)
+	}
+	return &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the answer is no token", what)}
+}
+
+// lifetime is expires_in, which v1 endpoints write as a string; x/oauth2's Expiry is by a clock that is not ours.
+func lifetime(t *oauth2.Token) time.Duration {
+	switch seconds := t.Extra("expires_in").(type) {
+	case float64:
+		return time.Duration(min(seconds, (24*time.Hour).Seconds())) * time.Second
+	case string:
+		n, _ := strconv.ParseUint(seconds, 10, 16)
+		return time.Duration(n) * time.Second
+	}
+	return 0
+}

@@ -1,0 +1,133 @@
+package m365
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+// errSilent says that an answer gave no sign of life for as long as patience goes.
+var errSilent = errors.New("no bytes came for " + patience.String())
+
+// call is one request of the Activity API.
+type call struct {
+	what   string // what is tried, in our nouns: the beginning of every error
+	tenant connection.Tenant
+	method string
+	url    *url.URL
+	blob   bool // a content blob is asked for, so that "not found" is its end
+}
+
+// send makes the call with the tenant's token, and returns the answer when it is 200 with JSON. A token that the API does not
+// take is dropped, and the call made once more with a fresh one: permissions change while a token lives.
+func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
+	key := tokenKey{call.tenant, activity}
+	for first := true; ; first = false {
+		tok, err := c.tokens.get(ctx, key)
+		if err != nil {
+			return nil, tokenFailure(call.what, err)
+		}
+		resp, err := c.carry(ctx, call, tok)
+		if err != nil {
+			return nil, unreachable(call.what, err, tok.value)
+		}
+		if resp.StatusCode == http.StatusOK {
+			return readable(call, resp)
+		}
+		err = readAnswer(call.what, resp, c.config.Now(), tok.value).activityError(call.tenant.ID, call.blob)
+		if !first || !refusesToken(resp.StatusCode, err) || !c.tokens.refused(key, tok) {
+			return nil, err
+		}
+	}
+}
+
+// refusesToken tells whether a fresh token may help; a throttle comes with status 403 too.
+func refusesToken(status int, err error) bool {
+	return (status == http.StatusUnauthorized || status == http.StatusForbidden) && fault.Code(err) != "AF429"
+}
+
+// readable keeps pages of something in between, which come with status 200, away from the decoders.
+func readable(call call, resp *http.Response) (*http.Response, error) {
+	if isJSON(resp.Header) {
+		return resp, nil
+	}
+	resp.Body.Close()
+	return nil, unreadable(call.what, "the answer is not JSON")
+}
+
+func unreadable(what, why string) error {
+	return &fault.Error{Kind: fault.Retry, Code: Unreadable, Status: http.StatusOK, Err: fmt.Errorf("%s: %s", what, why)}
+}
+
+// tokenFailure says what the token was for. An error that has no kind yet is the caller's context, or ours to configure.
+func tokenFailure(what string, err error) error {
+	if f := new(*fault.Error); errors.As(err, f) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return unreachable(what, err)
+}
+
+// carry makes one request. The answer's body must be closed; it fails when nothing comes for longer than patience, be it the
+// header or the next byte.
+func (c *Client) carry(ctx context.Context, call call, tok token) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watch := time.AfterFunc(patience, func() { cancel(errSilent) })
+	req, err := http.NewRequestWithContext(ctx, call.method, c.identified(call.url).String(), nil)
+	if err != nil {
+		watch.Stop()
+		cancel(nil)
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+tok.value)
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.http.Do(req)
+	watch.Stop()
+	if err != nil {
+		err = silence(ctx, err)
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = &watched{what: call.what, body: resp.Body, ctx: ctx, cancel: cancel, watch: watch}
+	return resp, nil
+}
+
+// silence puts our own reason in the place of "context canceled".
+func silence(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errSilent) {
+		return errSilent
+	}
+	return err
+}
+
+// watched is a body that fails when it stalls. The clock runs only while somebody reads: a slow reader is no stall.
+type watched struct {
+	what   string
+	body   io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	watch  *time.Timer
+}
+
+// Read returns io.EOF at the body's true end; any other error is a *fault.Error of kind Retry.
+func (w *watched) Read(p []byte) (int, error) {
+	w.watch.Reset(patience)
+	n, err := w.body.Read(p)
+	w.watch.Stop()
+	if err != nil && err != io.EOF {
+		err = unreachable(w.what, silence(w.ctx, err))
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.watch.Stop()
+	w.cancel(nil)
+	return w.body.Close()
+}

@@ -1,0 +1,104 @@
+package m365
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"golang.org/x/oauth2"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+// signInTenant is where administrators sign in whose tenant we do not know yet: any work account, no personal one.
+const signInTenant = "organizations"
+
+// SignInURL is where the browser goes to sign in: code flow at /organizations, with PKCE (S256) and a nonce.
+func (c *Client) SignInURL(cloud connection.Cloud, ch connection.Challenge) (string, error) {
+	e, err := c.endpoints(cloud)
+	if err != nil {
+		return "", fmt.Errorf("make a sign-in address: %w", err)
+	}
+	if ch.State == "" || ch.Nonce == "" || ch.Verifier == "" {
+		return "", errors.New("make a sign-in address: the challenge is not complete")
+	}
+	return c.codeFlow(e).AuthCodeURL(ch.State,
+		oauth2.SetAuthURLParam("nonce", ch.Nonce),
+		oauth2.SetAuthURLParam("response_mode", "query"),
+		oauth2.SetAuthURLParam("prompt", "select_account"),
+		oauth2.S256ChallengeOption(ch.Verifier)), nil
+}
+
+// ConsentURL is where the browser goes to consent for the whole tenant. It asks for Graph's /.default, by which Microsoft
+// shows everything that our application is registered to need, of every resource.
+func (c *Client) ConsentURL(t connection.Tenant, state string) (string, error) {
+	e, err := c.endpointsOf(t)
+	if err != nil {
+		return "", fmt.Errorf("make a consent address: %w", err)
+	}
+	if state == "" {
+		return "", errors.New("make a consent address: the state is missing")
+	}
+	query := url.Values{
+		"client_id":    {c.config.ClientID},
+		"redirect_uri": {c.config.RedirectURL},
+		"scope":        {e.GraphScope},
+		"state":        {state},
+	}
+	return e.Login + "/" + string(t.ID) + "/v2.0/adminconsent?" + query.Encode(), nil
+}
+
+// Redeem exchanges the code of a sign-in, and tells who signed in once the id_token is verified. An error is fault.Refused
+// when the code or the token is not acceptable, fault.Ours when our credential is not, and fault.Retry when Microsoft could
+// not be asked.
+func (c *Client) Redeem(ctx context.Context, cloud connection.Cloud, code string, ch connection.Challenge) (connection.Administrator, error) {
+	const what = "redeem the code of a sign-in"
+	e, err := c.endpoints(cloud)
+	if err != nil {
+		return connection.Administrator{}, fmt.Errorf("%s: %w", what, err)
+	}
+	if code == "" || ch.Nonce == "" || ch.Verifier == "" {
+		return connection.Administrator{}, &fault.Error{Kind: fault.Refused, Err: fmt.Errorf("%s: the code or its challenge is missing", what)}
+	}
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	idToken, err := c.exchange(ctx, what, e, code, ch.Verifier)
+	if err != nil {
+		return connection.Administrator{}, err
+	}
+	return c.administrator(ctx, e, idToken, ch.Nonce)
+}
+
+// exchange returns the raw id_token. The access token beside it is for nothing that we do, and is dropped.
+func (c *Client) exchange(ctx context.Context, what string, e Endpoints, code, verifier string) (string, error) {
+	flow := c.codeFlow(e)
+	params, err := c.credential(flow.Endpoint.TokenURL)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	options := []oauth2.AuthCodeOption{oauth2.VerifierOption(verifier)}
+	for name := range params {
+		options = append(options, oauth2.SetAuthURLParam(name, params.Get(name)))
+	}
+	got, err := flow.Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), code, options...)
+	if err != nil {
+		return "", c.loginFailure(what, err, append(secretsOf(params), code, verifier)...)
+	}
+	idToken, _ := got.Extra("id_token").(string)
+	if idToken == "" {
+		return "", &fault.Error{Kind: fault.Refused, Code: BadIDToken, Err: fmt.Errorf("%s: the answer holds no id_token", what)}
+	}
+	return idToken, nil
+}
+
+func (c *Client) codeFlow(e Endpoints) *oauth2.Config {
+	root := e.Login + "/" + signInTenant + "/oauth2/v2.0"
+	return &oauth2.Config{
+		ClientID:    c.config.ClientID,
+		RedirectURL: c.config.RedirectURL,
+		Scopes:      []string{"openid", "profile"},
+		Endpoint:    oauth2.Endpoint{AuthURL: root + "/authorize", TokenURL: root + "/token", AuthStyle: oauth2.AuthStyleInParams},
+	}
+}
