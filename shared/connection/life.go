@@ -1,0 +1,128 @@
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// spreading is how long after a consent missing permissions are no error: Microsoft's directory takes up to an hour to know them
+// everywhere.
+const spreading = time.Hour
+
+const (
+	waitsForConsent   = "Waiting for an administrator of the tenant to consent. If the link has expired or was used, ask for a new one."
+	waitsForFirstPoll = "Waiting for the first look into the audit log."
+	permissionsSpread = "The permissions were granted a short while ago and are still spreading through Microsoft's directory. This can take up to an hour; nothing needs to be done."
+	deauthorized      = "Monitoring was stopped. Events are hidden until it is resumed."
+)
+
+// Consented binds the connection to the tenant whose administrator has consented: the connection and its lock on the tenant in one
+// Commit. The administrator's tenant must have been proven by a verified sign-in. Doing it again is harmless. Errors:
+// ErrNotFound, ErrTenant, or the table's.
+func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Connection, error) {
+	if !a.Tenant.valid() || a.Object == "" {
+		return Connection{}, fmt.Errorf("consent for connection %s: the administrator's tenant or object id is missing", id)
+	}
+	now := r.now()
+	return r.change(ctx, id, a.Object, func(s *stored) ([]table.Op, error) {
+		var ops []table.Op
+		switch s.Tenant.ID {
+		case a.Tenant:
+		case "":
+			switch holder, err := r.holder(ctx, tenantKey(a.Tenant)); {
+			case err == nil && holder != id:
+				return nil, ErrTenant
+			case err != nil && !errors.Is(err, table.ErrAbsent):
+				return nil, err
+			}
+			ops = append(ops, table.Op{Verb: table.Create, Item: lock(tenantKey(a.Tenant), id)})
+		default:
+			return nil, ErrTenant
+		}
+		s.Tenant.ID = a.Tenant
+		s.Status, s.Reason = Initializing, waitsForFirstPoll
+		s.Consented, s.ConsentedBy = now, a.Object
+		return ops, nil
+	})
+}
+
+// Report tells the connection what its last poll came to. nil is Monitoring. fault.Refused is Error with a sentence that says what
+// is wrong and what to do, except for permissions that are still spreading. Everything else, our own refused credential above
+// all, leaves the connection as it is. It writes only when the status or the reason changes.
+func (r *Registry) Report(ctx context.Context, id ID, outcome error) error {
+	now := r.now()
+	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
+		s.Connection = s.after(outcome, now)
+		return nil, nil
+	})
+	return err
+}
+
+// after is the connection as a poll's outcome leaves it.
+func (c Connection) after(outcome error, now time.Time) Connection {
+	if !c.Polled() {
+		return c // deauthorized while the poll ran: it stays so
+	}
+	if outcome == nil {
+		c.Status, c.Reason = Monitoring, ""
+		if c.Subscribed.IsZero() {
+			c.Subscribed = now
+		}
+		return c
+	}
+	if !errors.Is(outcome, fault.Refused) || errors.Is(outcome, fault.Ours) {
+		return c
+	}
+	cause := CauseOf(fault.Code(outcome))
+	switch {
+	case !errors.Is(cause.Class, fault.Refused):
+	case cause.Spreads && now.Before(c.Consented.Add(spreading)):
+		c.Status, c.Reason = Initializing, permissionsSpread
+	default:
+		c.Status, c.Reason = Error, cause.Reason(c.DisplayName)
+	}
+	return c
+}
+
+// Deauthorize stops following the tenant and hides its events. Nothing is deleted. Doing it again is harmless.
+func (r *Registry) Deauthorize(ctx context.Context, id ID, by string) (Connection, error) {
+	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
+		s.Status, s.Reason = Deauthorized, deauthorized
+		s.link, s.linkUntil = "", time.Time{} // an open link would let the connection come back unasked
+		return nil, nil
+	})
+}
+
+// Resume follows the tenant again and shows its events. On a connection that is not deauthorized it does nothing.
+func (r *Registry) Resume(ctx context.Context, id ID, by string) (Connection, error) {
+	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
+		if s.Status != Deauthorized {
+			return nil, nil
+		}
+		s.Status, s.Reason = Initializing, waitsForFirstPoll
+		if s.Tenant.ID == "" {
+			s.Reason = waitsForConsent
+		}
+		return nil, nil
+	})
+}
+
+// valid tells whether t is a GUID in lower case.
+func (t TenantID) valid() bool {
+	if len(t) != 36 {
+		return false
+	}
+	for i, r := range []byte(t) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		hex := r >= '0' && r <= '9' || r >= 'a' && r <= 'f'
+		if dash != (r == '-') || !dash && !hex {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,245 @@
+package connection
+
+import (
+	"context"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+var (
+	// ErrName means that another connection has the display name, in whatever letter case.
+	ErrName = errors.New("the display name is already registered")
+	// ErrTenant means that the tenant belongs to another connection, or the connection to another tenant.
+	ErrTenant = errors.New("the tenant is already registered with another connection")
+	// ErrNotFound means that there is no connection with that id.
+	ErrNotFound = errors.New("there is no such connection")
+	// ErrLink means that the link is unknown, expired, or was used before. It never tells which.
+	ErrLink = errors.New("the link is not valid any more")
+)
+
+// Poller stands in the history for changes that polling the tenant brought.
+const Poller = "mailtrail"
+
+const (
+	maxTries   = 5   // how often a write is tried again after another writer came first, or after the table failed
+	maxHistory = 500 // how many changes History returns
+)
+
+// Registry holds the connections. It is safe for concurrent use, also by several processes: what changes is replaced under the
+// revision that was read, and done again when another writer came first.
+type Registry struct {
+	Table table.Table
+	Now   func() time.Time
+	Rand  io.Reader
+}
+
+// Add registers a connection that waits for an administrator's consent. link is the secret of the one-time page where the consent
+// begins; it is good for 24 hours, and only its hash is stored. Errors: *Invalid, ErrName, or the table's.
+func (r *Registry) Add(ctx context.Context, displayName string, cloud Cloud, by string) (c Connection, link string, err error) {
+	name, err := cleanName(displayName)
+	if err != nil {
+		return Connection{}, "", err
+	}
+	if cloud, err = ParseCloud(string(cloud)); err != nil {
+		return Connection{}, "", &Invalid{Field: "cloud", Problem: "The cloud must be one of commercial, gcc, gcchigh, dod."}
+	}
+	for range maxTries {
+		if c, link, err = r.add(ctx, name, cloud, by); err == nil || errors.Is(err, ErrName) || errors.Is(err, table.ErrInvalid) || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return Connection{}, "", fmt.Errorf("add connection %q: %w", name, err)
+	}
+	return c, link, nil
+}
+
+// add writes the connection, its lock on the name and its first history in one Commit: all are there, or none.
+func (r *Registry) add(ctx context.Context, name string, cloud Cloud, by string) (Connection, string, error) {
+	id, err := r.newID()
+	if err != nil {
+		return Connection{}, "", err
+	}
+	now := r.now()
+	s := stored{
+		Connection: Connection{
+			ID: id, DisplayName: name, Tenant: Tenant{Cloud: cloud},
+			Status: Initializing, Reason: waitsForConsent, Created: now, CreatedBy: by,
+		},
+		changes: 1,
+	}
+	link, err := r.openLink(&s, now)
+	if err != nil {
+		return Connection{}, "", err
+	}
+	first := Change{At: now, Status: s.Status, Reason: s.Reason, By: by}
+	err = r.Table.Commit(ctx,
+		table.Op{Verb: table.Create, Item: lock(nameKey(fold(name)), id)},
+		table.Op{Verb: table.Create, Item: s.item()},
+		table.Op{Verb: table.Create, Item: first.item(id, s.changes)},
+	)
+	if err == nil {
+		return s.Connection, link, nil
+	}
+	// Whoever has the name tells what happened: another writer, nobody (try again), or we ourselves, when the table did it and
+	// then failed to say so.
+	switch holder, held := r.holder(ctx, nameKey(fold(name))); {
+	case held != nil && !errors.Is(held, table.ErrAbsent):
+		return Connection{}, "", errors.Join(err, held)
+	case held == nil && holder == id:
+		return s.Connection, link, nil
+	case held == nil:
+		return Connection{}, "", ErrName
+	}
+	return Connection{}, "", err
+}
+
+// Get returns the connection, or ErrNotFound.
+func (r *Registry) Get(ctx context.Context, id ID) (Connection, error) {
+	s, err := r.get(ctx, id)
+	return s.Connection, err
+}
+
+func (r *Registry) get(ctx context.Context, id ID) (stored, error) {
+	if !id.valid() {
+		return stored{}, ErrNotFound
+	}
+	item, err := r.Table.Get(ctx, connectionKey(id))
+	if errors.Is(err, table.ErrAbsent) {
+		return stored{}, ErrNotFound
+	}
+	if err != nil {
+		return stored{}, fmt.Errorf("get connection %s: %w", id, err)
+	}
+	return storedOf(item)
+}
+
+// List returns all connections, by id.
+func (r *Registry) List(ctx context.Context) ([]Connection, error) {
+	return r.list(ctx, func(Connection) bool { return true })
+}
+
+// Polled returns the connections whose audit log is followed.
+func (r *Registry) Polled(ctx context.Context) ([]Connection, error) {
+	return r.list(ctx, Connection.Polled)
+}
+
+// Visible returns the connections whose events searches show.
+func (r *Registry) Visible(ctx context.Context) ([]Connection, error) {
+	return r.list(ctx, Connection.Visible)
+}
+
+func (r *Registry) list(ctx context.Context, keep func(Connection) bool) ([]Connection, error) {
+	var out []Connection
+	for item, err := range r.Table.Query(ctx, table.Query{Partition: connectionPartition}) {
+		if err != nil {
+			return nil, fmt.Errorf("list connections: %w", err)
+		}
+		s, err := storedOf(item)
+		if err != nil {
+			return nil, err
+		}
+		if keep(s.Connection) {
+			out = append(out, s.Connection)
+		}
+	}
+	return out, nil
+}
+
+// History returns the connection's changes, the newest first, 500 of them at most.
+func (r *Registry) History(ctx context.Context, id ID) ([]Change, error) {
+	if !id.valid() {
+		return nil, ErrNotFound
+	}
+	var out []Change
+	for item, err := range r.Table.Query(ctx, table.Query{Partition: historyPartition(id), Backward: true, Limit: maxHistory}) {
+		if err != nil {
+			return nil, fmt.Errorf("list history of connection %s: %w", id, err)
+		}
+		c, err := changeOf(item)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// change applies f to the connection and stores what came of it, with an item of history when its status or reason changed, and
+// with the other operations that f asks for: all in one Commit. f may run several times, so it is idempotent: on a connection that
+// is already as it should be it changes nothing, and then nothing is written. So a Commit that was done and then reported as
+// failed is found done.
+func (r *Registry) change(ctx context.Context, id ID, by string, f func(*stored) ([]table.Op, error)) (Connection, error) {
+	var failed error
+	for range maxTries {
+		was, err := r.get(ctx, id)
+		if err != nil {
+			return Connection{}, err
+		}
+		next := was
+		ops, err := f(&next)
+		if err != nil || next == was {
+			return next.Connection, err
+		}
+		if next.Status != was.Status || next.Reason != was.Reason {
+			next.changes++
+			step := Change{At: r.now(), Status: next.Status, Reason: next.Reason, By: by}
+			ops = append(ops, table.Op{Verb: table.Create, Item: step.item(id, next.changes)})
+		}
+		ops = append(ops, table.Op{Verb: table.Replace, Item: next.item()})
+		if failed = r.Table.Commit(ctx, ops...); failed == nil {
+			return next.Connection, nil
+		}
+		if errors.Is(failed, table.ErrInvalid) || ctx.Err() != nil {
+			break
+		}
+	}
+	return Connection{}, fmt.Errorf("change connection %s: %w: %w", id, fault.Retry, failed)
+}
+
+// holder is the connection that holds a lock, or table.ErrAbsent.
+func (r *Registry) holder(ctx context.Context, key table.Key) (ID, error) {
+	item, err := r.Table.Get(ctx, key)
+	if err != nil {
+		return "", fmt.Errorf("read lock %s: %w", key.Partition, err)
+	}
+	id, _ := item.Attrs["connection"].(string)
+	return ID(id), nil
+}
+
+func lock(key table.Key, id ID) table.Item {
+	return table.Item{Key: key, Attrs: table.Attrs{"connection": string(id)}}
+}
+
+// now is the clock without a monotonic reading, so that a stored moment equals itself when it is read again.
+func (r *Registry) now() time.Time { return r.Now().UTC().Round(0) }
+
+const idLetters = "abcdefghijklmnopqrstuvwxyz234567"
+
+func (r *Registry) newID() (ID, error) {
+	b, err := random(r.Rand, 8)
+	if err != nil {
+		return "", err
+	}
+	return ID(base32.NewEncoding(idLetters).EncodeToString(b)[:12]), nil
+}
+
+func (id ID) valid() bool {
+	return len(id) == 12 && strings.Trim(string(id), "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// random reads n bytes, all of them or none.
+func random(from io.Reader, n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(from, b); err != nil {
+		return nil, fmt.Errorf("read randomness: %w", err)
+	}
+	return b, nil
+}

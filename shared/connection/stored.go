@@ -1,0 +1,125 @@
+package connection
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// stored is a connection as its item holds it. Two are equal with == when nothing changed.
+type stored struct {
+	Connection
+	link      string    // SHA-256 of the open link's secret, hex; "" when none is open
+	linkUntil time.Time // when the open link expires
+	changes   int64     // how many items its history has
+}
+
+func (s stored) item() table.Item {
+	return table.Item{Key: connectionKey(s.ID), Revision: s.Revision, Attrs: table.Attrs{
+		"displayName": s.DisplayName,
+		"tenant":      string(s.Tenant.ID),
+		"cloud":       string(s.Tenant.Cloud),
+		"status":      string(s.Status),
+		"reason":      s.Reason,
+		"created":     stamp(s.Created),
+		"createdBy":   s.CreatedBy,
+		"consented":   stamp(s.Consented),
+		"consentedBy": s.ConsentedBy,
+		"subscribed":  stamp(s.Subscribed),
+		"link":        s.link,
+		"linkUntil":   stamp(s.linkUntil),
+		"changes":     s.changes,
+	}}
+}
+
+func storedOf(item table.Item) (stored, error) {
+	a := fields{attrs: item.Attrs}
+	s := stored{
+		Connection: Connection{
+			ID:          ID(item.Sort),
+			DisplayName: a.text("displayName"),
+			Tenant:      Tenant{ID: TenantID(a.text("tenant")), Cloud: Cloud(a.text("cloud"))},
+			Status:      Status(a.text("status")),
+			Reason:      a.text("reason"),
+			Created:     a.time("created"),
+			CreatedBy:   a.text("createdBy"),
+			Consented:   a.time("consented"),
+			ConsentedBy: a.text("consentedBy"),
+			Subscribed:  a.time("subscribed"),
+			Revision:    item.Revision,
+		},
+		link:      a.text("link"),
+		linkUntil: a.time("linkUntil"),
+		changes:   a.number("changes"),
+	}
+	if a.err != nil {
+		return stored{}, fmt.Errorf("read connection %s: %w", item.Sort, a.err)
+	}
+	return s, nil
+}
+
+// Change is one step of a connection's life.
+type Change struct {
+	At     time.Time
+	Status Status
+	Reason string
+	By     string // an API client's id, an administrator's object id, or Poller
+}
+
+func (c Change) item(id ID, number int64) table.Item {
+	return table.Item{Key: historyKey(id, number), Attrs: table.Attrs{
+		"at": stamp(c.At), "status": string(c.Status), "reason": c.Reason, "by": c.By,
+	}}
+}
+
+func changeOf(item table.Item) (Change, error) {
+	a := fields{attrs: item.Attrs}
+	c := Change{At: a.time("at"), Status: Status(a.text("status")), Reason: a.text("reason"), By: a.text("by")}
+	if a.err != nil {
+		return Change{}, fmt.Errorf("read history %s %s: %w", item.Partition, item.Sort, a.err)
+	}
+	return c, nil
+}
+
+// fields reads an item's attributes and keeps the first thing that is wrong.
+type fields struct {
+	attrs table.Attrs
+	err   error
+}
+
+func (f *fields) text(name string) string {
+	s, ok := f.attrs[name].(string)
+	f.expect(ok, name)
+	return s
+}
+
+func (f *fields) number(name string) int64 {
+	n, ok := f.attrs[name].(int64)
+	f.expect(ok, name)
+	return n
+}
+
+func (f *fields) time(name string) time.Time {
+	s := f.text(name)
+	if s == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	f.expect(err == nil, name)
+	return t
+}
+
+func (f *fields) expect(ok bool, name string) {
+	if !ok && f.err == nil {
+		f.err = fmt.Errorf("attribute %q is missing or of another type", name)
+	}
+}
+
+// stamp is a moment as text, "" for none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
