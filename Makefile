@@ -1,0 +1,34 @@
+# Targets are listed by a bare `make`, from the comments behind them.
+.DEFAULT_GOAL := help
+.PHONY: help run test check fuzz bench smoke fmt
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 10s
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start Mailtrail on this machine (ADDR=127.0.0.1:8080 DATA=data RECORDS=file)
+	@mkdir -p bin && go build -trimpath -o bin/mailtrail ./local
+	@ADDR='$(ADDR)' DATA='$(DATA)' RECORDS='$(RECORDS)' exec bin/mailtrail
+
+test: ## run every test, with the race detector and in random order
+	go test -race -shuffle=on ./...
+
+check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
+	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run: make fmt'; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+
+fuzz: ## fuzz every parser for FUZZTIME each (10s)
+	@.ci/fuzz $(FUZZTIME)
+
+smoke: ## start `make run`, ask it the question that it prints, stop it, start it again
+	@.ci/smoke
+
+bench: ## measure speed and memory; one JSON object a line
+	@go run ./local/bench
+
+fmt: ## format the code
+	gofmt -w .

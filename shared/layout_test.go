@@ -1,0 +1,117 @@
+package shared_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mailtrail/mailtrail/"
+
+// room is a folder of packages, what of ours it may import, and which modules of others.
+type room struct {
+	ours   []string
+	others []string
+}
+
+// rooms lists every folder that holds Go code. Tests may import anything; their helpers under a room (tabletest) are rooms.
+func rooms() map[string]room {
+	contracts := []string{"shared/fault", "shared/table", "shared/queue"}
+	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }
+	sim := []string{"local/m365sim", "local/m365sim/world", "local/m365sim/company"}
+	all := slices.Concat(contracts, sim, []string{
+		"shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/embedded", "shared/m365",
+		"local/machine", "local/demo", "local/exported",
+	})
+	return map[string]room{
+		"shared":                 {},
+		"shared/fault":           {},
+		"shared/table":           {},
+		"shared/queue":           {},
+		"shared/table/tabletest": domain(),
+		"shared/queue/queuetest": domain(),
+		"shared/access":          domain(),
+		"shared/connection":      domain("shared/access"),
+		"shared/audit":           domain("shared/connection"),
+		"shared/forensic":        domain("shared/connection", "shared/audit"),
+		"shared/search":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
+		"shared/embedded":        {ours: contracts, others: []string{"github.com/cockroachdb/pebble/v2"}},
+		"shared/m365":            {ours: append(slices.Clone(contracts), "shared/connection", "shared/audit"), others: []string{"golang.org/x/oauth2", "golang.org/x/sync", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4"}},
+		"local":                  {ours: all},
+		"local/machine":          {ours: all[:len(all)-3]},
+		"local/demo":             {ours: append(slices.Clone(all), "local/machine")},
+		"local/exported":         {ours: []string{"local/m365sim/world"}},
+		"local/bench":            {ours: all},
+		"local/m365sim":          {ours: []string{"local/m365sim/world"}},
+		"local/m365sim/world":    {},
+		"local/m365sim/company":  {ours: []string{"local/m365sim/world"}},
+	}
+}
+
+func TestEachRoomImportsOnlyWhatItMay(t *testing.T) {
+	known := rooms()
+	seen := map[string]bool{}
+	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if base := d.Name(); d.IsDir() && (base == "testdata" || name != ".." && strings.HasPrefix(base, ".")) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		here, err := filepath.Rel("..", filepath.Dir(name))
+		if err != nil {
+			return err
+		}
+		here = filepath.ToSlash(here)
+		r, ok := known[here]
+		if !ok {
+			t.Errorf("%s: folder %q is no room that this test knows", name, here)
+			return nil
+		}
+		seen[here] = true
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if !r.may(imported) {
+				t.Errorf("%s imports %s", name, imported)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range known {
+		if !seen[name] {
+			t.Errorf("room %q holds no code", name)
+		}
+	}
+}
+
+// may tells whether the room may import a package: the standard library always.
+func (r room) may(imported string) bool {
+	if ours, ok := strings.CutPrefix(imported, module); ok {
+		return slices.Contains(r.ours, ours)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return true
+	}
+	return slices.ContainsFunc(r.others, func(m string) bool {
+		return imported == m || strings.HasPrefix(imported, m+"/") || path.Dir(imported) == m
+	})
+}
