@@ -60,7 +60,6 @@ type Store struct {
 	rooms  sync.Mutex
 	tables map[string]*Table
 	queues map[string]*Queue
-	found  map[string]*backlog // messages of queues that were not asked for yet
 }
 
 // Open opens the store in folder dir, and makes it if need be. Only one process at a time may have it open; a
@@ -92,7 +91,7 @@ func (s *Store) open(dir string, cacheBytes int64) (err error) {
 		return err
 	}
 	if s.lock, err = pebble.LockDirectory(dir, vfs.Default); err != nil {
-		return fmt.Errorf("another process has it open: %w", err)
+		return fmt.Errorf("it is open already, in this process or another: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -110,8 +109,7 @@ func (s *Store) open(dir string, cacheBytes int64) (err error) {
 	if err := s.numbers.load(s.db); err != nil {
 		return err
 	}
-	s.found, err = loadBacklogs(s.db)
-	return err
+	return s.loadQueues()
 }
 
 // Close waits for the calls that run, stops those that wait for messages, and closes the folder. Calls after it get ErrClosed.

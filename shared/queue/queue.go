@@ -11,7 +11,7 @@ import (
 // Limits, which are SQS's.
 const (
 	MaxBody       = 256 * 1024       // bytes of a body; a body is not empty
-	MaxGroup      = 128              // bytes of a group, which is UTF-8 and may be empty
+	MaxGroup      = 128              // bytes of a group, all of them printable ASCII but space; a group may be empty
 	MaxDelay      = 15 * time.Minute // longest Delay of a message
 	MaxVisibility = 12 * time.Hour   // longest time for which a delivery stays hidden
 )
