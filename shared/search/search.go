@@ -1,0 +1,49 @@
+// Package search answers Forensic Search: it reads a query in Incydr's shape (POST /v2/file-events), finds the file events
+// that it asks for by way of the term index, and writes them as Incydr's v2 event documents.
+//
+// A query is parsed (parse.go) into a tree of predicates over terms (terms.go). The plan (plan.go) picks an ordered stream
+// of postings that covers all matches; the run (run.go) loads each posting's message and evaluates the whole query on each of
+// its events, so that a stream never has to be exact, only complete. What a predicate is evaluated on is what the document
+// shows: both read the one table of terms.
+package search
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// Connections tells which connections there are to search.
+type Connections interface {
+	// Visible returns the connections whose events searches show, in any order. It is safe for concurrent use.
+	Visible(ctx context.Context) ([]connection.Connection, error)
+}
+
+// Watermarks tells how far the events of a connection are settled.
+type Watermarks interface {
+	// Watermark is the arrival up to and including which nothing of the connection is still to come. It is safe for
+	// concurrent use.
+	Watermark(ctx context.Context, c connection.ID) (time.Time, error)
+}
+
+// Trail remembers searches.
+type Trail interface {
+	// Record stores the entry; it is durable when Record returns nil. It is safe for concurrent use.
+	Record(ctx context.Context, e access.Entry) error
+}
+
+// Search answers queries over the file events of all visible connections. It is safe for concurrent use, keeps no state
+// between queries, and only reads the table.
+type Search struct {
+	Events      table.Table
+	Connections Connections
+	Watermarks  Watermarks
+	Trail       Trail
+	Now         func() time.Time
+	Log         *slog.Logger
+	Limit       time.Duration // how long one search may take; 0 is as long as its context allows
+}
