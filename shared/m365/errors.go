@@ -242,11 +242,11 @@ func unreachable(what string, err error, hidden ...string) error {
 	return &fault.Error{Kind: fault.Retry, Err: fmt.Errorf("%s: %w", what, &quiet{clean(err.Error(), hidden), err})}
 }
 
-// quiet is an error whose text has been cleaned; errors.Is still finds the cause.
+// quiet is an error whose text has been cleaned. errors.Is finds the cause, and whoever prints the tree does not.
 type quiet struct {
 	text  string
 	cause error
 }
 
-func (q *quiet) Error() string { return q.text }
-func (q *quiet) Unwrap() error { return q.cause }
+func (q *quiet) Error() string        { return q.text }
+func (q *quiet) Is(target error) bool { return errors.Is(q.cause, target) }

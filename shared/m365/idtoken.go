@@ -96,7 +96,8 @@ func (c *Client) signingKeys(ctx context.Context, e Endpoints) ([]crypto.PublicK
 		return nil, unreachable(what, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, &fault.Error{Kind: fault.Retry, Status: resp.StatusCode, Err: readAnswer(what, resp, c.config.Now()).loginError()}
+		a := readAnswer(what, resp, c.config.Now())
+		return nil, a.fault(fault.Retry, "", a.detail("", ""))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeys))
