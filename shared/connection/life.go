@@ -126,3 +126,26 @@ func (t TenantID) valid() bool {
 	}
 	return true
 }
+
+// free is nil when the connection may be bound to the tenant, and ErrTenant when one of them belongs elsewhere. Consented decides; this
+// only spares an administrator a consent that would be refused.
+func (r *Registry) free(ctx context.Context, id ID, t TenantID) error {
+	s, err := r.get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if s.Tenant.ID != "" {
+		if s.Tenant.ID != t {
+			return ErrTenant
+		}
+		return nil
+	}
+	holder, err := r.holder(ctx, tenantKey(t))
+	switch {
+	case errors.Is(err, table.ErrAbsent) || err == nil && holder == id:
+		return nil
+	case err == nil:
+		return ErrTenant
+	}
+	return err
+}
