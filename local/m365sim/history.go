@@ -1,0 +1,102 @@
+package m365sim
+
+import (
+	"strings"
+	"sync"
+	"time"
+)
+
+// Request is one request that came through the protocol door. It never holds a header, a body or a credential.
+type Request struct {
+	Number     uint64    `json:"number"` // counts from 1
+	Time       time.Time `json:"time"`   // simulated time of its arrival
+	ID         string    `json:"id"`     // the Request-Id header of the answer
+	Op         string    `json:"op"`     // e.g. feed.content; see Fault.Op
+	Tenant     string    `json:"tenant,omitempty"`
+	Client     string    `json:"client,omitempty"` // app id of the bearer token
+	Method     string    `json:"method"`
+	Path       string    `json:"path"`
+	Query      string    `json:"query,omitempty"`
+	Status     int       `json:"status"` // 0 when the connection ended without an answer
+	Bytes      int64     `json:"bytes"`
+	Torn       bool      `json:"torn,omitempty"`       // the body was cut short on purpose
+	SharedPool bool      `json:"sharedPool,omitempty"` // an activity API call without PublisherIdentifier
+	Elapsed    string    `json:"elapsed"`              // real time in the server
+}
+
+// Filter chooses requests of the history. Empty fields match everything.
+type Filter struct {
+	Tenant string
+	Op     string // a whole operation or its beginning, e.g. feed
+	Path   string // part of the path
+	Status int
+	Since  uint64 // only requests with a greater Number
+}
+
+// history is a ring of the latest requests.
+type history struct {
+	mu    sync.Mutex
+	ring  []Request
+	total uint64 // requests since the last reset
+	base  uint64 // requests before it
+}
+
+func (h *history) add(r Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r.Number = h.base + h.total + 1
+	h.ring[h.total%uint64(len(h.ring))] = r
+	h.total++
+}
+
+// History gives the remembered requests that the filter accepts, oldest first.
+func (s *Server) History(f Filter) []Request {
+	h := &s.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	size := uint64(len(h.ring))
+	var found []Request
+	for i := h.total - min(h.total, size); i < h.total; i++ {
+		if r := h.ring[i%size]; f.accepts(r) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// ResetHistory forgets every request. Numbers go on counting.
+func (s *Server) ResetHistory() {
+	s.history.mu.Lock()
+	defer s.history.mu.Unlock()
+	s.history.base += s.history.total
+	s.history.total = 0
+	clear(s.history.ring)
+}
+
+func (f Filter) accepts(r Request) bool {
+	return (f.Tenant == "" || strings.EqualFold(f.Tenant, r.Tenant)) &&
+		matchesOp(f.Op, r.Op) && strings.Contains(r.Path, f.Path) &&
+		(f.Status == 0 || f.Status == r.Status) && r.Number > f.Since
+}
+
+// matchesOp tells whether wanted is the operation itself, its service, or nothing.
+func matchesOp(wanted, op string) bool {
+	return wanted == "" || wanted == op || strings.HasPrefix(op, wanted+".")
+}
+
+// remember puts the finished call into the history. Passwords and secrets only ever travel in bodies, which are not
+// kept; the query of a token request is left out all the same.
+func (c *call) remember(began time.Time) {
+	r := Request{
+		Time: c.now, ID: c.id, Op: c.route.op, Tenant: c.tenantID(), Client: c.token.client,
+		Method: c.r.Method, Path: c.r.URL.Path, Query: c.r.URL.RawQuery,
+		Status: c.w.status, Bytes: c.w.written, Torn: c.w.torn,
+		Elapsed: time.Since(began).String(),
+	}
+	if c.route.op == "login.token" {
+		r.Query = ""
+	}
+	r.SharedPool = c.route.root == manage && !c.hasPublisher()
+	c.s.history.add(r)
+	c.s.opts.Log.DebugContext(c.r.Context(), "request", "op", r.Op, "tenant", r.Tenant, "status", r.Status, "id", r.ID)
+}

@@ -1,0 +1,109 @@
+package m365sim
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+)
+
+// Options are the knobs of the simulation. The zero value is a friendly world: nothing is refused, torn or late.
+type Options struct {
+	Seed uint64           // decides every random refusal, duplicate and order
+	Now  func() time.Time // the clock below Advance; time.Now when nil
+	Log  *slog.Logger     // one debug line per request; silent when nil
+
+	Cloud            string // commercial (default), gcc, gcchigh or dod: which cloud these doors belong to
+	ActivityAudience string // resource of the activity API; by default that of the cloud
+	GraphAudience    string // resource of Graph; by default that of the cloud
+
+	PageSize      int // entries per page of a content list; 3 when zero
+	GraphPageSize int // objects per page of /users and /users/delta; 100 when zero
+	MailboxSlots  int // requests that one app may run in one mailbox at a time; 4 when zero
+	HistorySize   int // requests that History remembers; 10,000 when zero
+	TenantQuota   int // activity API requests per tenant and minute before AF429; no limit when zero
+
+	DuplicateRate  float64 // share of content entries that are listed twice, on one page and across two
+	RefuseRate     float64 // share of requests that are throttled or fail on the server's side
+	TornRate       float64 // share of blob and attachment bodies whose connection ends half-way
+	StatuslessRate float64 // share of subscriptions listed without their status
+	Shuffle        bool    // content pages and batch answers come in no order
+
+	TokenLife       time.Duration // life of an access token; 3599 s when zero
+	CodeLife        time.Duration // life of an authorization code; 10 minutes when zero
+	ContentLife     time.Duration // contentExpiration minus contentCreated; 7 days when zero
+	RolePropagation time.Duration // from consent until new tokens carry the roles
+	SentLag         time.Duration // from sending until the Sent Items copy can be found
+	Latency         time.Duration // every request waits this long (real time)
+	RetryAfter      time.Duration // the Retry-After of throttled Graph and login requests; 1 s when zero
+
+	StrictPublisher bool // a request without PublisherIdentifier meets a shared pool that is always exhausted
+	OmitODataType   bool // attachments listed with $select carry no @odata.type
+}
+
+// Hostile is the default world for tests of a whole product: small pages, duplicates, refusals, torn bodies,
+// short-lived tokens and roles that take their time.
+func Hostile(seed uint64) Options {
+	return Options{
+		Seed: seed, PageSize: 3, GraphPageSize: 7, TenantQuota: 2000,
+		DuplicateRate: 0.2, RefuseRate: 0.05, TornRate: 0.03, StatuslessRate: 0.2, Shuffle: true,
+		TokenLife: 5 * time.Minute, RolePropagation: 20 * time.Second, SentLag: 2 * time.Second,
+		Latency: 2 * time.Millisecond, StrictPublisher: true,
+	}
+}
+
+// filled puts the defaults where nothing was chosen.
+func (o Options) filled() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Cloud = cmp.Or(o.Cloud, commercial)
+	o.ActivityAudience = cmp.Or(o.ActivityAudience, activityAudience(o.Cloud))
+	o.GraphAudience = cmp.Or(o.GraphAudience, graphAudience(o.Cloud))
+	o.PageSize = cmp.Or(o.PageSize, 3)
+	o.GraphPageSize = cmp.Or(o.GraphPageSize, 100)
+	o.MailboxSlots = cmp.Or(o.MailboxSlots, 4)
+	o.HistorySize = cmp.Or(o.HistorySize, 10_000)
+	o.TokenLife = cmp.Or(o.TokenLife, 3599*time.Second)
+	o.CodeLife = cmp.Or(o.CodeLife, 10*time.Minute)
+	o.ContentLife = cmp.Or(o.ContentLife, 7*24*time.Hour)
+	o.RetryAfter = cmp.Or(o.RetryAfter, time.Second)
+	return o
+}
+
+// commercial is the cloud of a tenant or of doors that name none.
+const commercial = "commercial"
+
+func activityAudience(cloud string) string {
+	switch cloud {
+	case "gcc":
+		return "https://manage-gcc.office.com"
+	case "gcchigh":
+		return "https://manage.office365.us"
+	case "dod":
+		return "https://manage.protection.apps.mil"
+	default:
+		return "https://manage.office.com"
+	}
+}
+
+func graphAudience(cloud string) string {
+	switch cloud {
+	case "gcchigh":
+		return "https://graph.microsoft.us"
+	case "dod":
+		return "https://dod-graph.microsoft.us"
+	default:
+		return "https://graph.microsoft.com"
+	}
+}
+
+// loginHost is the login service of a cloud. GCC shares that of the commercial cloud.
+func loginHost(cloud string) string {
+	if cloud == "gcchigh" || cloud == "dod" {
+		return "login.microsoftonline.us"
+	}
+	return "login.microsoftonline.com"
+}

@@ -1,0 +1,154 @@
+package m365sim
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/m365sim/world"
+)
+
+// tenant is one customer with all that Microsoft keeps for it.
+type tenant struct {
+	world.Tenant
+
+	mu         sync.RWMutex
+	auditOff   bool
+	principals map[string]*principal // by client id
+	directory  directory
+	feeds      map[string]*feed    // by content type
+	mailboxes  map[string]*mailbox // by person id
+	content    map[string]*blob    // by content id
+	minute     int64               // of the quota
+	spent      int                 // requests in that minute
+}
+
+func newTenant(t world.Tenant) *tenant {
+	if t.Cloud == "" {
+		t.Cloud = commercial
+	}
+	made := &tenant{
+		Tenant: t, principals: map[string]*principal{}, feeds: map[string]*feed{},
+		mailboxes: map[string]*mailbox{}, content: map[string]*blob{},
+	}
+	for _, contentType := range contentTypes() {
+		made.feeds[contentType] = &feed{contentType: contentType}
+	}
+	return made
+}
+
+// withinQuota counts one request and tells whether the tenant may still make it this minute.
+func (t *tenant) withinQuota(now time.Time, quota int) bool {
+	if quota == 0 {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if minute := now.Unix() / 60; minute != t.minute {
+		t.minute, t.spent = minute, 0
+	}
+	t.spent++
+	return t.spent <= quota
+}
+
+// AuditOff turns the tenant's unified audit log off or on. While it is off, subscriptions cannot be started and
+// content cannot be listed.
+func (s *Server) AuditOff(tenantID string, off bool) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.auditOff = off
+	return nil
+}
+
+// AddPeople puts people into the directory, or changes those whose ID is there already.
+func (s *Server) AddPeople(tenantID string, people ...world.Person) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.directory.add(people)
+	return nil
+}
+
+// RemovePeople deletes people by their IDs; /users/delta tells of it with @removed.
+func (s *Server) RemovePeople(tenantID string, ids ...string) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		t.directory.remove(id)
+	}
+	return nil
+}
+
+// directory is the people of a tenant in the order in which they came, each with the version of its last change.
+type directory struct {
+	entries []*entry
+	names   map[string]*entry // by id and by user principal name, lower case
+	version int
+}
+
+type entry struct {
+	person  world.Person
+	changed int
+	removed bool
+}
+
+func (d *directory) add(people []world.Person) {
+	if d.names == nil {
+		d.names = map[string]*entry{}
+	}
+	for _, p := range people {
+		d.version++
+		e := d.names[strings.ToLower(p.ID)]
+		if e == nil {
+			e = &entry{}
+			d.entries = append(d.entries, e)
+		} else {
+			delete(d.names, strings.ToLower(e.person.UserPrincipalName))
+		}
+		e.person, e.changed, e.removed = p, d.version, false
+		d.names[strings.ToLower(p.ID)] = e
+		d.names[strings.ToLower(p.UserPrincipalName)] = e
+	}
+}
+
+func (d *directory) remove(id string) {
+	if e := d.names[strings.ToLower(id)]; e != nil {
+		d.version++
+		e.changed, e.removed = d.version, true
+	}
+}
+
+// find gives the person with this id or user principal name.
+func (d *directory) find(name string) (world.Person, bool) {
+	e := d.names[strings.ToLower(name)]
+	if e == nil || e.removed {
+		return world.Person{}, false
+	}
+	return e.person, true
+}
+
+// mayConsent tells whether the person holds a role that can grant application permissions to the whole tenant.
+func mayConsent(p world.Person) bool {
+	return slices.ContainsFunc(p.Roles, func(role string) bool {
+		return strings.EqualFold(role, globalAdministrator) || strings.EqualFold(role, privilegedRoleAdministrator)
+	})
+}
+
+// Directory role template ids, as they stand in wids.
+const (
+	globalAdministrator         = "62e90394-69f5-4237-9190-012177145e10"
+	privilegedRoleAdministrator = "e8611ab8-c189-46e8-94e1-60213ab1f814"
+	ordinaryUser                = "b79fbf4d-3ef9-4689-8143-76b194e85509" // Microsoft adds it for every member
+)
