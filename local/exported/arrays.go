@@ -223,6 +223,9 @@ func (a *arrays) lineEnds() (torn bool, err error) {
 		if _, _, err := l.next(0); err != nil {
 			return true, ignoreEOF(err)
 		}
+		if _, err := a.in.Peek(1); err != nil { // no line follows
+			return true, ignoreEOF(err)
+		}
 		a.newLine()
 		if opens, err = a.opens(); err != nil {
 			return true, err
