@@ -2,7 +2,6 @@ package company
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"math/rand/v2"
 )
@@ -39,7 +38,14 @@ func (d dice) guid() string {
 	binary.LittleEndian.PutUint64(b[8:], d.Uint64())
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
+	text := make([]byte, 0, 36)
+	for i, v := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			text = append(text, '-')
+		}
+		text = append(text, lowerHex[v>>4], lowerHex[v&15])
+	}
+	return string(text)
 }
 
 // letters returns n characters of the alphabet.
@@ -52,6 +58,7 @@ func (d dice) letters(n int, alphabet string) string {
 }
 
 const (
+	lowerHex  = "0123456789abcdef"
 	upperHex  = "0123456789ABCDEF"
 	base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
