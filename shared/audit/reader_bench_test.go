@@ -68,12 +68,15 @@ func inventedRecord(rng *rand.Rand, sendsFiles bool) []byte {
 		}
 	}
 	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"CreationTime":"2026-03-%02dT%02d:%02d:%02d","Id":"%s","Operation":"%s",`, // in Microsoft's order
+		1+rng.IntN(28), rng.IntN(24), rng.IntN(60), rng.IntN(60), inventedGUID(rng), r["Operation"])
+	delete(r, "Operation")
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // Microsoft writes the angle brackets of message ids as they are
 	if err := e.Encode(r); err != nil {
 		panic(err) // there is nothing in r that cannot be encoded
 	}
-	return bytes.TrimSpace(b.Bytes())
+	return bytes.Replace(bytes.TrimSpace(b.Bytes()), []byte(",{"), []byte(","), 1)
 }
 
 func inventedCommon(rng *rand.Rand) map[string]any {
@@ -83,8 +86,6 @@ func inventedCommon(rng *rand.Rand) map[string]any {
 		"Client=REST;;", "Client=MSExchangeRPC", "Client=OutlookService;Outlook-Android/2.0;",
 	}
 	return map[string]any{
-		"CreationTime":      fmt.Sprintf("2026-03-%02dT%02d:%02d:%02d", 1+rng.IntN(28), rng.IntN(24), rng.IntN(60), rng.IntN(60)),
-		"Id":                inventedGUID(rng),
 		"OrganizationId":    "7c1d5a52-4f0e-4d3a-9a25-0b6c35c2f0aa",
 		"ResultStatus":      "Succeeded",
 		"UserKey":           inventedID(rng, 16),

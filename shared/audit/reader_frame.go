@@ -50,9 +50,8 @@ func (f *frame) scan(piece []byte) (n int, whole bool) {
 
 // structural reports whether the bracket that comes now is one, and not a part of a string, and steps over it.
 func (f *frame) structural() bool {
-	is := !f.inString && !f.escaped
-	f.escaped = false
-	return is
+	f.escaped = false // no JSON escapes a bracket, but a record that does must not swallow the next ones
+	return !f.inString
 }
 
 // pass takes a span without brackets, to know whether a string is open after it.

@@ -64,7 +64,7 @@ func TestReader(t *testing.T) {
 		{"an empty array", `[]`, nil, audit.Counts{}, io.EOF, ""},
 		{"a byte order mark and white space", "\xef\xbb\xbf \r\n[ \t" + sendRecord + " ] \n", []string{sendRecord}, audit.Counts{Records: 1, Candidates: 1}, io.EOF, ""},
 		{"only sends with attachments come out", "[" + createRecord + "," + sendRecord + " ,\n" + plainRecord + "]", []string{sendRecord}, audit.Counts{Records: 3, Candidates: 1}, io.EOF, ""},
-		{"elements that are no objects are counted", `["a\"]",{},[1,[2],"]"],-1.5e3,true,false,null,` + sendRecord + `]`, []string{sendRecord}, audit.Counts{Records: 8, Candidates: 1, Unreadable: 6}, io.EOF, ""},
+		{"elements that are no objects are counted", `["a\"]\\",{},[1,[2],"]"],-1.5e3,true,false,null,` + sendRecord + `]`, []string{sendRecord}, audit.Counts{Records: 8, Candidates: 1, Unreadable: 6}, io.EOF, ""},
 		{"an object that is malformed inside is for Decode to judge", `[{"Operation":"Send" "Attachments"},` + sendRecord + `]`, []string{`{"Operation":"Send" "Attachments"}`, sendRecord}, audit.Counts{Records: 2, Candidates: 2}, io.EOF, ""},
 
 		{"nothing", "", nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 0:"},
@@ -136,6 +136,8 @@ func TestReaderCandidates(t *testing.T) {
 		{`{"Operation":"Create","Item":{"Subject":"\"Operation\":\"Send\"","Attachments":"a (1b)"}}`, false},
 		{`{"Operation":"Create","Item":{"Operation":"Send","Attachments":"a (1b)"}}`, false},
 		{`{"Operation":"Send","Item":{"Subject":"hatch, attach, ttachment, ATTACHMEN"}}`, false},
+		{`{"h":"attach"}`, false},
+		{`{"Attachments" "Operation":"Send"}`, true}, // malformed, so Decode has to say so
 	}
 	for _, tt := range tests {
 		got := read(t, audit.NewReader(strings.NewReader("["+tt.record+"]")), 1)
@@ -182,6 +184,34 @@ type silence struct{}
 
 func (silence) Read([]byte) (int, error) { return 0, nil }
 
+// stutter gives nothing on every second read.
+type stutter struct {
+	io.Reader
+	reads int
+}
+
+func (s *stutter) Read(b []byte) (int, error) {
+	if s.reads++; s.reads%2 == 1 {
+		return 0, nil
+	}
+	return s.Reader.Read(b[:min(len(b), 7)])
+}
+
+func TestReaderTakesEmptyReads(t *testing.T) {
+	got := read(t, audit.NewReader(&stutter{Reader: strings.NewReader("[" + sendRecord + "]")}), 1)
+	if got.Err != io.EOF || !slices.Equal(got.Records, []string{sendRecord}) {
+		t.Errorf("got %q, %v", got.Records, got.Err)
+	}
+}
+
+// No JSON escapes a brace. What does is no record, but those after it are.
+func TestReaderGoesOnAfterAnEscapedBrace(t *testing.T) {
+	got := read(t, audit.NewReader(strings.NewReader(`[{"a":"\{"},{"a":"\}"},`+sendRecord+"]")), 3)
+	if got.Err != io.EOF || !slices.Equal(got.Records, []string{sendRecord}) {
+		t.Errorf("got %q, %v", got.Records, got.Err)
+	}
+}
+
 func TestReaderGivesUpOnASilentSource(t *testing.T) {
 	got := read(t, audit.NewReader(io.MultiReader(strings.NewReader("["+sendRecord), silence{})), 1)
 	if len(got.Records) != 1 || !errors.Is(got.Err, io.ErrNoProgress) {
@@ -212,13 +242,16 @@ func TestReaderPassesOverRecordsThatAreTooLarge(t *testing.T) {
 		"with the end in advance": iotest.DataErrReader,
 		"in halves":               iotest.HalfReader,
 	} {
-		blob := "[" + largest + "," + sized(audit.MaxRecord+1) + "," + sendRecord + "]"
+		blob := "[" + largest + "," + sized(audit.MaxRecord+1) + "," + sized(3*audit.MaxRecord+7) + "," + sendRecord + "]"
 		got := read(t, audit.NewReader(source(strings.NewReader(blob))), 2)
 		if got.Err != io.EOF || !slices.Equal(got.Records, []string{largest, sendRecord}) {
 			t.Errorf("%s: got %d records, %v", name, len(got.Records), got.Err)
 		}
-		want := audit.Unreadable{Offset: audit.MaxRecord + 2, Size: audit.MaxRecord + 1, Reason: "larger than 4 MiB"}
-		if !slices.Equal(got.Unreadable, []audit.Unreadable{want}) {
+		want := []audit.Unreadable{
+			{Offset: audit.MaxRecord + 2, Size: audit.MaxRecord + 1, Reason: "larger than 4 MiB"},
+			{Offset: 2*audit.MaxRecord + 4, Size: 3*audit.MaxRecord + 7, Reason: "larger than 4 MiB"},
+		}
+		if !slices.Equal(got.Unreadable, want) {
 			t.Errorf("%s: got %+v, want %+v", name, got.Unreadable, want)
 		}
 	}

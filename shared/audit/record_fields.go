@@ -111,7 +111,5 @@ func (f *fields) setRareName(name string) {
 		}
 		return c
 	}, name)
-	if len(name) <= len(f.lower) {
-		f.length = copy(f.lower[:], name)
-	}
+	f.length = copy(f.lower[:], name) // cut off, a name is longer still than any that we know
 }

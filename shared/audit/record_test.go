@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,41 @@ func TestDecodeHoldsAThousandRecipients(t *testing.T) {
 	r, err := audit.Decode([]byte(raw))
 	if err != nil || len(r.Recipients) != audit.MaxRecipients || r.RecipientCount != 1501 || !r.SendsFiles() {
 		t.Errorf("got %d of %d recipients, %v", len(r.Recipients), r.RecipientCount, err)
+	}
+}
+
+// A member that cannot be read is left out, and what was told before stays.
+func TestDecodeTakesWhatItCan(t *testing.T) {
+	yes := true
+	tests := []struct {
+		members string
+		want    audit.Record
+	}{
+		{`"recipientCount":3`, audit.Record{RecipientCount: 3}},
+		{`"recipientCount":"3"`, audit.Record{RecipientCount: 3}},
+		{`"recipientCount":" 3.0 "`, audit.Record{RecipientCount: 3}},
+		{`"recipientCount":3,"RecipientCount":null`, audit.Record{RecipientCount: 3}},
+		{`"recipientCount":3,"RecipientCount":"3.5"`, audit.Record{RecipientCount: 3}},
+		{`"recipientCount":3,"RecipientCount":1e300`, audit.Record{RecipientCount: 3}},
+		{`"recipientCount":3,"RecipientCount":"many"`, audit.Record{RecipientCount: 3}},
+		{`"ExternalAccess":" tRue"`, audit.Record{ExternalAccess: true}},
+		{`"ExternalAccess":1,"externalaccess":"perhaps"`, audit.Record{ExternalAccess: true}},
+		{`"SaveToSentItems":true,"savetosentitems":null`, audit.Record{SaveToSentItems: &yes}},
+		{`"recipientList":["a"],"RecipientList":null`, audit.Record{Recipients: []audit.Address{{Address: "a"}}}},
+		{`"recipientList":["a"],"RecipientList":["b"]`, audit.Record{Recipients: []audit.Address{{Address: "b"}}}},
+		{`"recipientList":"[{\"Address\":\"a\"}]"`, audit.Record{Recipients: []audit.Address{{Address: "a"}}}},
+		{`"recipientList":{"Address":"a"}`, audit.Record{}},
+		{`"UserId":"u","UserIdThatIsLongerThanAnyNameThatWeKnow":"x"`, audit.Record{UserID: "u"}},
+		{`"UserId":"u\\","UserKey":"\\\""`, audit.Record{UserID: `u\`, UserKey: `\"`}},
+		{`"Item":5,"Operation":"Create"`, audit.Record{Operation: "Create"}},
+		{`"Item":{"ParentFolder":7,"Attachments":["a (1b)"]}`, audit.Record{Item: audit.Item{Attachments: `["a (1b)"]`}}},
+	}
+	for _, tt := range tests {
+		tt.want.UserType, tt.want.LogonType = audit.Untold, audit.Untold
+		got, err := audit.Decode([]byte("{" + tt.members + "}"))
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %+v, %v", tt.members, got, err)
+		}
 	}
 }
 

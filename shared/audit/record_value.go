@@ -55,7 +55,7 @@ func stringLen(b []byte) int {
 	}
 }
 
-// token returns the first byte of b that is not white space, and what follows it, or 0.
+// token returns the first byte of b that is not white space, and what follows it; 0 at the end, which JSON never holds.
 func token(b []byte) (byte, []byte) {
 	for i, c := range b {
 		if !isSpace(c) {
