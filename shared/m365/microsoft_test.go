@@ -138,3 +138,8 @@ func (c *clock) Advance(d time.Duration) {
 }
 
 func at(c *clock) func(*m365.Config) { return func(config *m365.Config) { config.Now = c.Now } }
+
+func listOnly(c *m365.Client) error {
+	_, err := list(c)
+	return err
+}
