@@ -84,7 +84,7 @@ func (a *arrays) array() error {
 		if err != nil || c == ']' {
 			return err
 		}
-		closed, err := a.one(c)
+		closed, err := a.one()
 		if err != nil || closed {
 			return err
 		}
@@ -113,57 +113,87 @@ func (a *arrays) newLine() {
 	a.margin, a.written = a.margin[:0], false
 }
 
-// one reads the element that begins with c, and what ends it. It says whether that closed the array.
-func (a *arrays) one(c byte) (closed bool, err error) {
+// one reads an element, of which the first byte was just read, and what ends it. It says whether that closed the array.
+func (a *arrays) one() (closed bool, err error) {
+	if err := a.in.UnreadByte(); err != nil {
+		return false, err
+	}
 	a.element, a.long, a.start = a.element[:0], false, a.line
 	a.depth, a.quoted, a.escaped = 0, false, false
 	first := !a.written && len(a.margin) < maxMargin // the first on its line, so how it opens can be learned
 	a.written = true
-	for ; ; c, err = a.in.ReadByte() {
+	for {
+		c, err := a.advance()
 		if err == io.EOF {
 			return true, a.fileEnds()
 		}
 		if err != nil {
 			return false, err
 		}
-		if a.depth == 0 && !a.quoted && (c == ',' || c == ']') {
-			if first {
-				a.learn()
-			}
-			if !a.written { // the comma begins a line
-				a.margin = append(a.margin, c)
-			}
-			return c == ']', a.finish()
+		if first {
+			a.learn()
 		}
+		first = false
 		if c == '\n' {
-			if first {
-				a.learn()
-			}
-			first = false
 			if torn, err := a.lineEnds(); torn || err != nil {
 				return false, err
 			}
+			a.keep([]byte{c})
+			continue
 		}
-		a.follow(c)
-		if a.long = a.long || len(a.element) >= MaxRecord; !a.long {
-			a.element = append(a.element, c)
+		if !a.written { // the comma begins a line
+			a.margin = append(a.margin, c)
+		}
+		return c == ']', a.finish()
+	}
+}
+
+// advance reads the element up to the next byte that is not merely a part of it, and returns that byte: a line feed,
+// or the comma or bracket that ends the element.
+func (a *arrays) advance() (byte, error) {
+	for {
+		if _, err := a.in.Peek(1); err != nil {
+			return 0, err
+		}
+		ahead, _ := a.in.Peek(a.in.Buffered()) // these are there
+		n := a.follow(ahead)
+		a.keep(ahead[:n])
+		if _, err := a.in.Discard(n); err != nil {
+			return 0, err
+		}
+		if n < len(ahead) {
+			return a.in.ReadByte()
 		}
 	}
 }
 
-// follow keeps track of strings and brackets.
-func (a *arrays) follow(c byte) {
-	switch {
-	case a.escaped:
-		a.escaped = false
-	case a.quoted:
-		a.escaped, a.quoted = c == '\\', c != '"'
-	case c == '"':
-		a.quoted = true
-	case c == '{' || c == '[':
-		a.depth++
-	case (c == '}' || c == ']') && a.depth > 0:
-		a.depth--
+// follow keeps track of strings and brackets, and returns how many of the bytes are merely a part of the element.
+func (a *arrays) follow(ahead []byte) int {
+	for i, c := range ahead {
+		switch {
+		case c == '\n':
+			return i
+		case a.escaped:
+			a.escaped = false
+		case a.quoted:
+			a.escaped, a.quoted = c == '\\', c != '"'
+		case c == '"':
+			a.quoted = true
+		case c == '{' || c == '[':
+			a.depth++
+		case a.depth == 0 && (c == ',' || c == ']'):
+			return i
+		case (c == '}' || c == ']') && a.depth > 0:
+			a.depth--
+		}
+	}
+	return len(ahead)
+}
+
+// keep adds to the element, as long as it is not too long.
+func (a *arrays) keep(text []byte) {
+	if a.long = a.long || len(a.element)+len(text) > MaxRecord; !a.long {
+		a.element = append(a.element, text...)
 	}
 }
 

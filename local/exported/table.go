@@ -23,6 +23,7 @@ type table struct {
 	columns   int
 	records   int    // which column holds the records
 	raw       []byte // the lines of the row in progress
+	current   row    // the row in progress
 }
 
 // readTable reads a header and the records of the rows below it. Blank lines mean nothing.
@@ -65,7 +66,8 @@ func (t *table) header() error {
 	}
 	var found []string
 	for _, separator := range []byte(",;\t") {
-		r := &row{separator: separator}
+		var r row
+		r.begin(separator)
 		if done, problem := r.add(text); !done || problem != "" {
 			continue
 		}
@@ -100,7 +102,8 @@ func listed(names []string) string {
 // unreadable. A quote that a torn row leaves open swallows the lines that follow, until something in them shows that
 // this is not a field. Then only the first line is given up and the others are read once more.
 func (t *table) row(s *sink) (*row, int, error) {
-	r := &row{separator: t.separator}
+	r := &t.current
+	r.begin(t.separator)
 	t.raw = t.raw[:0]
 	start, pending := 0, t.back
 	for {
@@ -160,6 +163,11 @@ type row struct {
 	closed    bool   // after the closing quote of a field
 }
 
+// begin makes it an empty row. What the row before returned is no longer valid.
+func (r *row) begin(separator byte) {
+	*r = row{separator: separator, text: r.text[:0], ends: r.ends[:0]}
+}
+
 // add reads one more line of the row. The row is done at the end of a line that is not inside quotes.
 func (r *row) add(line []byte) (done bool, problem string) {
 	if r.quoted {
@@ -181,7 +189,7 @@ func (r *row) add(line []byte) (done bool, problem string) {
 		case c == '"':
 			return false, "a quote inside a field that is not quoted"
 		default:
-			n := bytes.IndexAny(line, string([]byte{r.separator, '"'}))
+			n := bytes.IndexFunc(line, func(c rune) bool { return c == '"' || c == rune(r.separator) })
 			if n < 0 {
 				n = len(line)
 			}

@@ -24,7 +24,7 @@ func (c *Company) minute(at time.Time) []event {
 	busy := c.busy(at)
 	perMinute := busy * float64(c.options.MailsPerHour) / 60
 	sends := d.sometimes(perMinute)
-	odd := busy == 1 && at.Truncate(oddEvery).Equal(at)
+	odd := at.Truncate(oddEvery).Equal(at) && c.Oddity(at) != ""
 	if odd {
 		sends = max(sends, 1)
 	}
@@ -33,8 +33,7 @@ func (c *Company) minute(at time.Time) []event {
 	for i := range sends {
 		s := c.compose(d, at.Add(time.Duration(d.IntN(60))*time.Second))
 		if odd && i == 0 {
-			turn := at.Unix() / int64(oddEvery/time.Second)
-			c.oddities[turn%int64(len(c.oddities))].befall(c, d, s)
+			c.turn(at).befall(c, d, s)
 		} else {
 			c.vary(d, s)
 		}
@@ -47,6 +46,20 @@ func (c *Company) minute(at time.Time) []event {
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	return events
+}
+
+// Oddity names the odd mail of the five minutes that the time falls into (10:00 to 10:05, and so on); it is sent in the
+// first of them. Outside of office hours nothing is odd, and the name is "". It helps a test to find what is odd, or to
+// explain it.
+func (c *Company) Oddity(at time.Time) string {
+	if c.busy(at.UTC()) < 1 {
+		return ""
+	}
+	return c.turn(at).name
+}
+
+func (c *Company) turn(at time.Time) oddity {
+	return c.oddities[at.Unix()/int64(oddEvery/time.Second)%int64(len(c.oddities))]
 }
 
 // busy is the share of an office hour's mail that is sent at a time of the week.

@@ -103,6 +103,30 @@ func TestOddThingsOfADay(t *testing.T) {
 	}
 }
 
+// Oddity says when to look for what.
+func TestOddityNamesTheHour(t *testing.T) {
+	c := company.New(company.Options{Seed: 3, MailsPerHour: 20})
+	names := map[string]int{}
+	for at := monday(); at.Before(monday().Add(24 * time.Hour)); at = at.Add(5 * time.Minute) {
+		name := c.Oddity(at)
+		names[name]++
+		if name != c.Oddity(at.Add(5*time.Minute-1)) || (name == "") != (at.Hour() < 8 || at.Hour() >= 18) {
+			t.Errorf("%v: %q", at, name)
+		}
+		if name != "no extension" {
+			continue
+		}
+		if !slices.ContainsFunc(c.Between(at, at.Add(time.Minute)).Truth, func(x world.Truth) bool { return len(x.Files) == 2 && x.Files[1].Name == "README" }) {
+			t.Errorf("%v: no mail with a file without extension", at)
+		}
+	}
+	for name, n := range names {
+		if n < 2 {
+			t.Errorf("%q occurs %d times a day", name, n)
+		}
+	}
+}
+
 func jsonOf(records []world.Record) [][]byte {
 	var all [][]byte
 	for _, r := range records {
