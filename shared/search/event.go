@@ -57,3 +57,9 @@ func (e *event) untrustedDomains() value {
 
 // lower is strings.ToLower as Normal has it: text that is not UTF-8 is never found by what it is not.
 func lower(s string) string { return strings.ToLower(strings.ToValidUTF8(s, "\ufffd")) }
+
+// posting is where the event's message stands in streams by time observed.
+func (e *event) posting() posting {
+	m := e.message
+	return posting{at: m.Observed, sort: forensic.TimeSort(m.Observed, m.Record), conn: e.conn, record: m.Record}
+}

@@ -11,11 +11,11 @@ import (
 
 // Limits of a query. Incydr's are those of criteria, page and rows; the others keep one caller from hurting all.
 const (
-	MaxBody     = 1 << 20 // bytes
-	MaxCriteria = 1024    // filters, an IS_ANY or IS_NONE counting as many as it has values
-	MaxDepth    = 10      // levels of groups
-	MaxValue    = 4096    // bytes of one value
-	MaxRows     = 10_000  // events of one page, and pgNum*pgSize
+	MaxBody     = 256 << 10 // bytes: every query stands in the trail, as one item
+	MaxCriteria = 1024      // filters, an IS_ANY or IS_NONE counting as many as it has values
+	MaxDepth    = 10        // levels of groups
+	MaxValue    = 4096      // bytes of one value
+	MaxRows     = 10_000    // events of one page, and pgNum*pgSize
 
 	defaultPageSize = 100
 )

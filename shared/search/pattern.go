@@ -1,6 +1,7 @@
 package search
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -153,4 +154,18 @@ func (p pattern) tail() string {
 		}
 	}
 	return string(last.runes)
+}
+
+// blank tells whether the pattern holds nothing but wildcards.
+func (p pattern) blank() bool {
+	return !p.some(func(r rune) bool { return r != anyRune })
+}
+
+// separated tells whether the separator of the term index's keys is in the pattern.
+func (p pattern) separated() bool {
+	return p.some(func(r rune) bool { return r == '\x1f' })
+}
+
+func (p pattern) some(test func(rune) bool) bool {
+	return slices.ContainsFunc(p.parts, func(part part) bool { return slices.ContainsFunc(part.runes, test) })
 }

@@ -1,0 +1,157 @@
+package search
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/mailtrail/mailtrail/shared/access"
+)
+
+// Routes are the doors of Forensic Search.
+func (s *Search) Routes() []access.Route {
+	return []access.Route{
+		{Pattern: "POST /v2/file-events", Roles: []access.Role{access.Admin, access.Analyst}, Handler: http.HandlerFunc(s.fileEvents)},
+	}
+}
+
+// fileEvents answers one query (Incydr: POST /v2/file-events): 200 with a page of events, 400 with what is wrong with the
+// query, 413 and 415 when it is too large or no JSON, 500 when it took too long or failed.
+//
+// The search stands in the trail before its answer leaves, and without an entry there is no answer.
+func (s *Search) fileEvents(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	if s.Limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.Limit)
+		defer cancel()
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Header.Get("Content-Type") != "" && (err != nil || kind != "application/json") {
+		writeProblems(w, http.StatusUnsupportedMediaType, problem(UnsupportedMediaType, "A query is application/json."))
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			writeProblems(w, http.StatusRequestEntityTooLarge, problem(MaxLengthExceeded, "The query has more than %d bytes.", MaxBody))
+		}
+		return // the caller has hung up otherwise
+	}
+	result, err := s.answer(ctx, body)
+	if err != nil {
+		s.fail(ctx, w, err)
+		return
+	}
+	write(w, result)
+}
+
+// answer runs the query in body and puts it into the trail.
+func (s *Search) answer(ctx context.Context, body []byte) (Result, error) {
+	q, err := Parse(body, s.Now())
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := s.Run(ctx, q)
+	if err != nil {
+		return Result{}, err
+	}
+	var asked bytes.Buffer
+	if err := json.Compact(&asked, body); err != nil {
+		return Result{}, fmt.Errorf("put the query on one line: %w", err)
+	}
+	err = s.Trail.Record(ctx, access.Entry{
+		At:     s.Now(),
+		Who:    access.From(ctx).ID,
+		What:   "search",
+		Detail: strings.ToValidUTF8(asked.String(), "\ufffd"),
+		Count:  int64(result.Len()),
+	})
+	return result, err
+}
+
+// fail says what went wrong: all of it when it is the query, and otherwise a sentence, with an id under which the log
+// has the cause.
+func (s *Search) fail(ctx context.Context, w http.ResponseWriter, err error) {
+	if problems := problemsOf(err); len(problems) > 0 {
+		writeProblems(w, http.StatusBadRequest, problems...)
+		return
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // the caller has hung up
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		writeProblems(w, http.StatusInternalServerError, problem(QueryTimeout, "The search took longer than %s. Narrow it, by time best of all.", s.Limit))
+		return
+	}
+	id := strconv.FormatInt(s.Now().UnixMicro(), 36)
+	s.Log.ErrorContext(ctx, "search failed", "id", id, "err", err)
+	writeProblems(w, http.StatusInternalServerError, problem(SearchFailed, "The search failed on our side. Try again; the log says why under %s.", id))
+}
+
+// problemsOf are the problems in err's tree.
+func problemsOf(err error) []*Problem {
+	if p, ok := err.(*Problem); ok {
+		return []*Problem{p}
+	}
+	var all []*Problem
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			all = append(all, problemsOf(e)...)
+		}
+	}
+	return all
+}
+
+func writeProblems(w http.ResponseWriter, status int, problems ...*Problem) {
+	access.WriteJSON(w, status, struct {
+		TotalCount  int        `json:"totalCount"`
+		FileEvents  []struct{} `json:"fileEvents"` // never null: clients iterate over it
+		NextPgToken *string    `json:"nextPgToken"`
+		Problems    []*Problem `json:"problems"`
+	}{FileEvents: []struct{}{}, Problems: problems})
+}
+
+// flushBytes is how much of an answer is gathered before it is sent on.
+const flushBytes = 64 << 10
+
+// write sends the page, document by document: it may be tens of megabytes.
+func write(w http.ResponseWriter, r Result) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+
+	b := make([]byte, 0, flushBytes+flushBytes/4)
+	b = append(b, `{"totalCount":`...)
+	b = strconv.AppendInt(b, int64(r.Total), 10)
+	b = append(b, `,"fileEvents":[`...)
+	documents := theSchema()
+	for i := range r.events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = documents.appendDocument(b, &r.events[i])
+		if len(b) >= flushBytes {
+			if _, err := w.Write(b); err != nil {
+				return // the caller has hung up
+			}
+			b = b[:0]
+		}
+	}
+	b = append(b, `],"nextPgToken":`...)
+	if r.Next == "" {
+		b = append(b, "null"...)
+	} else {
+		b = appendText(b, r.Next)
+	}
+	b = append(b, ",\"problems\":null}\n"...)
+	_, _ = w.Write(b) // the caller who has hung up does not miss it
+}

@@ -1,0 +1,113 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/mailtrail/mailtrail/shared/forensic"
+)
+
+// rank is an event's place in the order of any sort key: its value, then its id. What has no value comes last both ways.
+type rank struct {
+	missing bool
+	num     int64
+	text    string
+	id      string
+}
+
+// rankOf is e's place in the order of t. A list counts as its first value.
+func rankOf(t *term, e *event) rank {
+	v := t.of(e)
+	r := rank{missing: v.missing(), num: v.num, id: e.id()}
+	switch {
+	case len(v.texts) > 0:
+		r.text = lower(v.texts[0])
+	case len(v.nums) > 0:
+		r.num = v.nums[0]
+	default:
+		r.text = lower(v.text)
+	}
+	return r
+}
+
+// compare orders ranks: below 0 when r comes before o.
+func (r rank) compare(o rank, ascending bool) int {
+	if r.missing != o.missing {
+		if o.missing {
+			return -1
+		}
+		return 1
+	}
+	c := cmp.Or(cmp.Compare(r.num, o.num), strings.Compare(r.text, o.text), strings.Compare(r.id, o.id))
+	if !ascending {
+		return -c
+	}
+	return c
+}
+
+// ranked is an event with its place.
+type ranked struct {
+	rank
+	event event
+}
+
+// best keeps the first events of an order, in memory for at most twice as many as it is asked for.
+type best struct {
+	ascending bool
+	most      int
+	list      []ranked
+	full      bool // list[most-1] was the last that counts when it was last sorted
+}
+
+func (b *best) add(r rank, e *event) {
+	if b.full && r.compare(b.list[b.most-1].rank, b.ascending) > 0 {
+		return
+	}
+	b.list = append(b.list, ranked{r, e.kept()})
+	if len(b.list) >= 2*b.most {
+		b.settle()
+	}
+}
+
+// settle sorts what there is and drops what is too much.
+func (b *best) settle() {
+	slices.SortFunc(b.list, func(x, y ranked) int { return x.compare(y.rank, b.ascending) })
+	if len(b.list) >= b.most {
+		clear(b.list[b.most:])
+		b.list, b.full = b.list[:b.most], true
+	}
+}
+
+// kept is e on its own: without it, one event would keep its whole batch of messages in memory.
+func (e *event) kept() event {
+	message := *e.message
+	return event{message: &message, file: e.file, conn: e.conn}
+}
+
+// place is where a page begins: strictly after an event, which need not be there any more.
+type place struct {
+	posting posting // in the order of a stream
+	file    int
+	rank    rank // in the order of any other sort key
+}
+
+// before tells whether e of posting p comes strictly after the place in the order of p's stream.
+func (l *place) before(p posting, file int, ascending bool) bool {
+	c := cmp.Or(compare(l.posting, p), cmp.Compare(l.file, file))
+	return c != 0 && c < 0 == ascending
+}
+
+// files are the indexes of a message's files in the order of the events.
+func files(m *forensic.Message, ascending bool) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		for i := range m.Files {
+			if !ascending {
+				i = len(m.Files) - 1 - i
+			}
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
