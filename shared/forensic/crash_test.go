@@ -1,0 +1,239 @@
+package forensic_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// A process that dies at any write, before it, in its middle or after it without being told, loses nothing and doubles
+// nothing: the queue brings the blob back, and the end is the same.
+func TestCrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
+	w := newWorld(t)
+	// The records are so large that there are several batches, and one message has further items.
+	large := strings.Repeat("x", 300<<10)
+	var records []string
+	for n := range 9 {
+		records = append(records, strings.Replace(send(n*24*60, fmt.Sprintf("%d.pdf (1b)", n)), `"Version":1`, `"New":"`+large+`"`, 1))
+	}
+	records = append(records, send(99, strings.Repeat("many.pdf (1b); ", 3000)))
+	calm := *w
+	retry(t, &calm, calm.add("blob", now, array(records...)))
+	want := shown(t, calm.events)
+	if len(want) != len(records) {
+		t.Fatalf("%d messages are shown without a crash, want %d", len(want), len(records))
+	}
+
+	for _, how := range []crash{before, midway, afterwards} {
+		for n := 1; ; n++ {
+			events := w.store.Table(fmt.Sprintf("events-%d-%d", how, n))
+			blobs := w.store.Table(fmt.Sprintf("blobs-%d-%d", how, n))
+			plan := &plan{how: how, left: n}
+			run := world{feed: feed{}, events: &crashing{events, plan}, blobs: &crashing{blobs, plan}}
+			body := run.add("blob", now, array(records...))
+			err := run.ingester().Ingest(context.Background(), body)
+			if plan.left > 0 {
+				if err != nil || n < 8 {
+					t.Fatalf("%d writes, %v, and no crash", n-1, err)
+				}
+				break
+			}
+			if !errors.Is(err, errCrash) {
+				t.Fatalf("crash %d at write %d: ingest says %v", how, n, err)
+			}
+			for record, m := range shown(t, events) {
+				if !same(m, want[record]) {
+					t.Errorf("crash %d at write %d: message %s is shown, but is not whole", how, n, record)
+				}
+			}
+			requireAllFound(t, events, want)
+
+			run.events, run.blobs = events, blobs
+			retry(t, &run, body)
+			if got := shown(t, events); !maps.EqualFunc(got, want, same) {
+				t.Errorf("crash %d at write %d: in the end %d messages are shown, want %d", how, n, len(got), len(want))
+			}
+			requireAllFound(t, events, want)
+			if e := run.entry(t, "blob"); e.State != "settled" || e.Tally.Messages+e.Tally.Repeated != int64(len(records)) {
+				t.Errorf("crash %d at write %d: blob is %s with %+v", how, n, e.State, e.Tally)
+			}
+		}
+	}
+}
+
+func same(a, b forensic.Message) bool {
+	return slices.Equal(a.Files, b.Files) && a.EventID(0) == b.EventID(0)
+}
+
+// requireAllFound makes sure that every index leads to each message that is stored.
+func requireAllFound(t *testing.T, events table.Table, want map[forensic.RecordID]forensic.Message) {
+	t.Helper()
+	stored, err := forensic.Load(context.Background(), events, contoso, slices.Collect(maps.Keys(want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range stored {
+		requireFound(t, events, m)
+	}
+}
+
+var errCrash = errors.New("the process died")
+
+type crash int
+
+const (
+	before     crash = iota // and the write was not made
+	midway                  // and some of its items were written
+	afterwards              // and the write was made
+)
+
+// plan lets all writes fail from the left-th on.
+type plan struct {
+	how  crash
+	left int
+}
+
+func (p *plan) write(all, some func() error) error {
+	p.left--
+	switch {
+	case p.left > 0:
+		return all()
+	case p.left == 0 && p.how == midway:
+		return errors.Join(errCrash, some())
+	case p.left == 0 && p.how == afterwards:
+		return errors.Join(errCrash, all())
+	}
+	return errCrash
+}
+
+// crashing is a table whose writes follow a plan.
+type crashing struct {
+	table.Table
+	plan *plan
+}
+
+func (c *crashing) Commit(ctx context.Context, ops ...table.Op) error {
+	none := func() error { return nil }
+	return c.plan.write(func() error { return c.Table.Commit(ctx, ops...) }, none)
+}
+
+func (c *crashing) Load(ctx context.Context, items ...table.Item) error {
+	load := func(items []table.Item) func() error {
+		return func() error { return c.Table.Load(ctx, items...) }
+	}
+	return c.plan.write(load(items), load(items[len(items)/2:]))
+}
+
+func (c *crashing) Create(ctx context.Context, items ...table.Item) (created []bool, err error) {
+	create := func(items []table.Item) func() error {
+		return func() (err error) {
+			created, err = c.Table.Create(ctx, items...)
+			return err
+		}
+	}
+	if err := c.plan.write(create(items), create(items[len(items)/2:])); err != nil {
+		return nil, err
+	}
+	return created, nil
+}
+
+// A blob that is far larger than memory should be is read with little of it in memory: the records that were
+// read and are not stored yet stay below a fixed number of bytes, and so does each write.
+func TestBlobOf200MBIsReadInFixedMemory(t *testing.T) {
+	const (
+		blobBytes  = 200 << 20
+		everySend  = 20
+		maxHeld    = 2 << 20
+		maxWritten = 2 << 20
+	)
+	w := newWorld(t)
+	other := strings.Replace(send(0, "a (1b)"), `"Operation":"Send"`, `"Operation":"Read"`, 1)
+	source := &endless{make: func(n int) string {
+		if n%everySend == 0 {
+			return send(n, "a (1b)")
+		}
+		return other
+	}, size: len(other), left: blobBytes / len(other)}
+	sink := &sink{Table: w.events, source: source, everySend: everySend}
+	w.events = sink
+	if err := w.ingester().Ingest(context.Background(), w.add("blob", now, func() io.Reader { return source })); err != nil {
+		t.Fatal(err)
+	}
+
+	e := w.entry(t, "blob")
+	if source.read < blobBytes*9/10 || e.Tally.Records != int64(source.made) || e.Tally.Messages != int64((source.made+everySend-1)/everySend) {
+		t.Fatalf("read %d bytes in %d records, and tallied %+v", source.read, source.made, e.Tally)
+	}
+	if sink.held > maxHeld || sink.written > maxWritten {
+		t.Errorf("%d bytes were held and %d written at once, want %d and %d at most", sink.held, sink.written, maxHeld, maxWritten)
+	}
+}
+
+// endless streams records that it makes as they are read.
+type endless struct {
+	make       func(n int) string
+	size, left int // of a record; how many records are to come
+	made, read int // records, bytes
+	rest       string
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.rest == "" {
+		switch {
+		case e.left < 0:
+			return 0, io.EOF
+		case e.left == 0:
+			e.rest = "]"
+		default:
+			e.rest = "," + e.make(e.made)
+			if e.made == 0 {
+				e.rest = "[" + e.rest[1:]
+			}
+			e.made++
+		}
+		e.left--
+	}
+	n := copy(p, e.rest)
+	e.rest = e.rest[n:]
+	e.read += n
+	return n, nil
+}
+
+// sink forgets what is written, and remembers how much it was.
+type sink struct {
+	table.Table
+	source    *endless
+	everySend int
+	messages  int
+	held      int // the most bytes of records that were read and not stored: a batch, and what is read ahead
+	written   int // the most bytes of one write
+}
+
+func (s *sink) Load(_ context.Context, items ...table.Item) error {
+	s.weigh(items)
+	return nil
+}
+
+func (s *sink) Create(_ context.Context, items ...table.Item) ([]bool, error) {
+	s.weigh(items)
+	s.messages += len(items)
+	passed := ((s.messages-1)*s.everySend + 1) * s.source.size
+	s.held = max(s.held, len(items)*s.source.size+s.source.read-passed)
+	return slices.Repeat([]bool{true}, len(items)), nil
+}
+
+func (s *sink) weigh(items []table.Item) {
+	bytes := 0
+	for _, item := range items {
+		bytes += table.Size(item)
+	}
+	s.written = max(s.written, bytes)
+}
