@@ -1,6 +1,7 @@
 package m365sim
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -86,9 +87,23 @@ func (c *call) feedError(code, message string) { c.fail(http.StatusBadRequest, c
 
 // throttleFeed refuses a call for its tenant's quota. Microsoft gives it with status 403 and with 429.
 func (c *call) throttleFeed(status int) {
-	method, _, _ := strings.Cut(strings.TrimPrefix(c.route.op, "feed."), ".")
-	names := map[string]string{"blob": "GetBlob", "content": "GetAvailableContent", "start": "StartSubscription", "stop": "StopSubscription", "list": "ListSubscriptions"}
-	c.fail(status, "AF429", "Too many requests. Method="+names[method]+", PublisherId="+orElse(c.publisher(), noPublisher))
+	c.fail(status, "AF429", "Too many requests. Method="+feedMethod(c.route.op)+", PublisherId="+cmp.Or(c.publisher(), noPublisher))
+}
+
+// feedMethod is Microsoft's name of an operation in its throttling message.
+func feedMethod(op string) string {
+	switch op {
+	case "feed.blob":
+		return "GetBlob"
+	case "feed.content":
+		return "GetAvailableContent"
+	case "feed.start":
+		return "StartSubscription"
+	case "feed.stop":
+		return "StopSubscription"
+	default:
+		return "ListSubscriptions"
+	}
 }
 
 // contentType reads the contentType parameter and refuses the call when it names none.
@@ -109,7 +124,7 @@ func (c *call) contentType() (string, bool) {
 func (c *call) auditMissing(operation, contentType string) {
 	c.fail(http.StatusBadRequest,
 		operation+" [CorrId="+c.id+"][TenantId="+c.tenant.ID+",ContentType="+contentType+",ApplicationId="+c.token.client+
-			",PublisherId="+orElse(c.publisher(), noPublisher)+"][AppId",
+			",PublisherId="+cmp.Or(c.publisher(), noPublisher)+"][AppId",
 		c.token.client+"] failed. Microsoft.Office.Compliance.Audit.DataServiceException: Tenant "+c.tenant.ID+" does not exist.\r\n"+
 			"   at Microsoft.Office.Compliance.Audit.API.AzureManager.<GetSubscriptionTableClientForTenantAsync>d__52.MoveNext()\r\n"+
 			"   at Microsoft.Office.Compliance.Audit.API.StartController.<Start>d__0.MoveNext()")

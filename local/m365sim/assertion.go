@@ -3,7 +3,7 @@ package m365sim
 import (
 	"crypto"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // x5t is defined as a SHA-1 thumbprint
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -81,7 +81,8 @@ func (c *call) checkClaims(a *app, claims assertionClaims) aad {
 // certificate finds the registered certificate that the header's thumbprint names.
 func (h assertionHeader) certificate(registered []*x509.Certificate) *x509.Certificate {
 	for _, certificate := range registered {
-		long, short := sha256.Sum256(certificate.Raw), sha1.Sum(certificate.Raw) //nolint:gosec // see the import
+		// x5t is defined as a SHA-1 thumbprint; it only names the certificate, and the signature proves it.
+		long, short := sha256.Sum256(certificate.Raw), sha1.Sum(certificate.Raw)
 		if h.X5tS256 != "" && h.X5tS256 == base64url(long[:]) || h.X5tS256 == "" && h.X5t == base64url(short[:]) {
 			return certificate
 		}

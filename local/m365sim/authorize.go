@@ -12,6 +12,7 @@ import (
 // signInCode is what an authorization code stands for until it is redeemed.
 type signInCode struct {
 	used      bool
+	expires   time.Time
 	client    string
 	redirect  string
 	tenant    string
@@ -103,11 +104,11 @@ func signIn(c *call) {
 		return
 	}
 	code := "0.A" + rand.Text() + rand.Text()
-	life := c.now.Add(c.s.opts.CodeLife)
+	expires := c.now.Add(c.s.opts.CodeLife)
 	c.s.codes.put(code, signInCode{
-		client: a.ClientID, redirect: form.Get("redirect_uri"), tenant: home.ID, person: person.ID,
+		expires: expires, client: a.ClientID, redirect: form.Get("redirect_uri"), tenant: home.ID, person: person.ID,
 		scope: form.Get("scope"), nonce: form.Get("nonce"), challenge: form.Get("code_challenge"),
-	}, c.now, life.Add(time.Hour)) // kept past its life, to tell a late code from an invented one
+	}, c.now, expires.Add(time.Hour)) // kept past its life, so that a code used twice is told from a late one
 	result := url.Values{"code": {code}, "session_state": {c.id}}
 	if state := form.Get("state"); state != "" {
 		result.Set("state", state)

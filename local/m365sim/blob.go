@@ -19,7 +19,7 @@ type Publication struct {
 	Tenant      string
 	ContentType string
 	Created     time.Time             // contentCreated, which list windows filter on; a blob of the future is not listed before it
-	Visible     time.Time             // when it is first listed; Created when zero
+	Visible     time.Time             // when it is first listed; Created, or later as Options.LateRate has it, when zero
 	Expires     time.Time             // contentExpiration; Created plus Options.ContentLife when zero
 	Body        []byte                // what a GET of the blob gives
 	Write       func(io.Writer) error // gives the body instead, for one that should not be held in memory
@@ -71,13 +71,16 @@ func (s *Server) PublishBlob(p Publication) (contentID string, err error) {
 		p.Expires = p.Created.Add(s.opts.ContentLife)
 	}
 	b := &blob{Publication: p, visible: p.Created}
-	if p.Visible.After(p.Created) {
-		b.visible = p.Visible.UTC()
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b.number = len(t.content) + 1
 	b.id = newContentID(p, b.number)
+	switch {
+	case p.Visible.After(p.Created):
+		b.visible = p.Visible.UTC()
+	case p.Visible.IsZero() && s.dice.always("late|"+b.id, s.opts.LateRate):
+		b.visible = p.Created.Add(s.opts.LateBy)
+	}
 	if err := b.prepare(t.ID); err != nil {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package m365sim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -90,7 +91,7 @@ func (c *call) fail(status int, code, message string) {
 			"code": code, "message": message,
 			"innerError": map[string]string{
 				"date": c.now.Format("2006-01-02T15:04:05"), "request-id": c.id,
-				"client-request-id": orElse(c.r.Header.Get("Client-Request-Id"), c.id),
+				"client-request-id": cmp.Or(c.r.Header.Get("Client-Request-Id"), c.id),
 			},
 		}})
 	default:
@@ -126,13 +127,6 @@ func (c *call) takesJSON() bool {
 	}
 	c.fail(http.StatusNotAcceptable, "NotAcceptable", "Only application/json can be given.")
 	return false
-}
-
-func orElse(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }
 
 // guid makes a GUID that the parts decide.

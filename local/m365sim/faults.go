@@ -1,6 +1,7 @@
 package m365sim
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"slices"
@@ -21,8 +22,8 @@ type Fault struct {
 	Rate   float64 // share of the matching requests that it breaks; all when zero
 
 	Delay      time.Duration // waits this long first; alone it only makes the tenant slow
-	Status     int           // answers with this status
-	Code       string        // with this error code: AF429, AADSTS700016, ErrorAccessDenied, ...
+	Status     int           // answers with this status; the usual one of Code when zero
+	Code       string        // answers with this error code: AF429, AADSTS700016, ErrorAccessDenied, ...
 	Message    string
 	RetryAfter time.Duration // with this header, in whole seconds
 	TornAt     int64         // cuts the body after this many bytes and breaks the connection
@@ -93,7 +94,9 @@ func (f *faults) strike(c *call) (delay time.Duration, effect Fault) {
 }
 
 // breaks tells whether the fault does more than delay.
-func (f *Fault) breaks() bool { return f.Status != 0 || f.TornAt > 0 || f.Hang || f.Reset }
+func (f *Fault) breaks() bool {
+	return f.Status != 0 || f.Code != "" || f.TornAt > 0 || f.Hang || f.Reset
+}
 
 func (f *Fault) matches(c *call) bool {
 	return (f.Tenant == "" || strings.EqualFold(f.Tenant, c.tenantID())) &&
@@ -115,11 +118,11 @@ func (s *Server) hinder(c *call) bool {
 	case fault.Reset:
 		c.w.reset()
 		return true
-	case fault.Status != 0:
+	case fault.Status != 0 || fault.Code != "":
 		if fault.RetryAfter > 0 {
 			c.retryAfter(fault.RetryAfter)
 		}
-		c.fail(fault.Status, orElse(fault.Code, defaultCode(c.route.root, fault.Status)), orElse(fault.Message, "A fault was set for this request."))
+		c.fail(cmp.Or(fault.Status, usualStatus(fault.Code)), cmp.Or(fault.Code, usualCode(c.route.root, fault.Status)), fault.Message)
 		return true
 	case fault.TornAt > 0:
 		c.w.cut, c.w.silent = fault.TornAt, fault.Silent
@@ -148,8 +151,8 @@ func (c *call) retryAfter(d time.Duration) {
 	c.w.Header().Set("Retry-After", strconv.Itoa(seconds))
 }
 
-// defaultCode is the usual code of a status, for a fault that names none.
-func defaultCode(of root, status int) string {
+// usualCode is the usual code of a status, for a fault that names none.
+func usualCode(of root, status int) string {
 	switch {
 	case of == manage && status >= http.StatusInternalServerError:
 		return "AF50000"
@@ -166,4 +169,27 @@ func defaultCode(of root, status int) string {
 	default:
 		return "UnknownError"
 	}
+}
+
+// usualStatus is the status that an error code comes with, for a fault that names only the code. The login service
+// knows the status of its codes itself.
+func usualStatus(code string) int {
+	switch code {
+	case "AF10001", "InvalidAuthenticationToken":
+		return http.StatusUnauthorized
+	case "Authorization_RequestDenied", "ErrorAccessDenied":
+		return http.StatusForbidden
+	case "ErrorItemNotFound", "ErrorInvalidUser", "MailboxNotEnabledForRESTAPI", "Request_ResourceNotFound":
+		return http.StatusNotFound
+	case "syncStateNotFound", "resyncRequired":
+		return http.StatusGone
+	case "AF429", "TooManyRequests", "ApplicationThrottled":
+		return http.StatusTooManyRequests
+	case "AF50000", "UnknownError":
+		return http.StatusInternalServerError
+	}
+	if strings.HasPrefix(code, "AADSTS") {
+		return 0
+	}
+	return http.StatusBadRequest
 }

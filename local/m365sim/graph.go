@@ -35,14 +35,11 @@ func (c *call) allow(roles []string, options ...string) bool {
 			return false
 		}
 	}
-	return c.takesJSON()
+	return c.route.op == "graph.value" || c.takesJSON()
 }
 
 // badRequest refuses a call for its form.
 func (c *call) badRequest(message string) { c.fail(http.StatusBadRequest, "BadRequest", message) }
-
-// notFound refuses a call for a thing that is not there.
-func (c *call) notFound(code, message string) { c.fail(http.StatusNotFound, code, message) }
 
 // unknownProperty is Graph's answer to a $select of what the type does not have.
 func (c *call) unknownProperty(name, of string) {

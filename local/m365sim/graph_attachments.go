@@ -2,6 +2,7 @@ package m365sim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -89,7 +90,7 @@ func (c *call) onAttachment(f func(*world.Message, world.Attachment)) {
 		wanted := c.r.PathValue("attachment")
 		at := slices.IndexFunc(m.Attachments, func(a world.Attachment) bool { return a.ID == wanted })
 		if at < 0 {
-			c.notFound("ErrorItemNotFound", "The specified object was not found in the store.")
+			c.itemNotFound()
 			return
 		}
 		f(m, m.Attachments[at])
@@ -165,7 +166,7 @@ func attachmentValue(c *call) {
 	}
 	c.onAttachment(func(_ *world.Message, a world.Attachment) {
 		content := a.Reader()
-		contentType := orElse(contentTypeOf(a), "application/octet-stream")
+		contentType := cmp.Or(contentTypeOf(a), "application/octet-stream")
 		switch a.Kind {
 		case "reference":
 			c.fail(http.StatusMethodNotAllowed, "ErrorInvalidRequest", "$value is not supported for a reference attachment.")

@@ -37,7 +37,11 @@ func usersDelta(c *call) {
 	if c.query.Has("$select") {
 		names = append(names, "id")
 	}
-	value, next := c.tenant.changes(r, c.s.opts.GraphPageSize, names)
+	size, ok := c.pageSize()
+	if !ok {
+		return
+	}
+	value, next := c.tenant.changes(r, size, names)
 	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users", "value": value}
 	here := c.base(graph) + "/v1.0/users/delta?"
 	r.selection = c.query.Get("$select")

@@ -88,7 +88,7 @@ func listMessages(c *call) {
 	for _, m := range page {
 		value = append(value, only(c.messageObject(m), names))
 	}
-	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users('" + box.owner.ID + "')/messages", "value": value}
+	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users('" + c.r.PathValue("user") + "')/messages", "value": value}
 	if skip+top < len(found) {
 		answer["@odata.nextLink"] = c.next("$skip", strconv.Itoa(skip+top))
 	}

@@ -46,7 +46,7 @@ func orNull(text string) any {
 
 // listUsers answers with one page of the directory.
 func listUsers(c *call) {
-	if !c.allow(directoryRoles(), "$select", "$top", "$filter", "$count", "$skiptoken") {
+	if !c.allow(directoryRoles(), "$select", "$top", "$filter", "$skiptoken") {
 		return
 	}
 	known, usual := userProperties()
@@ -54,7 +54,7 @@ func listUsers(c *call) {
 	if !ok {
 		return
 	}
-	top, ok := c.number("$top", c.s.opts.GraphPageSize, 1, 999)
+	size, ok := c.pageSize()
 	if !ok {
 		return
 	}
@@ -72,7 +72,7 @@ func listUsers(c *call) {
 			return
 		}
 	}
-	page, next := c.tenant.usersPage(from, min(top, c.s.opts.GraphPageSize), accepts)
+	page, next := c.tenant.usersPage(from, size, accepts)
 	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users"}
 	value := make([]any, 0, len(page))
 	for _, p := range page {
@@ -83,6 +83,15 @@ func listUsers(c *call) {
 		answer["@odata.nextLink"] = c.next("$skiptoken", seal(strconv.Itoa(next)))
 	}
 	c.json(http.StatusOK, answer)
+}
+
+// pageSize is how many people a page holds: what $top asks for, unless the options allow less.
+func (c *call) pageSize() (int, bool) {
+	size, ok := c.number("$top", 100, 1, 999)
+	if most := c.s.opts.GraphPageSize; most > 0 {
+		size = min(size, most)
+	}
+	return size, ok
 }
 
 // usersPage gives up to size people from a place in the directory on, and the place where the next page begins, or 0
@@ -118,7 +127,7 @@ func getUser(c *call) {
 	p, ok := c.tenant.directory.find(name)
 	c.tenant.mu.RUnlock()
 	if !ok {
-		c.notFound("Request_ResourceNotFound", "Resource '"+name+"' does not exist or one of its queried reference-property objects are not present.")
+		c.fail(http.StatusNotFound, "Request_ResourceNotFound", "Resource '"+name+"' does not exist or one of its queried reference-property objects are not present.")
 		return
 	}
 	object := only(userObject(p), names)

@@ -8,20 +8,20 @@ import (
 
 // Request is one request that came through the protocol door. It never holds a header, a body or a credential.
 type Request struct {
-	Number     uint64    `json:"number"` // counts from 1
-	Time       time.Time `json:"time"`   // simulated time of its arrival
-	ID         string    `json:"id"`     // the Request-Id header of the answer
-	Op         string    `json:"op"`     // e.g. feed.content; see Fault.Op
-	Tenant     string    `json:"tenant,omitempty"`
-	Client     string    `json:"client,omitempty"` // app id of the bearer token
-	Method     string    `json:"method"`
-	Path       string    `json:"path"`
-	Query      string    `json:"query,omitempty"`
-	Status     int       `json:"status"` // 0 when the connection ended without an answer
-	Bytes      int64     `json:"bytes"`
-	Torn       bool      `json:"torn,omitempty"`       // the body was cut short on purpose
-	SharedPool bool      `json:"sharedPool,omitempty"` // an activity API call without PublisherIdentifier
-	Elapsed    string    `json:"elapsed"`              // real time in the server
+	Number     uint64        `json:"number"` // counts from 1
+	Time       time.Time     `json:"time"`   // simulated time of its arrival
+	ID         string        `json:"id"`     // the Request-Id header of the answer
+	Op         string        `json:"op"`     // e.g. feed.content; see Fault.Op
+	Tenant     string        `json:"tenant,omitempty"`
+	Client     string        `json:"client,omitempty"` // app id of the bearer token
+	Method     string        `json:"method"`
+	Path       string        `json:"path"`
+	Query      string        `json:"query,omitempty"`
+	Status     int           `json:"status"` // 0 when the connection ended without an answer
+	Bytes      int64         `json:"bytes"`
+	Torn       bool          `json:"torn,omitempty"`       // the body was cut short on purpose
+	SharedPool bool          `json:"sharedPool,omitempty"` // an activity API call without PublisherIdentifier
+	Elapsed    time.Duration `json:"elapsedNanos"`         // real time in the server
 }
 
 // Filter chooses requests of the history. Empty fields match everything.
@@ -91,7 +91,7 @@ func (c *call) remember(began time.Time) {
 		Time: c.now, ID: c.id, Op: c.route.op, Tenant: c.tenantID(), Client: c.token.client,
 		Method: c.r.Method, Path: c.r.URL.Path, Query: c.r.URL.RawQuery,
 		Status: c.w.status, Bytes: c.w.written, Torn: c.w.torn,
-		Elapsed: time.Since(began).String(),
+		Elapsed: time.Since(began),
 	}
 	if c.route.op == "login.token" {
 		r.Query = ""

@@ -11,11 +11,11 @@ import (
 
 // mailbox is one person's mail.
 type mailbox struct {
-	owner      world.Person
 	blocked    bool // an application access policy keeps every app out
 	messages   []*world.Message
 	byInternet map[string][]*world.Message
-	running    map[string]int // requests in progress, by client id
+	byID       map[string]*world.Message // by store id and by immutable id
+	running    map[string]int            // requests in progress, by client id
 }
 
 // AddMessages puts messages into the mailboxes that they name.
@@ -32,44 +32,60 @@ func (s *Server) AddMessages(tenantID string, messages ...world.Message) error {
 		if !ok {
 			return fmt.Errorf("add a message to mailbox %q: tenant %s has no such person", m.Mailbox, tenantID)
 		}
-		box := t.mailbox(owner)
-		box.messages = append(box.messages, &m)
-		box.byInternet[m.InternetMessageID] = append(box.byInternet[m.InternetMessageID], &m)
+		t.mailbox(owner.ID).add(&m)
 	}
 	return nil
 }
 
 // mailbox gives the person's mailbox, which is made at its first use. The tenant must be locked for writing.
-func (t *tenant) mailbox(owner world.Person) *mailbox {
-	box := t.mailboxes[owner.ID]
+func (t *tenant) mailbox(personID string) *mailbox {
+	box := t.mailboxes[personID]
 	if box == nil {
-		box = &mailbox{byInternet: map[string][]*world.Message{}, running: map[string]int{}}
-		t.mailboxes[owner.ID] = box
+		box = &mailbox{byInternet: map[string][]*world.Message{}, byID: map[string]*world.Message{}, running: map[string]int{}}
+		t.mailboxes[personID] = box
 	}
-	box.owner = owner
 	return box
+}
+
+func (box *mailbox) add(m *world.Message) {
+	box.messages = append(box.messages, m)
+	box.byInternet[m.InternetMessageID] = append(box.byInternet[m.InternetMessageID], m)
+	box.byID[m.ID], box.byID[m.ImmutableID] = m, m
+}
+
+// remove takes out the messages that match and gives them back.
+func (box *mailbox) remove(match func(*world.Message) bool) (removed []*world.Message) {
+	box.messages = slices.DeleteFunc(box.messages, func(m *world.Message) bool {
+		if !match(m) {
+			return false
+		}
+		removed = append(removed, m)
+		delete(box.byID, m.ID)
+		delete(box.byID, m.ImmutableID)
+		box.byInternet[m.InternetMessageID] = slices.DeleteFunc(slices.Clone(box.byInternet[m.InternetMessageID]), func(other *world.Message) bool { return other == m })
+		return true
+	})
+	return removed
 }
 
 // MoveMessage moves a message to another folder. As with Microsoft its store id changes; the immutable id stays.
 func (s *Server) MoveMessage(tenantID, user, immutableID, folder string) error {
 	return s.onMailbox(tenantID, user, func(box *mailbox) error {
-		for i, m := range box.messages {
-			if m.ImmutableID == immutableID {
-				moved := *m
-				moved.Folder, moved.ID = folder, seal(m.ImmutableID, folder, m.ID)
-				box.replace(i, &moved)
-				return nil
-			}
+		found := box.remove(func(m *world.Message) bool { return m.ImmutableID == immutableID })
+		if len(found) == 0 {
+			return fmt.Errorf("move message %q: the mailbox of %s does not hold it", immutableID, user)
 		}
-		return fmt.Errorf("move message %q: the mailbox of %s does not hold it", immutableID, user)
+		moved := *found[0] // a copy: requests in progress may still read the old one
+		moved.Folder, moved.ID = folder, seal(moved.ID, folder)
+		box.add(&moved)
+		return nil
 	})
 }
 
 // DeleteMessages removes every copy with this internet message id from the mailbox.
 func (s *Server) DeleteMessages(tenantID, user, internetMessageID string) error {
 	return s.onMailbox(tenantID, user, func(box *mailbox) error {
-		delete(box.byInternet, internetMessageID)
-		box.messages = slices.DeleteFunc(box.messages, func(m *world.Message) bool { return m.InternetMessageID == internetMessageID })
+		box.remove(func(m *world.Message) bool { return m.InternetMessageID == internetMessageID })
 		return nil
 	})
 }
@@ -93,48 +109,48 @@ func (s *Server) onMailbox(tenantID, user string, change func(*mailbox) error) e
 	if !ok {
 		return fmt.Errorf("tenant %s has no person %q", tenantID, user)
 	}
-	return change(t.mailbox(owner))
+	return change(t.mailbox(owner.ID))
 }
 
-// replace puts another version of a message where the i-th was. Requests may still read the old one, so it is left
-// as it is.
-func (box *mailbox) replace(i int, m *world.Message) {
-	old := box.messages[i]
-	box.messages[i] = m
-	same := slices.Clone(box.byInternet[m.InternetMessageID])
-	same[slices.Index(same, old)] = m
-	box.byInternet[m.InternetMessageID] = same
+// refusal is why a call may not go on.
+type refusal struct {
+	status        int
+	code, message string
 }
 
 // enter finds the mailbox of the path and takes one of the app's places in it. It answers the call itself when it
 // returns nil; otherwise the caller must leave.
 func (c *call) enter() *mailbox {
-	name := c.r.PathValue("user")
-	t := c.tenant
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	owner, ok := t.directory.find(name)
-	if !ok {
-		c.notFound("ErrorInvalidUser", "The requested user '"+name+"' is invalid.")
-		return nil
-	}
-	if owner.Mail == "" {
-		c.notFound("MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise.")
-		return nil
-	}
-	box := t.mailbox(owner)
-	client := strings.ToLower(c.token.client)
-	switch {
-	case box.blocked:
-		c.fail(http.StatusForbidden, "ErrorAccessDenied", "Access to OData is disabled.")
-	case box.running[client] >= c.s.opts.MailboxSlots:
-		c.retryAfter(c.s.opts.RetryAfter)
-		c.fail(http.StatusTooManyRequests, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.")
-	default:
-		box.running[client]++
+	box, why := c.tenant.enter(c.r.PathValue("user"), strings.ToLower(c.token.client), c.s.opts.MailboxSlots)
+	if box != nil {
 		return box
 	}
+	if why.status == http.StatusTooManyRequests {
+		c.retryAfter(c.s.opts.RetryAfter)
+	}
+	c.fail(why.status, why.code, why.message)
 	return nil
+}
+
+func (t *tenant) enter(user, client string, places int) (*mailbox, refusal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	owner, ok := t.directory.find(user)
+	if !ok {
+		return nil, refusal{http.StatusNotFound, "ErrorInvalidUser", "The requested user '" + user + "' is invalid."}
+	}
+	if owner.Mail == "" {
+		return nil, refusal{http.StatusNotFound, "MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."}
+	}
+	box := t.mailbox(owner.ID)
+	switch {
+	case box.blocked:
+		return nil, refusal{http.StatusForbidden, "ErrorAccessDenied", "Access to OData is disabled."}
+	case box.running[client] >= places:
+		return nil, refusal{http.StatusTooManyRequests, "ApplicationThrottled", "Application is over its MailboxConcurrency limit."}
+	}
+	box.running[client]++
+	return box, refusal{}
 }
 
 // leave gives the place in the mailbox back.
@@ -178,12 +194,15 @@ func (c *call) arrived(m *world.Message) bool {
 func (c *call) message(box *mailbox) *world.Message {
 	wanted := c.r.PathValue("message")
 	c.tenant.mu.RLock()
-	defer c.tenant.mu.RUnlock()
-	for _, m := range box.messages {
-		if c.messageID(m) == wanted && c.arrived(m) {
-			return m
-		}
+	m := box.byID[wanted]
+	c.tenant.mu.RUnlock()
+	if m == nil || c.messageID(m) != wanted || !c.arrived(m) {
+		c.itemNotFound()
+		return nil
 	}
-	c.notFound("ErrorItemNotFound", "The specified object was not found in the store.")
-	return nil
+	return m
+}
+
+func (c *call) itemNotFound() {
+	c.fail(http.StatusNotFound, "ErrorItemNotFound", "The specified object was not found in the store.")
 }

@@ -17,7 +17,7 @@ type Options struct {
 	GraphAudience    string // resource of Graph; by default that of the cloud
 
 	PageSize      int // entries per page of a content list; 3 when zero
-	GraphPageSize int // objects per page of /users and /users/delta; 100 when zero
+	GraphPageSize int // most objects per page of /users and /users/delta, whatever $top asks for; $top alone decides when zero
 	MailboxSlots  int // requests that one app may run in one mailbox at a time; 4 when zero
 	HistorySize   int // requests that History remembers; 10,000 when zero
 	TenantQuota   int // activity API requests per tenant and minute before AF429; no limit when zero
@@ -25,6 +25,7 @@ type Options struct {
 	DuplicateRate  float64 // share of content entries that are listed twice, on one page and across two
 	RefuseRate     float64 // share of requests that are throttled or fail on the server's side
 	TornRate       float64 // share of blob and attachment bodies whose connection ends half-way
+	LateRate       float64 // share of blobs that are listed LateBy after their contentCreated
 	StatuslessRate float64 // share of subscriptions listed without their status
 	Shuffle        bool    // content pages and batch answers come in no order
 
@@ -32,6 +33,7 @@ type Options struct {
 	CodeLife        time.Duration // life of an authorization code; 10 minutes when zero
 	ContentLife     time.Duration // contentExpiration minus contentCreated; 7 days when zero
 	RolePropagation time.Duration // from consent until new tokens carry the roles
+	LateBy          time.Duration // see LateRate
 	SentLag         time.Duration // from sending until the Sent Items copy can be found
 	Latency         time.Duration // every request waits this long (real time)
 	RetryAfter      time.Duration // the Retry-After of throttled Graph and login requests; 1 s when zero
@@ -45,7 +47,7 @@ type Options struct {
 func Hostile(seed uint64) Options {
 	return Options{
 		Seed: seed, PageSize: 3, GraphPageSize: 7, TenantQuota: 2000,
-		DuplicateRate: 0.2, RefuseRate: 0.05, TornRate: 0.03, StatuslessRate: 0.2, Shuffle: true,
+		DuplicateRate: 0.2, RefuseRate: 0.05, TornRate: 0.03, StatuslessRate: 0.2, LateRate: 0.1, LateBy: time.Minute, Shuffle: true,
 		TokenLife: 5 * time.Minute, RolePropagation: 20 * time.Second, SentLag: 2 * time.Second,
 		Latency: 2 * time.Millisecond, StrictPublisher: true,
 	}
@@ -63,7 +65,6 @@ func (o Options) filled() Options {
 	o.ActivityAudience = cmp.Or(o.ActivityAudience, activityAudience(o.Cloud))
 	o.GraphAudience = cmp.Or(o.GraphAudience, graphAudience(o.Cloud))
 	o.PageSize = cmp.Or(o.PageSize, 3)
-	o.GraphPageSize = cmp.Or(o.GraphPageSize, 100)
 	o.MailboxSlots = cmp.Or(o.MailboxSlots, 4)
 	o.HistorySize = cmp.Or(o.HistorySize, 10_000)
 	o.TokenLife = cmp.Or(o.TokenLife, 3599*time.Second)

@@ -59,11 +59,11 @@ func (s *shelf[T]) get(key string, now time.Time) (T, bool) {
 }
 
 // change lets f alter the value under the lock; f is not called for a key that is not there.
-func (s *shelf[T]) change(key string, f func(value *T, expires time.Time)) {
+func (s *shelf[T]) change(key string, f func(value *T)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if held, ok := s.items[key]; ok {
-		f(&held.value, held.expires)
+		f(&held.value)
 		s.items[key] = held
 	}
 }

@@ -180,17 +180,19 @@ func (c *call) tokenAnswer(fields map[string]any) {
 // the first one failed on its verifier.
 func (c *call) redeemCode(a *app, form url.Values) {
 	var code signInCode
-	var found, late bool
-	c.s.codes.change(form.Get("code"), func(held *signInCode, expires time.Time) {
-		code, found, late = *held, true, !c.now.Before(expires.Add(-time.Hour))
+	var found bool
+	c.s.codes.change(form.Get("code"), func(held *signInCode) {
+		code, found = *held, true
 		held.used = true
 	})
 	verifier := sha256.Sum256([]byte(form.Get("code_verifier")))
 	switch {
-	case !found || late:
+	case !found:
 		c.tokenError(errCodeExpired)
 	case code.used:
 		c.tokenError(errCodeUsed)
+	case !c.now.Before(code.expires):
+		c.tokenError(errCodeExpired)
 	case code.client != a.ClientID || code.redirect != form.Get("redirect_uri") || c.tenant != nil && c.tenant.ID != code.tenant:
 		c.tokenError(errCodeOwner)
 	case code.challenge != "" && base64url(verifier[:]) != code.challenge, code.challenge == "" && form.Has("code_verifier"):
