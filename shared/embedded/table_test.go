@@ -1,59 +1,31 @@
 package embedded_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mailtrail/mailtrail/shared/embedded"
 	"github.com/mailtrail/mailtrail/shared/table"
+	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
-func open(tb testing.TB, dir string, o embedded.Options) *embedded.Store {
-	tb.Helper()
-	s, err := embedded.Open(dir, o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil && !errors.Is(err, embedded.ErrClosed) {
-			tb.Error(err)
-		}
+// clock is a clock that only moves when told to.
+type clock struct{ nanoseconds atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.nanoseconds.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.nanoseconds.Load()).UTC() }
+func (c *clock) advance(d time.Duration) { c.nanoseconds.Add(int64(d)) }
+
+func TestTableKeepsTheContract(t *testing.T) {
+	c := newClock()
+	s := open(t, t.TempDir(), embedded.Options{Now: c.now})
+	tabletest.Run(t, tabletest.Options{Now: c.now, Advance: c.advance}, func(t *testing.T) table.Table {
+		return s.Table(t.Name())
 	})
-	return s
-}
-
-func TestSmoke(t *testing.T) {
-	s := open(t, t.TempDir(), embedded.Options{})
-	tab := s.Table("x")
-	ctx := context.Background()
-	it := table.Item{Key: table.Key{Partition: "p", Sort: "s"}, Attrs: table.Attrs{"a": int64(1), "l": []string{"x"}}}
-	fmt.Println(tab.Create(ctx, it, it))
-	fmt.Println(tab.Get(ctx, it.Key))
-	fmt.Println(tab.Load(ctx, it))
-	for i, err := range tab.Query(ctx, table.Query{Partition: "p", Backward: true}) {
-		fmt.Println(i, err)
-	}
-	fmt.Println(tab.Commit(ctx, table.Op{Verb: table.Check, Item: it}))
-	fmt.Println(tab.Units())
-}
-
-func BenchmarkLoad(b *testing.B) {
-	s := open(b, b.TempDir(), embedded.Options{})
-	tab := s.Table("x")
-	ctx := context.Background()
-	b.ResetTimer()
-	n := uint64(0)
-	for b.Loop() {
-		items := make([]table.Item, 500)
-		for i := range items {
-			n++
-			items[i] = table.Item{Key: table.Key{Partition: fmt.Sprintf("connection-1|sender|%016x", n*0x9e3779b97f4a7c15%100000), Sort: fmt.Sprintf("%016x%016x", n, n*0x9e3779b97f4a7c15)}}
-		}
-		if err := tab.Load(ctx, items...); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "items/s")
 }

@@ -1,0 +1,3 @@
+package embedded_test
+
+func writeUntilKilled(dir string) {}
