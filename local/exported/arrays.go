@@ -60,7 +60,7 @@ func (a *arrays) outside() error {
 		return err
 	}
 	l := lines{in: a.in}
-	text, long, err := l.next(MaxRecord)
+	text, long, err := l.next(maxLine)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ type lines struct {
 	back   []byte // lines to hand out once more before the file goes on, each with its line feed
 }
 
-// next returns a line without its line end, or io.EOF after the last. Of a line longer than most bytes it returns
-// long and nothing else. The text is valid until the next call.
+// next returns a line without its line end, or io.EOF after the last. Of a line that is longer than most bytes, with its
+// line end, it returns long and nothing else. The text is valid until the next call.
 func (l *lines) next(most int) (text []byte, long bool, err error) {
 	if len(l.back) > 0 {
 		text, l.back, _ = bytes.Cut(l.back, []byte("\n"))
@@ -32,7 +32,7 @@ func (l *lines) next(most int) (text []byte, long bool, err error) {
 		if err != nil && err != bufio.ErrBufferFull {
 			return nil, false, err
 		}
-		if long = long || len(l.buffer)+len(piece) > most+len("\r\n"); !long {
+		if long = long || len(l.buffer)+len(piece) > most; !long {
 			l.buffer = append(l.buffer, piece...)
 		}
 		if err == nil {
@@ -41,11 +41,10 @@ func (l *lines) next(most int) (text []byte, long bool, err error) {
 	}
 	l.taken++
 	l.number = l.taken
-	text = bytes.TrimSuffix(bytes.TrimSuffix(l.buffer, []byte("\n")), []byte("\r"))
-	if long || len(text) > most {
+	if long {
 		return nil, true, nil
 	}
-	return text, false, nil
+	return bytes.TrimSuffix(bytes.TrimSuffix(l.buffer, []byte("\n")), []byte("\r")), false, nil
 }
 
 // again makes next return these lines once more. The first of them has the given number.
@@ -53,10 +52,13 @@ func (l *lines) again(text []byte, number int) {
 	l.back, l.number = text, number-1
 }
 
+// maxLine is the size of the longest record with its line end.
+const maxLine = MaxRecord + len("\r\n")
+
 // readLines reads one record a line. Blank lines mean nothing.
 func readLines(l *lines, s *sink) error {
 	for {
-		text, long, err := l.next(MaxRecord)
+		text, long, err := l.next(maxLine)
 		switch {
 		case err == io.EOF:
 			return nil

@@ -55,7 +55,7 @@ func (e *endless) Read(p []byte) (int, error) {
 // Files that are damaged through and through are read in memory that does not grow with them. The bound leaves room for
 // what the garbage collector has not collected yet.
 func TestMemoryIsBounded(t *testing.T) {
-	const size, bound = 160 << 20, 96 << 20
+	const size, bound = 128 << 20, 96 << 20
 	long := strings.Repeat("x", 4000)
 	for name, file := range map[string]struct{ start, text string }{
 		"line that never ends":    {"{", "x"},

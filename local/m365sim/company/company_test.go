@@ -1,12 +1,17 @@
 package company_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +41,45 @@ func TestSameSeedSameCompany(t *testing.T) {
 		if seen[r.ID] > 0 {
 			t.Fatalf("two tenants of one seed share record %s", r.ID)
 		}
+	}
+}
+
+// One company serves several callers at once.
+func TestSharedCompany(t *testing.T) {
+	c, from := company.New(small()), monday().Add(9*time.Hour)
+	var callers sync.WaitGroup
+	slices := make([]company.Slice, 4)
+	for i := range slices {
+		callers.Go(func() { slices[i] = c.Between(from, from.Add(15*time.Minute)) })
+	}
+	callers.Wait()
+	for _, s := range slices[1:] {
+		if !reflect.DeepEqual(s, slices[0]) {
+			t.Error("two callers at once got different answers")
+		}
+	}
+}
+
+// The records of some odd minutes are kept to be read, and so that what a seed means does not change unseen.
+func TestRecordsGolden(t *testing.T) {
+	c := company.New(company.Options{Seed: 7, MailsPerHour: 1, Noise: 3})
+	var b bytes.Buffer
+	for at := monday().Add(8 * time.Hour); at.Before(monday().Add(12 * time.Hour)); at = at.Add(5 * time.Minute) {
+		fmt.Fprintf(&b, "# %s: %s\n", at.Format("15:04"), c.Oddity(at))
+		for _, r := range c.Between(at, at.Add(time.Minute)).Records {
+			if len(r.JSON) < 5000 { // not the 1,200 recipients
+				fmt.Fprintf(&b, "%s\n", r.JSON)
+			}
+		}
+	}
+	const file = "testdata/records.golden"
+	want, err := os.ReadFile(file)
+	if err != nil || !bytes.Equal(b.Bytes(), want) {
+		made := filepath.Join(t.ArtifactDir(), "records.golden")
+		if err := os.WriteFile(made, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("the records are not those of %s (%v); they are in %s (keep them with -artifacts)", file, err, made)
 	}
 }
 

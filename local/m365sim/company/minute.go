@@ -33,6 +33,9 @@ func (c *Company) minute(at time.Time) []event {
 	for i := range sends {
 		s := c.compose(d, at.Add(time.Duration(d.IntN(60))*time.Second))
 		if odd && i == 0 {
+			if len(s.files) == 0 { // what befalls a mail matters where files leave
+				s.files = append(s.files, d.document())
+			}
 			c.turn(at).befall(c, d, s)
 		} else {
 			c.vary(d, s)

@@ -66,8 +66,9 @@ func oddMails() []oddity {
 		}},
 		{"attached mail", func(_ *Company, d dice, s *send) { s.files = d.unlike("item", "RE: the other mail") }},
 		{"cloud file", func(_ *Company, d dice, s *send) { s.files = d.unlike("reference", "Plan on OneDrive.docx") }},
-		{"to oneself", func(_ *Company, d dice, s *send) {
+		{"to oneself", func(c *Company, d dice, s *send) {
 			s.to = append(s.to, s.actor.address())
+			s.bcc = []world.Address{pick(d, c.partners)}
 			s.kept = append(s.kept, kept{mailbox: s.actor, folder: "inbox", received: true})
 		}},
 		{"draft left over", func(_ *Company, d dice, s *send) {

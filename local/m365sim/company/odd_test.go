@@ -167,6 +167,9 @@ func TestCopiesAgreeWithTruth(t *testing.T) {
 		for _, a := range slices.Concat(m.To, m.Cc, m.Bcc) {
 			recipients = append(recipients, a.Address)
 		}
+		if m.Folder == "inbox" && (len(m.Bcc) > 0 || len(recipients) == len(x.Recipients)) {
+			t.Errorf("a received copy shows Bcc: %v, truth %v", recipients, x.Recipients)
+		}
 		if m.Folder != "inbox" && !slices.Equal(recipients, x.Recipients) {
 			t.Errorf("recipients %v, truth %v", recipients, x.Recipients)
 		}

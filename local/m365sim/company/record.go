@@ -162,19 +162,20 @@ func attachmentsText(files []world.Attachment) string {
 	return b.String()
 }
 
-// address is where the client was, in one of the forms that audit records have.
+// address is where the client was, in one of the forms that audit records have. A client that is remote runs at
+// Microsoft.
 func address(d dice, remote bool) string {
-	v4 := fmt.Sprintf("203.0.113.%d", d.between(1, 254))
-	if remote {
-		v4 = fmt.Sprintf("20.190.160.%d", d.between(1, 254))
+	v4, v6 := fmt.Sprintf("203.0.113.%d", d.between(1, 254)), fmt.Sprintf("2001:db8:402:3::%x", d.between(1, 0xffff))
+	if remote { // Microsoft's own
+		v4, v6 = fmt.Sprintf("20.190.160.%d", d.between(1, 254)), fmt.Sprintf("2603:10a6:208:1a2::%x", d.between(1, 0xffff))
 	}
 	switch d.IntN(12) {
 	case 0:
 		return fmt.Sprintf("%s:%d", v4, d.between(1024, 65535))
 	case 1:
-		return fmt.Sprintf("[2001:db8:402:3::%x]:%d", d.between(1, 0xffff), d.between(1024, 65535))
+		return fmt.Sprintf("[%s]:%d", v6, d.between(1024, 65535))
 	case 2:
-		return fmt.Sprintf("2001:db8:402:3::%x", d.between(1, 0xffff))
+		return v6
 	case 3:
 		return "::ffff:" + v4
 	case 4:
