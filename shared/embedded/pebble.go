@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 const (
@@ -18,11 +19,12 @@ const (
 // pebbleOptions suit many small items that are written once, read soon or never, and expire: big tables in memory, because
 // postings come in random order; two compactions at once, because loads come in bursts; and filters, because Create
 // asks for keys that are mostly not there. The last level has none: Pebble does not ask them there.
-func pebbleOptions(lock *pebble.Lock, log *slog.Logger, cacheBytes int64) *pebble.Options {
+func pebbleOptions(fs vfs.FS, lock *pebble.Lock, log *slog.Logger, cacheBytes int64) *pebble.Options {
 	if cacheBytes == 0 {
 		cacheBytes = defaultCache
 	}
 	opts := &pebble.Options{
+		FS:                          fs,
 		Lock:                        lock,
 		Logger:                      logger{log},
 		CacheSize:                   cacheBytes,

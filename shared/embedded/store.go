@@ -65,6 +65,14 @@ type Store struct {
 // Open opens the store in folder dir, and makes it if need be. Only one process at a time may have it open; a
 // second one gets an error that names the folder.
 func Open(dir string, opts Options) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return openOn(vfs.Default, dir, opts)
+}
+
+// openOn opens the store on a file system, of which tests have one that loses power.
+func openOn(fs vfs.FS, dir string, opts Options) (*Store, error) {
 	s := &Store{
 		now:    opts.Now,
 		log:    opts.Log,
@@ -79,18 +87,15 @@ func Open(dir string, opts Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.stripes.seed = maphash.MakeSeed()
-	if err := s.open(dir, opts.CacheBytes); err != nil {
+	if err := s.open(fs, dir, opts.CacheBytes); err != nil {
 		return nil, fmt.Errorf("open store in folder %s: %w", dir, err)
 	}
 	s.owned.Go(s.clean)
 	return s, nil
 }
 
-func (s *Store) open(dir string, cacheBytes int64) (err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if s.lock, err = pebble.LockDirectory(dir, vfs.Default); err != nil {
+func (s *Store) open(fs vfs.FS, dir string, cacheBytes int64) (err error) {
+	if s.lock, err = pebble.LockDirectory(dir, fs); err != nil {
 		return fmt.Errorf("it is open already, in this process or another: %w", err)
 	}
 	defer func() {
@@ -98,7 +103,7 @@ func (s *Store) open(dir string, cacheBytes int64) (err error) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
-	if s.db, err = pebble.Open(dir, pebbleOptions(s.lock, s.log, cacheBytes)); err != nil {
+	if s.db, err = pebble.Open(dir, pebbleOptions(fs, s.lock, s.log, cacheBytes)); err != nil {
 		return err
 	}
 	defer func() {

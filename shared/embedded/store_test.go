@@ -245,7 +245,9 @@ func TestUnits(t *testing.T) {
 		{"create over 17 KB", func() { _, _ = tab.Create(ctx, sized("b", 100)) }, 0, 17},
 		{"get 17 KB", func() { _, _ = tab.Get(ctx, sized("b", 100).Key) }, 5, 0},
 		{"get nothing", func() { _, _ = tab.Get(ctx, sized("z", 100).Key) }, 1, 0},
-		{"get many", func() { _, _ = tab.GetMany(ctx, []table.Key{sized("a", 100).Key, sized("b", 100).Key, sized("z", 100).Key}) }, 7, 0},
+		{"get many", func() {
+			_, _ = tab.GetMany(ctx, []table.Key{sized("a", 100).Key, sized("b", 100).Key, sized("z", 100).Key})
+		}, 7, 0},
 		{"query 18.6 KB", query(table.Query{Partition: "p"}), 5, 0},
 		{"query them eventually", query(table.Query{Partition: "p", Eventual: true}), 2.5, 0},
 		{"query 1.6 KB of it", query(table.Query{Partition: "p", Limit: 1}), 1, 0},

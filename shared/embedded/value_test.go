@@ -67,7 +67,7 @@ func FuzzValue(f *testing.F) {
 	f.Add(appendValue(nil, sample()))
 	f.Add(appendValue(nil, table.Item{}))
 	f.Add([]byte{})
-	f.Add([]byte{valueVersion, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f})                        // so many attributes
+	f.Add([]byte{valueVersion, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f})                         // so many attributes
 	f.Add([]byte{valueVersion, 0, 0, 0, 1, 1, 'a', kindStrings, 0xff, 0xff, 0xff, 0xff, 0x0f}) // so many strings
 	f.Add(append([]byte{valueVersion, 0, 0, 0}, bytes.Repeat([]byte{1, 1, 'a', kindAttrs}, 500)...))
 	f.Fuzz(func(t *testing.T, value []byte) {
