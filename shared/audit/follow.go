@@ -15,9 +15,11 @@ import (
 
 const (
 	maxPages   = 10_000           // of one window; more is a listing that never ends
+	maxAsks    = 3                // for one page
 	askSpacing = 15 * time.Minute // Microsoft wants so long between two starts of a subscription
 	leaseSlack = 30 * time.Second // how much longer than a poll's patience its lease lasts
 	maxBackoff = 10 * time.Minute
+	old        = 30 * time.Minute // a blob that became available longer ago is of a backlog
 )
 
 // follower is one poll of one connection.
@@ -133,7 +135,7 @@ func (f *follower) subscribe(ctx context.Context, now time.Time) error {
 func (f *follower) window(ctx context.Context, w window) error {
 	next, again := "", false
 	for range maxPages {
-		page, err := f.Feed.List(ctx, f.c.Tenant, Exchange, w.From, w.To, next)
+		page, err := f.ask(ctx, w, next)
 		if errors.Is(err, ErrPage) && !again {
 			next, again = "", true
 			continue
@@ -149,6 +151,18 @@ func (f *follower) window(ctx context.Context, w window) error {
 		}
 	}
 	return fmt.Errorf("list content of connection %s: more than %d pages in one window: %w", f.c.ID, maxPages, fault.Retry)
+}
+
+// ask asks for one page, and at once again when Microsoft's servers fail: most of their failures pass, and a window of many pages
+// would seldom come to its end if each could stop it.
+func (f *follower) ask(ctx context.Context, w window, next string) (Page, error) {
+	for attempt := 1; ; attempt++ {
+		page, err := f.Feed.List(ctx, f.c.Tenant, Exchange, w.From, w.To, next)
+		var failure *fault.Error
+		if attempt == maxAsks || !errors.As(err, &failure) || failure.Status < 500 {
+			return page, err
+		}
+	}
 }
 
 // page queues the blobs that the ledger does not know, and then remembers them.
@@ -199,6 +213,7 @@ func (f *follower) forget(listed []Listed, err error) error {
 	return err
 }
 
+// send queues blobs. What is being caught up with is a group of its own, so that what is new does not wait behind it.
 func (f *follower) send(ctx context.Context, blobs []Blob) error {
 	messages := make([]queue.Message, len(blobs))
 	for i, b := range blobs {
@@ -207,6 +222,9 @@ func (f *follower) send(ctx context.Context, blobs []Blob) error {
 			return fmt.Errorf("encode blob %s: %w", b.ID, err)
 		}
 		messages[i] = queue.Message{Body: body, Group: string(f.c.ID)}
+		if f.Now().Sub(b.Created) > old {
+			messages[i].Group += "/backlog"
+		}
 	}
 	if err := f.Queue.Send(ctx, messages...); err != nil {
 		return fmt.Errorf("queue %d blobs of connection %s: %w", len(blobs), f.c.ID, err)

@@ -242,14 +242,14 @@ func TestReaderPassesOverRecordsThatAreTooLarge(t *testing.T) {
 		"with the end in advance": iotest.DataErrReader,
 		"in halves":               iotest.HalfReader,
 	} {
-		blob := "[" + largest + "," + sized(audit.MaxRecord+1) + "," + sized(3*audit.MaxRecord+7) + "," + sendRecord + "]"
+		blob := "[" + largest + "," + sized(audit.MaxRecord+1) + "," + sized(15*audit.MaxRecord/4) + "," + sendRecord + "]"
 		got := read(t, audit.NewReader(source(strings.NewReader(blob))), 2)
 		if got.Err != io.EOF || !slices.Equal(got.Records, []string{largest, sendRecord}) {
 			t.Errorf("%s: got %d records, %v", name, len(got.Records), got.Err)
 		}
 		want := []audit.Unreadable{
 			{Offset: audit.MaxRecord + 2, Size: audit.MaxRecord + 1, Reason: "larger than 4 MiB"},
-			{Offset: 2*audit.MaxRecord + 4, Size: 3*audit.MaxRecord + 7, Reason: "larger than 4 MiB"},
+			{Offset: 2*audit.MaxRecord + 4, Size: 15 * audit.MaxRecord / 4, Reason: "larger than 4 MiB"},
 		}
 		if !slices.Equal(got.Unreadable, want) {
 			t.Errorf("%s: got %+v, want %+v", name, got.Unreadable, want)

@@ -118,7 +118,7 @@ func TestDecodeTakesWhatItCan(t *testing.T) {
 		{`"recipientCount":"3"`, audit.Record{RecipientCount: 3}},
 		{`"recipientCount":" 3.0 "`, audit.Record{RecipientCount: 3}},
 		{`"recipientCount":3,"RecipientCount":null`, audit.Record{RecipientCount: 3}},
-		{`"recipientCount":3,"RecipientCount":"3.5"`, audit.Record{RecipientCount: 3}},
+		{`"recipientCount":3,"RecipientCount":"4.5"`, audit.Record{RecipientCount: 3}},
 		{`"recipientCount":3,"RecipientCount":1e300`, audit.Record{RecipientCount: 3}},
 		{`"recipientCount":3,"RecipientCount":"many"`, audit.Record{RecipientCount: 3}},
 		{`"ExternalAccess":" tRue"`, audit.Record{ExternalAccess: true}},

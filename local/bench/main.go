@@ -1,0 +1,70 @@
+// Command bench measures speed and memory, and prints one JSON object a line: name, value, unit, goal, ok. Machines differ,
+// so each speed is a ratio against a baseline that was measured in the same run; absolute figures stand beside it.
+//
+// Each scenario runs in a process of its own, so that its memory and processor time are its own.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+)
+
+// scenario measures one thing.
+type scenario struct {
+	name string
+	run  func(ctx context.Context, r *report) error
+}
+
+func scenarios() []scenario {
+	return []scenario{
+		{"reader", reader},
+		{"reader-memory", readerMemory},
+		{"ingest-1000", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, 0}) }},
+		{"ingest-250", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, 0}) }},
+		{"ingest-1000-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, fiftyMillis}) }},
+		{"ingest-250-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, fiftyMillis}) }},
+		{"latency", latency},
+		{"poller", poller},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures the scenarios named, or all, each in a child of this program.
+func run(ctx context.Context, args []string) error {
+	if len(args) == 2 && args[0] == "-child" {
+		for _, s := range scenarios() {
+			if s.name == args[1] {
+				return s.run(ctx, &report{out: os.Stdout})
+			}
+		}
+		return fmt.Errorf("there is no scenario %q", args[1])
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	wanted := " " + strings.Join(args, " ") + " "
+	for _, s := range scenarios() {
+		if len(args) > 0 && !strings.Contains(wanted, " "+s.name+" ") {
+			continue
+		}
+		child := exec.CommandContext(ctx, self, "-child", s.name)
+		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		if err := child.Run(); err != nil {
+			return fmt.Errorf("scenario %s: %w", s.name, err)
+		}
+	}
+	return nil
+}

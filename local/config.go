@@ -1,0 +1,99 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/machine"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/m365"
+)
+
+// config is what the environment says, read once.
+type config struct {
+	addr      string // host and port to listen on
+	data      string // folder; "" is one by what runs in it
+	records   string // an exported audit log; "" is none
+	base      string // address that browsers reach us by, taken from the redirect URL; "" is http:// and addr
+	retention time.Duration
+	microsoft *m365.Config // nil: simulate
+}
+
+// realTenant are the variables that make Mailtrail talk to Microsoft. Any one of them asks for all that are required.
+const (
+	envClientID    = "MAILTRAIL_CLIENT_ID"
+	envSecret      = "MAILTRAIL_CLIENT_SECRET"
+	envCertificate = "MAILTRAIL_CLIENT_CERTIFICATE"
+	envPublisher   = "MAILTRAIL_PUBLISHER"
+	envRedirect    = "MAILTRAIL_REDIRECT_URL"
+	envCloud       = "MAILTRAIL_CLOUD"
+	envRetention   = "MAILTRAIL_RETENTION_DAYS"
+)
+
+func readConfig(getenv func(string) string) (config, error) {
+	c := config{
+		addr:    cmp.Or(getenv("ADDR"), "127.0.0.1:8080"),
+		data:    getenv("DATA"),
+		records: getenv("RECORDS"),
+	}
+	if _, _, err := net.SplitHostPort(c.addr); err != nil {
+		return c, fmt.Errorf("ADDR=%s is no host and port: %w", c.addr, err)
+	}
+	if days := getenv(envRetention); days != "" {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < 1 || n > 3650 {
+			return c, fmt.Errorf("%s=%s is not a number of days from 1 to 3650", envRetention, days)
+		}
+		c.retention = time.Duration(n) * 24 * time.Hour
+	}
+	if getenv(envClientID)+getenv(envSecret)+getenv(envCertificate) == "" {
+		return c, nil
+	}
+	if c.records != "" {
+		return c, fmt.Errorf("RECORDS= imports into a simulated tenant: unset %s, %s and %s", envClientID, envSecret, envCertificate)
+	}
+	return c.real(getenv)
+}
+
+// real completes the configuration of a machine that talks to Microsoft, and names everything that is missing.
+func (c config) real(getenv func(string) string) (config, error) {
+	var missing []error
+	for _, name := range []string{envClientID, envPublisher, envRedirect} {
+		if getenv(name) == "" {
+			missing = append(missing, fmt.Errorf("%s is missing: it is needed to talk to Microsoft", name))
+		}
+	}
+	cloud, err := connection.ParseCloud(getenv(envCloud))
+	if err != nil {
+		missing = append(missing, fmt.Errorf("%s: %w", envCloud, err))
+	}
+	base, ok := strings.CutSuffix(getenv(envRedirect), machine.CallbackPath)
+	if c.base = base; !ok && getenv(envRedirect) != "" {
+		missing = append(missing, fmt.Errorf("%s must end with %s: that is where this machine answers Microsoft", envRedirect, machine.CallbackPath))
+	}
+	if err := errors.Join(missing...); err != nil {
+		return c, err
+	}
+	c.data = cmp.Or(c.data, filepath.Join("data", "microsoft"))
+	c.microsoft = &m365.Config{
+		ClientID: getenv(envClientID), Secret: getenv(envSecret), Publisher: getenv(envPublisher),
+		Endpoints: map[connection.Cloud]m365.Endpoints{cloud: m365.Clouds()[cloud]},
+	}
+	if file := getenv(envCertificate); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", envCertificate, err)
+		}
+		if c.microsoft.Certificate, err = m365.ParseCertificate(pem); err != nil {
+			return c, fmt.Errorf("%s: %w", envCertificate, err)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,124 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/queue"
+)
+
+const (
+	visibility = 15 * time.Minute // longer than any blob takes; a crash makes all visible at once
+	waiting    = 20 * time.Second
+	maxPause   = time.Minute
+	// overlapping is how many polls may run at once: one that hangs on a tenant must not hold the others' next tick up.
+	overlapping = 16
+)
+
+// agents runs the poller and the workers until ctx ends and all have stopped.
+func (m *Machine) agents(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { m.tick(ctx) })
+	for range m.config.Workers {
+		all.Go(func() { m.work(ctx) })
+	}
+	all.Wait()
+}
+
+// tick polls at once and then at every tick, however long earlier polls take.
+func (m *Machine) tick(ctx context.Context) {
+	clock := time.NewTicker(m.config.Tick)
+	defer clock.Stop()
+	var polls sync.WaitGroup
+	defer polls.Wait()
+	slots := make(chan struct{}, overlapping)
+	for {
+		select {
+		case slots <- struct{}{}:
+			polls.Go(func() {
+				defer func() { <-slots }()
+				m.poll(ctx)
+			})
+		default: // the next tick will find a place
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-clock.C:
+		}
+	}
+}
+
+func (m *Machine) poll(ctx context.Context) {
+	outcome, err := m.Poller.Poll(ctx, m.config.Now())
+	if err != nil && ctx.Err() == nil {
+		m.config.Log.Error("poll failed", "err", err)
+	}
+	if outcome.Queued+outcome.Requeued+outcome.Failed > 0 {
+		m.config.Log.Info("polled", "connections", outcome.Connections, "failed", outcome.Failed, "queued", outcome.Queued, "requeued", outcome.Requeued)
+	}
+}
+
+// work reads blobs off the queue until ctx ends. A blob that has been begun is read to its end, or until shutdown runs out.
+func (m *Machine) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		deliveries, err := m.blobs.Receive(ctx, 1, waiting, visibility)
+		if err != nil {
+			if ctx.Err() == nil {
+				m.config.Log.Error("receiving from the blob queue failed", "err", err)
+				pause(ctx, time.Second)
+			}
+			continue
+		}
+		for _, d := range deliveries {
+			m.ingest(ctx, d)
+		}
+	}
+}
+
+func (m *Machine) ingest(ctx context.Context, d queue.Delivery) {
+	end, cancel := graceful(ctx)
+	defer cancel()
+	err := m.Ingester.Ingest(end, d.Body)
+	if err == nil {
+		err = m.blobs.Done(end, d)
+	} else {
+		m.config.Log.Debug("blob comes back later", "receives", d.Receives, "code", fault.Code(err), "err", err)
+		err = m.blobs.Hide(end, d, backoff(d.Receives, err))
+	}
+	if err != nil {
+		// Nothing is lost: the message comes back when its visibility ends, or at the next start.
+		m.config.Log.Warn("blob queue", "err", err)
+	}
+}
+
+// graceful is ctx that lives on for a while after it ends.
+func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdown, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+// backoff is how long a message that failed stays hidden: what Microsoft asked for, or twice as long each time. What was poison
+// comes back too: after maxReceives it is among the dead letters, where somebody can look at it.
+func backoff(receives int, err error) time.Duration {
+	if wait := fault.Wait(err); wait > 0 {
+		return min(wait, queue.MaxDelay)
+	}
+	if errors.Is(err, fault.Poison) {
+		return 0
+	}
+	return min(250*time.Millisecond<<min(receives, 16), maxPause)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,211 @@
+// Package machine is the whole set of agents on one machine, in one process, over one folder: the consent and the API on one port,
+// the poller on a ticking clock, and workers on a durable queue.
+package machine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/embedded"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/m365"
+	"github.com/mailtrail/mailtrail/shared/search"
+)
+
+// Config is what a machine needs to know. Dir, Base, Microsoft and Log are required.
+type Config struct {
+	Dir       string // the data folder
+	Base      string // the address that browsers and clients reach this machine by, without a trailing slash
+	Microsoft m365.Config
+	Log       *slog.Logger
+
+	Tick      time.Duration    // how often every tenant is polled; 0 is 5 s
+	Workers   int              // how many blobs are read at once; 0 is 16
+	Retention time.Duration    // how long events are kept from when they were stored; 0 is for ever
+	First     time.Duration    // how far back a new connection is listed
+	Now       func() time.Time // nil is time.Now
+	Rand      io.Reader        // nil is crypto/rand.Reader
+	// Ready tells whether the machine is ready to be asked; nil is as soon as it serves. Asked by GET /healthz.
+	Ready func() bool
+}
+
+// CallbackPath is where Microsoft sends an administrator's browser back to.
+const CallbackPath = "/consent/callback"
+
+const (
+	polled      = 256              // tenants at once
+	patience    = time.Minute      // for one tenant's poll
+	hold        = 10 * time.Minute // a blob that cannot be read holds the order of event ids back so long
+	requeue     = time.Hour
+	searchLimit = 25 * time.Second
+	maxReceives = 20
+)
+
+// Machine is all agents over one folder.
+type Machine struct {
+	Registry *connection.Registry
+	Clients  *access.Clients
+	Ledger   *audit.Ledger
+	Poller   *audit.Poller
+	Ingester *forensic.Ingester
+	Routes   []access.Route
+
+	config Config
+	store  *embedded.Store
+	blobs  *embedded.Queue
+	guard  *access.Guard
+}
+
+func (c Config) filled() Config {
+	if c.Tick == 0 {
+		c.Tick = 5 * time.Second
+	}
+	if c.Workers == 0 {
+		c.Workers = 16
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Ready == nil {
+		c.Ready = func() bool { return true }
+	}
+	return c
+}
+
+// Open opens the folder and wires the agents. Nothing runs before Run.
+func Open(c Config) (*Machine, error) {
+	c = c.filled()
+	c.Microsoft.RedirectURL = c.Base + CallbackPath
+	client, err := m365.New(c.Microsoft)
+	if err != nil {
+		return nil, err
+	}
+	store, err := embedded.Open(filepath.Join(c.Dir, "store"), embedded.Options{Now: c.Now, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
+
+	connections, events := store.Table("connections"), store.Table("events")
+	trail := &access.Trail{Table: connections, Now: c.Now, Rand: c.Rand}
+	tokens := &access.Tokens{Table: connections, Now: c.Now, Rand: c.Rand}
+	m := &Machine{
+		Registry: &connection.Registry{Table: connections, Now: c.Now, Rand: c.Rand},
+		Clients:  &access.Clients{Table: connections, Now: c.Now, Rand: c.Rand},
+		Ledger:   &audit.Ledger{Table: store.Table("blobs"), Now: c.Now},
+		config:   c,
+		store:    store,
+		// One tenant's backlog leaves a quarter of the workers to the others.
+		blobs: store.Queue("blobs", embedded.QueueOptions{MaxReceives: maxReceives, MaxInFlightPerGroup: max(1, c.Workers*3/4)}),
+		guard: &access.Guard{Tokens: tokens, Log: c.Log},
+	}
+	m.Poller = &audit.Poller{
+		Connections: m.Registry, Feed: client, Ledger: m.Ledger, Queue: m.blobs,
+		Now: c.Now, Holder: rand.Text, Log: c.Log,
+		First: c.First, Patience: patience, Hold: hold, Requeue: requeue, Slots: make(chan struct{}, polled),
+	}
+	m.Ingester = &forensic.Ingester{Feed: client, Ledger: m.Ledger, Events: events, Now: c.Now, Retention: c.Retention, Log: c.Log}
+
+	consent := &connection.Consent{
+		Registry: m.Registry, SignIn: client, Grants: client, Trail: trail, Log: c.Log, CallbackPath: CallbackPath,
+		Subscribe: func(ctx context.Context, t connection.Tenant) error { return client.Subscribe(ctx, t, audit.Exchange) },
+	}
+	api := &connection.API{Registry: m.Registry, Trail: trail, Ledger: m.account, Begin: c.Base + connection.BeginPath, Log: c.Log}
+	login := &access.Login{Clients: m.Clients, Tokens: tokens, Log: c.Log}
+	searches := &search.Search{
+		Events: events, Connections: m.Registry, Watermarks: m.Ledger, Trail: trail,
+		Now: c.Now, Log: c.Log, Limit: searchLimit,
+	}
+	m.Routes = m.pages()
+	for _, more := range [][]access.Route{login.Routes(), consent.Routes(), api.Routes(), searches.Routes()} {
+		m.Routes = append(m.Routes, more...)
+	}
+	return m, nil
+}
+
+// Handler is everything that the machine answers on its port.
+func (m *Machine) Handler() http.Handler { return access.Mux(m.guard, m.Routes) }
+
+// account is the ledger of a connection as the API shows it.
+func (m *Machine) account(ctx context.Context, id connection.ID) (any, error) {
+	sums, err := m.Ledger.Sums(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	progress, err := m.Ledger.Progress(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		audit.Sums
+		Open     int64        `json:"open"`
+		Progress audit.Cursor `json:"progress"`
+	}{sums, sums.Open(), progress}, nil
+}
+
+// Run serves on l and runs the agents until ctx ends; then it lets what has begun come to its end, and closes the folder.
+// It is called once.
+func (m *Machine) Run(ctx context.Context, l net.Listener) error {
+	agents, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.agents(agents)
+	}()
+
+	err := serve(ctx, l, m.Handler())
+	stop()
+	<-done
+	return errors.Join(err, m.Close())
+}
+
+// Close closes the folder of a machine that does not run.
+func (m *Machine) Close() error {
+	if err := m.store.Close(); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}
+
+const shutdown = 10 * time.Second
+
+// serve answers on l until ctx ends, and then until the requests that have begun are answered.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	// ctx has ended, and whoever waits for an answer still gets it.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdown)
+	defer cancel()
+	err := server.Shutdown(end)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("stop serving: %w", err), server.Close())
+	}
+	<-failed
+	return err
+}

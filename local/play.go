@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/demo"
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
+)
+
+// play publishes the source's audit log and runs the machine on it. The past is published first: blobs of an earlier start may
+// wait in the queue, and would not be found.
+func (s *session) play(ctx context.Context, l net.Listener, d *demo.Demo, source demo.Source) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	caught, published := make(chan struct{}), make(chan error, 1)
+	go func() { published <- d.Publish(ctx, func() { close(caught) }) }()
+	select {
+	case <-caught:
+	case err := <-published:
+		return errors.Join(err, s.machine.Close())
+	}
+	err := s.alongside(ctx, l, func(ctx context.Context) error { return s.introduce(ctx, d, source) })
+	stop()
+	return errors.Join(err, <-published)
+}
+
+// introduce has the administrator consent to a connection, waits until the past is searchable, and prints the summary.
+func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Source) error {
+	client, err := s.client(ctx)
+	if err != nil {
+		return err
+	}
+	published := time.Now()
+	c, err := s.connect(ctx, d, source)
+	if err != nil {
+		return fmt.Errorf("connect the simulated tenant: %w", err)
+	}
+	sums, err := s.searchable(ctx, c.ID, published)
+	if err != nil {
+		return err
+	}
+	s.ready.Store(true)
+
+	told := summary{API: s.base, Console: s.base + "/", Control: d.Doors.Control, ClientID: client.id, ClientSecret: client.secret}
+	if export, ok := source.(*demo.Export); ok {
+		told.Records = tell(export, sums)
+		return s.announce(told, recordsText)
+	}
+	return s.announce(told, companyText)
+}
+
+// connect finds the simulated tenant's connection, or adds one and lets the administrator consent.
+func (s *session) connect(ctx context.Context, d *demo.Demo, source demo.Source) (connection.Connection, error) {
+	tenant, _ := source.Tenant()
+	all, err := s.machine.Registry.List(ctx)
+	if err != nil {
+		return connection.Connection{}, err
+	}
+	for _, c := range all {
+		if c.DisplayName != tenant.DisplayName {
+			continue
+		}
+		if c.Tenant.ID != "" && d.Consented() {
+			return c, nil
+		}
+		// An earlier start got no further.
+		link, err := s.machine.Registry.NewLink(ctx, c.ID, localOperator)
+		if err != nil {
+			return connection.Connection{}, err
+		}
+		return s.consent(ctx, d, c.ID, link)
+	}
+	c, link, err := s.machine.Registry.Add(ctx, tenant.DisplayName, connection.Commercial, localOperator)
+	if err != nil {
+		return connection.Connection{}, err
+	}
+	return s.consent(ctx, d, c.ID, link)
+}
+
+// localOperator is who adds the simulated tenant's connection, as the history tells.
+const localOperator = "local"
+
+func (s *session) consent(ctx context.Context, d *demo.Demo, id connection.ID, link string) (connection.Connection, error) {
+	if err := d.Consent(ctx, s.base+connection.BeginPath+"?link="+link); err != nil {
+		return connection.Connection{}, err
+	}
+	return s.machine.Registry.Get(ctx, id)
+}
+
+// searchable waits until all that was published by then has been read, and returns the ledger's sums.
+func (s *session) searchable(ctx context.Context, c connection.ID, published time.Time) (audit.Sums, error) {
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		progress, err := s.machine.Ledger.Progress(ctx, c)
+		if err != nil {
+			return audit.Sums{}, err
+		}
+		sums, err := s.machine.Ledger.Sums(ctx, c)
+		if err != nil {
+			return audit.Sums{}, err
+		}
+		if progress.Through.After(published) && sums.Open() == 0 {
+			return sums, nil
+		}
+		select {
+		case <-ctx.Done():
+			return audit.Sums{}, ctx.Err()
+		case <-look.C:
+		}
+	}
+}
