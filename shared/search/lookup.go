@@ -23,7 +23,7 @@ type wildcard struct {
 
 // lookups are the ways to find the predicate's matches, any one of which is enough; none when the index knows none.
 func (p *predicate) lookups() []lookup {
-	if p.operator != Is && p.operator != IsAny {
+	if p.term.kind != text || (p.operator != Is && p.operator != IsAny) {
 		return nil
 	}
 	var l lookup
