@@ -171,8 +171,7 @@ func usualCode(of root, status int) string {
 	}
 }
 
-// usualStatus is the status that an error code comes with, for a fault that names only the code. The login service
-// knows the status of its codes itself.
+// usualStatus is the status that an error code comes with, for a fault that names only the code.
 func usualStatus(code string) int {
 	switch code {
 	case "AF10001", "InvalidAuthenticationToken":
@@ -189,7 +188,8 @@ func usualStatus(code string) int {
 		return http.StatusInternalServerError
 	}
 	if strings.HasPrefix(code, "AADSTS") {
-		return 0
+		_, status, _ := aadOf(code).meaning()
+		return status
 	}
 	return http.StatusBadRequest
 }
