@@ -7,8 +7,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// MaxRecord is the size in bytes of the largest record that is read, 4 MiB. Microsoft's mail records are 1 to 3 KB;
-// the largest that are known, with a thousand recipients, stay below 200 KB. A larger one is counted and passed over.
+// MaxRecord is the size in bytes of the largest record that is read, 4 MiB. A mail record is 1 to 3 KB; a
+// thousand recipients, the most that Microsoft lists, add some 100 KB. A larger one is counted and passed over.
 const MaxRecord = 4 << 20
 
 const (

@@ -6,7 +6,7 @@ import "bytes"
 //
 // It does not look at each byte, nor at each string: it leaps from one bracket to the next and counts the quotes
 // between, as a bracket is inside of a string if an odd number of quotes precedes it. The leaps and the counting are
-// vector code in package bytes. In a record only about every hundredth byte is a bracket, but every eighth is a quote.
+// vector code in package bytes. In a record only about every hundredth byte is a bracket, but every eleventh is a quote.
 // Brackets of the other kind need not be counted, because in JSON they are balanced inside.
 type frame struct {
 	open, close byte
