@@ -42,7 +42,7 @@ const (
 // encode is the message's item, and the further items that hold what does not fit into it, which are to be there first.
 func encode(m Message, expires time.Time) (message table.Item, parts []table.Item) {
 	shares := split(m)
-	a := make(table.Attrs, 20)
+	a := make(table.Attrs, 14)
 	a[attrObserved] = stamp(m.Observed)
 	a[attrArrival] = stamp(m.Arrival)
 	a[attrStored] = stamp(m.Stored)

@@ -123,7 +123,7 @@ func (in *Ingester) ingest(ctx context.Context, b audit.Blob, content io.Reader)
 }
 
 func (in *Ingester) lose(ctx context.Context, b audit.Blob, cause error, t audit.Tally) error {
-	if err := in.Ledger.Lose(ctx, b, cause.Error(), t); err != nil {
+	if err := in.Ledger.Lose(ctx, b, cut(cause.Error(), maxReason), t); err != nil {
 		return fmt.Errorf("lose blob %s of connection %s: %w", b.ID, b.Connection, err)
 	}
 	in.Log.WarnContext(ctx, "blob is lost", "connection", b.Connection, "blob", b.ID, "reason", cause)

@@ -20,6 +20,8 @@ const (
 	maxBatchBytes = 1 << 20
 	// maxUnreadable is how many unreadable elements of a blob are kept with their reasons; all are counted.
 	maxUnreadable = 100
+	// maxReason is how many bytes of a reason are kept; it may quote the record.
+	maxReason = 1024
 )
 
 // reading is one blob on its way into the table.
@@ -103,7 +105,7 @@ func (r *reading) take(raw []byte) {
 	m, verdict, err := r.derive(raw)
 	if err != nil {
 		r.tally.Unreadable++
-		r.keep(audit.Unreadable{Offset: r.reader.Offset(), Size: int64(len(raw)), Reason: err.Error()})
+		r.keep(audit.Unreadable{Offset: r.reader.Offset(), Size: int64(len(raw)), Reason: cut(err.Error(), maxReason)})
 		return
 	}
 	if verdict == NoSend {

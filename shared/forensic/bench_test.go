@@ -1,0 +1,71 @@
+package forensic_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mailtrail/mailtrail/shared/embedded"
+)
+
+// BenchmarkIngest stores 130,000 and 65,000 mails of one file into a table on disk, every write synced, from blobs in memory.
+func BenchmarkIngest(b *testing.B) {
+	for _, shape := range []struct{ blobs, records int }{{130, 1000}, {260, 250}} {
+		for _, workers := range []int{1, 8, 16} {
+			b.Run(fmt.Sprintf("%dx%d/%d", shape.blobs, shape.records, workers), func(b *testing.B) {
+				b.ReportAllocs()
+				var units float64
+				for b.Loop() {
+					b.StopTimer()
+					w := newWorld(b)
+					bodies := w.fill(shape.blobs, shape.records)
+					b.StartTimer()
+					w.drain(b, bodies, workers)
+					b.StopTimer()
+					units += w.events.(*embedded.Table).Units().Write
+					b.StartTimer()
+				}
+				events := float64(shape.blobs * shape.records * b.N)
+				b.ReportMetric(events/b.Elapsed().Seconds(), "events/s")
+				b.ReportMetric(units/events, "units/event")
+			})
+		}
+	}
+}
+
+// fill offers blobs of new records, and returns what the queue says of them.
+func (w *world) fill(blobs, records int) [][]byte {
+	bodies := make([][]byte, blobs)
+	for i := range bodies {
+		sends := make([]string, records)
+		for n := range sends {
+			sends[n] = send((i*records+n)%7200, fmt.Sprintf("Report %d for review.docx (%db)", n, 20000+n))
+			sends[n] = strings.Replace(sends[n], "4F2C1E1A", fmt.Sprintf("%08X", uint32(i*records+n)*2654435761), 1) // in no order, as GUIDs are
+		}
+		bodies[i] = w.add(fmt.Sprintf("blob-%d", i), now, array(sends...))
+	}
+	return bodies
+}
+
+// drain ingests all bodies with that many workers, as one process.
+func (w *world) drain(b *testing.B, bodies [][]byte, workers int) {
+	in := w.ingester()
+	queue := make(chan []byte, len(bodies))
+	for _, body := range bodies {
+		queue <- body
+	}
+	close(queue)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for body := range queue {
+				if err := in.Ingest(context.Background(), body); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
