@@ -19,10 +19,13 @@ type signingKey struct {
 	err     error // making the key failed: nothing can be signed
 }
 
-func newSigningKey() signingKey {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return signingKey{err: fmt.Errorf("make the signing key: %w", err)}
+// newSigningKey names the key, and makes it when there is none.
+func newSigningKey(private *rsa.PrivateKey) signingKey {
+	if private == nil {
+		var err error
+		if private, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			return signingKey{err: fmt.Errorf("make the signing key: %w", err)}
+		}
 	}
 	digest := sha256.Sum256(private.N.Bytes())
 	return signingKey{private: private, id: base64url(digest[:20])}

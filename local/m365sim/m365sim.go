@@ -43,7 +43,7 @@ func New(opts Options) *Server {
 	opts = opts.filled()
 	return &Server{
 		opts:    opts,
-		key:     sync.OnceValue(newSigningKey),
+		key:     sync.OnceValue(func() signingKey { return newSigningKey(opts.Key) }),
 		dice:    dice{seed: opts.Seed, counts: map[string]uint64{}},
 		history: history{ring: make([]Request, opts.HistorySize)},
 		tenants: map[string]*tenant{},

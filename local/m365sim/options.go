@@ -2,6 +2,7 @@ package m365sim
 
 import (
 	"cmp"
+	"crypto/rsa"
 	"log/slog"
 	"time"
 )
@@ -11,6 +12,7 @@ type Options struct {
 	Seed uint64           // decides every random refusal, duplicate and order
 	Now  func() time.Time // the clock below Advance; time.Now when nil
 	Log  *slog.Logger     // one debug line per request; silent when nil
+	Key  *rsa.PrivateKey  // signs the tokens; made at the first need, in about a tenth of a second, when nil
 
 	Cloud            string // commercial (default), gcc, gcchigh or dod: which cloud these doors belong to
 	ActivityAudience string // resource of the activity API; by default that of the cloud

@@ -1,12 +1,15 @@
 package m365sim_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +31,15 @@ const (
 // noon is where the simulated clock of every test stands.
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
+// testKey is made once: making one for every test would be most of their time.
+var testKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 // microsoft is a running simulation with two tenants, one app and a standing clock.
 type microsoft struct {
 	*m365sim.Server
@@ -38,6 +50,7 @@ type microsoft struct {
 func start(t *testing.T, opts m365sim.Options) *microsoft {
 	t.Helper()
 	opts.Now = func() time.Time { return noon }
+	opts.Key = testKey()
 	s := m365sim.New(opts)
 	s.AddApp(m365sim.App{
 		ClientID: clientID, DisplayName: "Test Trail", HomeTenant: vendor,
