@@ -35,19 +35,23 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 	if err != nil {
 		return err
 	}
-	published := time.Now()
+	published, blobs := time.Now(), 0
+	export, imports := source.(*demo.Export)
+	if imports {
+		blobs = export.Blobs
+	}
 	c, err := s.connect(ctx, d, source)
 	if err != nil {
 		return fmt.Errorf("connect the simulated tenant: %w", err)
 	}
-	sums, err := s.searchable(ctx, c.ID, published)
+	sums, err := s.searchable(ctx, c.ID, published, int64(blobs))
 	if err != nil {
 		return err
 	}
 	s.ready.Store(true)
 
 	told := summary{API: s.base, Console: s.base + "/", Control: d.Doors.Control, ClientID: client.id, ClientSecret: client.secret}
-	if export, ok := source.(*demo.Export); ok {
+	if imports {
 		told.Records = tell(export, sums)
 		return s.announce(told, recordsText)
 	}
@@ -92,8 +96,9 @@ func (s *session) consent(ctx context.Context, d *demo.Demo, id connection.ID, l
 	return s.machine.Registry.Get(ctx, id)
 }
 
-// searchable waits until all that was published by then has been read, and returns the ledger's sums.
-func (s *session) searchable(ctx context.Context, c connection.ID, published time.Time) (audit.Sums, error) {
+// searchable waits until all that was published by then, and no fewer blobs, has been read, and returns the ledger's sums. Some
+// blobs are listed late; those of an invented company are not waited for.
+func (s *session) searchable(ctx context.Context, c connection.ID, published time.Time, blobs int64) (audit.Sums, error) {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -105,7 +110,7 @@ func (s *session) searchable(ctx context.Context, c connection.ID, published tim
 		if err != nil {
 			return audit.Sums{}, err
 		}
-		if progress.Through.After(published) && sums.Open() == 0 {
+		if progress.Through.After(published) && sums.Listed >= blobs && sums.Open() == 0 {
 			return sums, nil
 		}
 		select {

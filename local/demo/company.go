@@ -19,9 +19,6 @@ const (
 	beat = 10 * time.Second
 	// bundle is how many records a blob of the company holds at most.
 	bundle = 150
-	// lateEvery is which blob of so many turns up late, and by how much.
-	lateEvery = 9
-	lateBy    = 40 * time.Second
 
 	contentType = "Audit.Exchange"
 )
@@ -48,13 +45,11 @@ func (c *Company) Publish(ctx context.Context, sim *m365sim.Server, since time.T
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	at := since.Add(-History)
-	for number := uint64(0); ; {
+	for {
 		for ; !at.Add(beat).After(c.now()); at = at.Add(beat) {
-			published, err := c.publish(sim, at, number)
-			if err != nil {
+			if err := c.publish(sim, at); err != nil {
 				return err
 			}
-			number += published
 		}
 		if caught != nil {
 			caught()
@@ -68,23 +63,18 @@ func (c *Company) Publish(ctx context.Context, sim *m365sim.Server, since time.T
 	}
 }
 
-// publish lists the blobs of one beat, and returns how many there were.
-func (c *Company) publish(sim *m365sim.Server, from time.Time, number uint64) (uint64, error) {
-	tenant, to := c.company.Tenant().ID, from.Add(beat)
-	blobs := len(c.blobs(from))
-	for i := range blobs {
-		p := m365sim.Publication{
-			Tenant: tenant, ContentType: contentType, Created: to,
+// publish lists the blobs of one beat.
+func (c *Company) publish(sim *m365sim.Server, from time.Time) error {
+	for i := range c.blobs(from) {
+		_, err := sim.PublishBlob(m365sim.Publication{
+			Tenant: c.company.Tenant().ID, ContentType: contentType, Created: from.Add(beat),
 			Write: func(w io.Writer) error { return write(w, c.blobs(from)[i]) },
-		}
-		if number++; number%lateEvery == 0 {
-			p.Visible = to.Add(lateBy)
-		}
-		if _, err := sim.PublishBlob(p); err != nil {
-			return 0, fmt.Errorf("publish the company's blobs of %s: %w", from.Format(time.RFC3339), err)
+		})
+		if err != nil {
+			return fmt.Errorf("publish the company's blobs of %s: %w", from.Format(time.RFC3339), err)
 		}
 	}
-	return uint64(blobs), nil
+	return nil
 }
 
 func (c *Company) blobs(from time.Time) [][]world.Record {

@@ -53,8 +53,6 @@ type Options struct {
 	RedirectURL string // of Mailtrail's consent
 	Log         *slog.Logger
 	Now         func() time.Time
-	// Friendly leaves out the small hostilities; for measuring.
-	Friendly bool
 }
 
 // Open starts the simulation of a source in a folder, on the ports that it had before.
@@ -88,11 +86,8 @@ func Open(ctx context.Context, o Options, source Source) (*Demo, error) {
 func hostility(o Options) m365sim.Options {
 	opts := m365sim.Hostile(seed)
 	opts.Now, opts.Log = o.Now, o.Log
-	opts.PageSize, opts.RolePropagation = 50, 2*time.Second
+	opts.PageSize, opts.RolePropagation, opts.LateBy = 50, 2*time.Second, 10*time.Second
 	opts.TenantQuota = 0
-	if o.Friendly {
-		opts = m365sim.Options{Now: o.Now, Log: o.Log, PageSize: 200, StrictPublisher: true}
-	}
 	return opts
 }
 

@@ -23,7 +23,8 @@ const blobRecords = 500
 type Export struct {
 	File    string
 	Spool   string           // a folder of its own for the blobs; emptied at each start
-	Summary exported.Summary // complete when Publish has called caught
+	Summary exported.Summary // complete when Publish has called caught, and so is Blobs
+	Blobs   int              // how many the records became
 	hash    string
 }
 
@@ -82,6 +83,7 @@ func (e *Export) publish(ctx context.Context, sim *m365sim.Server, since time.Ti
 	if err := s.end(); err != nil {
 		return err
 	}
+	e.Blobs = len(s.names)
 	for _, name := range s.names {
 		_, err := sim.PublishBlob(m365sim.Publication{
 			Tenant: tenant.ID, ContentType: contentType, Created: since,

@@ -187,7 +187,10 @@ func TestOneTenantThatHangsFailsOrThrottlesDelaysNoOther(t *testing.T) {
 		_, err := s.Poll(t.Context(), s.clock.Now())
 		others <- err
 	}()
-	waitFor(t, func() bool { return s.sums(t, "c3").Listed == 4 })
+	waitFor(t, func() bool { return s.roll.reports("c1") > 0 && s.roll.reports("c2") > 0 && s.roll.reports("c3") > 0 })
+	if s.sums(t, "c3").Listed != 4 {
+		t.Error("the healthy tenant was not listed while another hangs")
+	}
 
 	// A second tick comes while the first still hangs: it passes over what the first holds.
 	s.feed.publish("t3", 2, s.clock.Now().Add(-time.Second))

@@ -116,6 +116,13 @@ func (r *roll) Report(_ context.Context, c connection.ID, err error) error {
 	return nil
 }
 
+// reports is how often a connection was reported on.
+func (r *roll) reports(c connection.ID) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.reported[c])
+}
+
 // outbox is a queue that only keeps what was sent.
 type outbox struct {
 	mu   sync.Mutex
