@@ -19,6 +19,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/table"
 )
 
 func TestReplayedAndShuffledDataGivesEachEventOnce(t *testing.T) {
@@ -248,4 +249,70 @@ func TestBodiesThatAreNoBlobsArePoison(t *testing.T) {
 			t.Errorf("body %s: %v, want poison", body, err)
 		}
 	}
+}
+
+func TestEverythingExpiresWithItsMessageAndDaysNotBefore(t *testing.T) {
+	w := newWorld(t)
+	writes := &writes{Table: w.events}
+	w.events = writes
+	in := w.ingester()
+	clock := now
+	in.Now = func() time.Time { return clock }
+	ingest := func(name string, records ...string) {
+		if err := in.Ingest(context.Background(), w.add(name, now, array(records...))); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	ingest("first", send(1, "a (1b)"), send(2, "b (1b)"))
+	days := 0
+	for _, item := range writes.items {
+		left := item.Expires.Sub(clock)
+		switch {
+		case item.Partition == forensic.DaysPartition(contoso):
+			days++
+			if left < in.Retention+24*time.Hour {
+				t.Errorf("day %s expires after %s, before what is stored on the next day expires", item.Sort, left)
+			}
+		case left != in.Retention:
+			t.Errorf("item %q %q expires after %s, want %s", item.Partition, item.Sort, left, in.Retention)
+		}
+	}
+	if days != 2 {
+		t.Errorf("%d days are marked, want the one observed and the one of arrival", days)
+	}
+
+	marked := func() (n int) {
+		for _, item := range writes.items {
+			if item.Partition == forensic.DaysPartition(contoso) {
+				n++
+			}
+		}
+		return n
+	}
+	ingest("second", send(3, "c (1b)"))
+	if n := marked(); n != 2 {
+		t.Errorf("days are marked %d times, want once per process", n)
+	}
+	clock = clock.Add(24 * time.Hour)
+	ingest("third", send(4, "d (1b)"))
+	if n := marked(); n != 4 {
+		t.Errorf("days are marked %d times, want again on the next day, for what is stored then expires later", n)
+	}
+}
+
+// writes remembers what was written.
+type writes struct {
+	table.Table
+	items []table.Item
+}
+
+func (w *writes) Load(ctx context.Context, items ...table.Item) error {
+	w.items = append(w.items, items...)
+	return w.Table.Load(ctx, items...)
+}
+
+func (w *writes) Create(ctx context.Context, items ...table.Item) ([]bool, error) {
+	w.items = append(w.items, items...)
+	return w.Table.Create(ctx, items...)
 }
