@@ -104,7 +104,9 @@ func (c *call) entries(page []*blob, after mark) []byte {
 		})
 	}
 	root := []byte(c.base(manage))
+	const usualEntry = 450 // bytes, so that the buffer need not grow
 	var body bytes.Buffer
+	body.Grow(2 + usualEntry*len(listed))
 	body.WriteByte('[')
 	for i, b := range listed {
 		if i > 0 {
