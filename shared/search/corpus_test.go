@@ -183,16 +183,20 @@ func must[T any](v T, err error) T {
 
 // page is an answer as a client decodes it.
 type page struct {
-	TotalCount  int              `json:"totalCount"`
-	FileEvents  []map[string]any `json:"fileEvents"`
-	NextPgToken *string          `json:"nextPgToken"`
-	Problems    []Problem        `json:"problems"`
+	TotalCount  int               `json:"totalCount"`
+	FileEvents  []json.RawMessage `json:"fileEvents"`
+	NextPgToken *string           `json:"nextPgToken"`
+	Problems    []Problem         `json:"problems"`
 }
 
 func (p page) ids() []string {
 	ids := []string{}
 	for _, e := range p.FileEvents {
-		ids = append(ids, e["event"].(map[string]any)["id"].(string))
+		var doc struct{ Event struct{ ID string } }
+		if err := json.Unmarshal(e, &doc); err != nil {
+			panic(err)
+		}
+		ids = append(ids, doc.Event.ID)
 	}
 	return ids
 }

@@ -135,7 +135,7 @@ func (t *term) append(b []byte, v value) []byte {
 		return append(b, "null"...)
 	case t.kind == number:
 		return strconv.AppendInt(b, v.num, 10)
-	case t.kind == flag:
+	case t.kind == boolean:
 		return strconv.AppendBool(b, v.num != 0)
 	case t.kind == moment:
 		b = append(b, '"')

@@ -32,7 +32,7 @@ func (k kind) operators() []Operator {
 		return []Operator{Is, IsNot, IsAny, IsNone, GreaterThan, LessThan, Exists, DoesNotExist}
 	case moment:
 		return []Operator{On, OnOrAfter, OnOrBefore, WithinTheLast, Exists, DoesNotExist}
-	case flag:
+	case boolean:
 		return []Operator{Is, IsNot, Exists, DoesNotExist}
 	}
 	return []Operator{Is, IsNot, IsAny, IsNone, Exists, DoesNotExist}

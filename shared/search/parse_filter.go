@@ -107,11 +107,11 @@ func (p *parser) value(t *term, raw json.RawMessage) (string, *Problem) {
 		}
 		return v, nil
 	case json.Number:
-		if t.kind != flag && t.kind != moment {
+		if t.kind != boolean && t.kind != moment {
 			return v.String(), nil
 		}
 	case bool:
-		if t.kind == flag || t.kind == text {
+		if t.kind == boolean || t.kind == text {
 			return strconv.FormatBool(v), nil
 		}
 	case nil:
@@ -129,7 +129,7 @@ func (p *parser) take(out *predicate, v string) *Problem {
 			return problem(IllegalValue, "%s is a number, and %s is no whole number.", out.term.name, clip(v))
 		}
 		out.numbers = append(out.numbers, n)
-	case flag:
+	case boolean:
 		switch {
 		case strings.EqualFold(v, "true"):
 			out.numbers = append(out.numbers, 1)

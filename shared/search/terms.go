@@ -9,10 +9,10 @@ import (
 type kind int
 
 const (
-	text   kind = iota // compared regardless of case, with wildcards
-	number             // whole numbers
-	moment             // times, in milliseconds
-	flag               // true or false
+	text    kind = iota // compared regardless of case, with wildcards
+	number              // whole numbers
+	moment              // times, in milliseconds
+	boolean             // true or false
 )
 
 func (k kind) String() string { return [...]string{"text", "number", "time", "boolean"}[k] }
@@ -156,7 +156,7 @@ func fileTerms() []term {
 		{name: "file.changeType"},
 		{name: "file.archiveId"},
 		{name: "file.parentArchiveId"},
-		{name: "file.passwordProtected", kind: flag},
+		{name: "file.passwordProtected", kind: boolean},
 	}
 }
 
@@ -257,7 +257,7 @@ func riskTerms() []term {
 		fixedColumn("risk.indicators.id", indicator),
 		fixedColumn("risk.indicators.name", indicator),
 		{name: "risk.indicators.weight", kind: number, shape: column, constant: true, get: func(*event) value { return value{nums: weights} }},
-		{name: "risk.trusted", kind: flag, constant: true, get: func(*event) value { return numberOf(0) }},
+		{name: "risk.trusted", kind: boolean, constant: true, get: func(*event) value { return numberOf(0) }},
 		{name: "risk.trustReason"},
 		{name: "risk.untrustedValues.accountNames", shape: list},
 		{name: "risk.untrustedValues.domains", shape: list, get: (*event).untrustedDomains},

@@ -1,0 +1,112 @@
+package search
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// exampleMessages are messages by the name of their golden document.
+func exampleMessages() map[string]forensic.Message {
+	full := forensic.Message{
+		Connection: "aaaaaaaaaaaa", Record: "2f5b0a1e-7c1d-4c86-8a0e-08de1f000001",
+		Observed: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC), Arrival: time.Date(2026, 10, 1, 12, 4, 5, 678e6, time.UTC),
+		Stored: time.Date(2026, 10, 1, 12, 4, 9, 120e6, time.UTC), Operation: "SendOnBehalf", Actor: "alice@corp.example",
+		Sender: "alice@corp.example", From: "sales@corp.example", Mailbox: "sales@corp.example", Subject: "Plans \"für\" <you>\n",
+		InternetMessageID: "<1@corp.example>", ClientIP: "203.0.113.7",
+		Recipients: []string{"bob@rival.example", "carol@Corp.example", "dan@Rival.example"},
+		Files:      []forensic.File{{Name: "Größe & \\plan\".PDF", StoredSize: 1234}},
+	}
+	bare := forensic.Message{
+		Connection: "aaaaaaaaaaaa", Record: "2f5b0a1e-7c1d-4c86-8a0e-08de1f000002",
+		Observed: full.Observed, Arrival: full.Arrival, Stored: full.Stored, Files: []forensic.File{{StoredSize: -1}},
+	}
+	return map[string]forensic.Message{"full": full, "bare": bare}
+}
+
+func TestDocument(t *testing.T) {
+	conn := connection.Connection{ID: "aaaaaaaaaaaa", DisplayName: "M365 corp"}
+	for name, m := range exampleMessages() {
+		t.Run(name, func(t *testing.T) {
+			raw := theSchema().appendDocument(nil, &event{message: &m, conn: &conn})
+			var got bytes.Buffer
+			if err := json.Indent(&got, append(raw, '\n'), "", "  "); err != nil {
+				t.Fatalf("%v in %s", err, raw)
+			}
+			golden := filepath.Join("testdata", name+".json")
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("%s is not what is written:\n%s", golden, got.Bytes())
+			}
+		})
+	}
+}
+
+// TestFileKind sorts files by what follows the last dot.
+func TestFileKind(t *testing.T) {
+	for name, want := range map[string]fileType{
+		"plan.PDF":   {"Pdf", "application/pdf"},
+		"x.tar.gz":   {"Archive", "application/gzip"},
+		"main.go":    {"SourceCode", "text/x-go"},
+		"disk.vmdk":  {"VirtualDiskImage", "application/x-vmdk"},
+		"tool.app":   {"Executable", ""},
+		"noext":      {"Uncategorized", ""},
+		"x.unknown1": {"Uncategorized", ""},
+		"":           {"Uncategorized", ""},
+	} {
+		if got := fileKind(name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// TestEachExtensionOnce finds an extension that two categories claim.
+func TestEachExtensionOnce(t *testing.T) {
+	n := 0
+	for _, list := range categories() {
+		n += len(bytes.Fields([]byte(list)))
+	}
+	if n != len(fileTypes()) {
+		t.Errorf("%d extensions are listed, %d are different", n, len(fileTypes()))
+	}
+}
+
+// FuzzDocument writes valid JSON that says what the message says, whatever is in it.
+func FuzzDocument(f *testing.F) {
+	f.Add("plan.pdf", "subject", "a@b.example")
+	f.Add("\x00\"\\\u2028</script>", "\xff\xfe", "日本@例え.example")
+	f.Fuzz(func(t *testing.T, name, subject, recipient string) {
+		m := exampleMessages()["full"]
+		m.Files[0].Name, m.Subject, m.Recipients = name, subject, []string{recipient}
+		raw := theSchema().appendDocument(nil, &event{message: &m, conn: &connection.Connection{}})
+		var doc document
+		if err := json.Unmarshal(raw, &doc.fields); err != nil {
+			t.Fatalf("%v in %s", err, raw)
+		}
+		marshaled := string(must(json.Marshal(name)))
+		var want string
+		if err := json.Unmarshal([]byte(marshaled), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.values("file.name"); name != "" && (len(got) != 1 || got[0] != want) {
+			t.Errorf("file.name is %q, want %q", got, want)
+		}
+	})
+}
