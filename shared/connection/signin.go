@@ -2,7 +2,7 @@ package connection
 
 import "context"
 
-// Challenge is what one sign-in is bound to: three independent random values, base64url, of 128 bits or more.
+// Challenge is what one sign-in is bound to: three values that nobody else can guess, base64url, of 256 bits each.
 type Challenge struct {
 	State    string // comes back in the callback, and finds the attempt
 	Nonce    string // comes back inside the id_token

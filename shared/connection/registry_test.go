@@ -1,0 +1,361 @@
+package connection_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+func newRegistry(t *testing.T) (*connection.Registry, *clock) {
+	c := newClock()
+	return &connection.Registry{Table: newTable(t, c), Now: c.now, Rand: rand.Reader}, c
+}
+
+func administrator(t connection.TenantID) connection.Administrator {
+	return connection.Administrator{Tenant: t, Object: "admin", Roles: []string{globalAdministrator}}
+}
+
+func refusedBy(code string) error {
+	return fmt.Errorf("poll: %w", &fault.Error{Kind: fault.Refused, Code: code, Err: errors.New(code)})
+}
+
+func TestAddedConnectionWaitsForConsent(t *testing.T) {
+	r, c := newRegistry(t)
+	added, link, err := r.Add(t.Context(), "  Acme   Inc ", "", "key-7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Get(t.Context(), added.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.DisplayName != "Acme Inc" || got.Tenant.Cloud != connection.Commercial || got.Status != connection.Initializing || got.CreatedBy != "key-7" || !got.Created.Equal(c.now()) {
+		t.Errorf("added as %+v", got)
+	}
+	if got.Visible() || got.Polled() {
+		t.Error("a connection without a tenant is polled or searched")
+	}
+	if !strings.HasPrefix(link, string(added.ID)+".") || len(link) != 12+1+43 {
+		t.Errorf("link %q has another shape", link)
+	}
+}
+
+func TestLinkIsStoredHashedOnly(t *testing.T) {
+	r, _ := newRegistry(t)
+	_, link, err := r.Add(t.Context(), "Acme", connection.Commercial, "key-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret, _ := strings.Cut(link, ".")
+	for item, err := range r.Table.Query(t.Context(), table.Query{Partition: "connection"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(fmt.Sprint(item), secret) {
+			t.Error("the table holds the link's secret")
+		}
+	}
+}
+
+func TestDisplayNames(t *testing.T) {
+	r, _ := newRegistry(t)
+	if _, _, err := r.Add(t.Context(), "Straße & Söhne", connection.Commercial, "key-1"); err != nil {
+		t.Fatal(err)
+	}
+	invalid := &connection.Invalid{}
+	for _, step := range []struct {
+		name string
+		want error
+	}{
+		{"STRAßE & SÖHNE", connection.ErrName},
+		{" straße  &\u00a0söhne ", connection.ErrName},
+		{"Straße & Söhne 2", nil},
+		{strings.Repeat("ä", 100), nil},
+		{"\u212aelvin", nil}, // the Kelvin sign
+		{"kelvin", connection.ErrName},
+		{"<script>alert(1)</script>", nil}, // pages escape
+		{"", invalid},
+		{" \t ", invalid},
+		{strings.Repeat("a", 101), invalid},
+		{"two\nlines", invalid},
+		{"zero\u200bwidth", invalid},
+		{"right\u202eto left", invalid},
+		{"not UTF-8 \xff", invalid},
+	} {
+		_, _, err := r.Add(t.Context(), step.name, connection.Commercial, "key-1")
+		if step.want == invalid {
+			if got := new(connection.Invalid); !errors.As(err, &got) || got.Field != "displayName" || got.Problem == "" {
+				t.Errorf("%q: %v, want an invalid display name", step.name, err)
+			}
+		} else if !errors.Is(err, step.want) {
+			t.Errorf("%q: %v, want %v", step.name, err, step.want)
+		}
+	}
+}
+
+func TestUnknownCloudIsInvalid(t *testing.T) {
+	r, _ := newRegistry(t)
+	var invalid *connection.Invalid
+	if _, _, err := r.Add(t.Context(), "Acme", "mars", "key-1"); !errors.As(err, &invalid) || invalid.Field != "cloud" {
+		t.Errorf("cloud mars: %v", err)
+	}
+}
+
+func TestOneOfManyGetsTheName(t *testing.T) {
+	r, _ := newRegistry(t)
+	won := race(8, func(i int) error {
+		_, _, err := r.Add(t.Context(), []string{"Acme", "ACME"}[i%2], connection.Commercial, "key-1")
+		return err
+	}, connection.ErrName, t)
+	if all, err := r.List(t.Context()); err != nil || len(all) != 1 || won != 1 {
+		t.Errorf("%d won, %d connections, %v", won, len(all), err)
+	}
+}
+
+func TestOneOfManyGetsTheTenant(t *testing.T) {
+	r, _ := newRegistry(t)
+	ids := make([]connection.ID, 8)
+	for i := range ids {
+		c, _, err := r.Add(t.Context(), fmt.Sprintf("Acme %d", i), connection.Commercial, "key-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = c.ID
+	}
+	won := race(len(ids), func(i int) error {
+		_, err := r.Consented(t.Context(), ids[i], administrator(acme))
+		return err
+	}, connection.ErrTenant, t)
+	if polled, err := r.Polled(t.Context()); err != nil || len(polled) != 1 || won != 1 {
+		t.Errorf("%d won, %d polled, %v", won, len(polled), err)
+	}
+}
+
+// race runs f n times at once and counts those that won; the others must fail with loses.
+func race(n int, f func(int) error, loses error, t *testing.T) int {
+	t.Helper()
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { errs[i] = f(i) })
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, loses):
+			t.Errorf("lost with %v, want %v", err, loses)
+		}
+	}
+	return won
+}
+
+func TestConsentBindsTheTenantForGood(t *testing.T) {
+	r, c := newRegistry(t)
+	added, _, err := r.Add(t.Context(), "Acme", connection.Commercial, "key-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Consented(t.Context(), added.ID, administrator(acme))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Tenant.ID != acme || got.Status != connection.Initializing || got.ConsentedBy != "admin" || !got.Consented.Equal(c.now()) || !got.Polled() || !got.Visible() {
+		t.Errorf("consented as %+v", got)
+	}
+	if _, err := r.Consented(t.Context(), added.ID, administrator(globex)); !errors.Is(err, connection.ErrTenant) {
+		t.Errorf("a second tenant: %v", err)
+	}
+	if _, err := r.Consented(t.Context(), added.ID, administrator(acme)); err != nil {
+		t.Errorf("consent again: %v", err)
+	}
+	for _, bad := range []connection.TenantID{"", "common", "11111111-2222-3333-4444-55555555555", "11111111-2222-3333-4444-55555555555G", "AAAAAAAA-2222-3333-4444-555555555555"} {
+		if _, err := r.Consented(t.Context(), added.ID, administrator(bad)); err == nil {
+			t.Errorf("tenant %q was accepted", bad)
+		}
+	}
+}
+
+func TestUnknownConnections(t *testing.T) {
+	r, _ := newRegistry(t)
+	for _, id := range []connection.ID{"", "abcdefghijkl", "ABCDEFGHIJKL", "a|b", "\xff", connection.ID(strings.Repeat("a", 5000))} {
+		_, errGet := r.Get(t.Context(), id)
+		_, errLink := r.NewLink(t.Context(), id, "key-1")
+		_, errConsent := r.Consented(t.Context(), id, administrator(acme))
+		for _, err := range []error{errGet, errLink, errConsent, r.Report(t.Context(), id, nil)} {
+			if !errors.Is(err, connection.ErrNotFound) {
+				t.Errorf("connection %.20q: %v", id, err)
+			}
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	own := &fault.Error{Kind: fault.Ours, Code: "AADSTS7000222", Err: errors.New("our secret has expired")}
+	for _, step := range []struct {
+		name    string
+		after   time.Duration // since the consent
+		outcome error
+		status  connection.Status
+		reason  string // part of it
+	}{
+		{"the first poll that succeeds", 0, nil, connection.Monitoring, ""},
+		{"permissions that are still spreading", time.Minute, refusedBy("AF10001"), connection.Initializing, "still spreading"},
+		{"the application is not known everywhere yet", 59 * time.Minute, refusedBy("AADSTS700016"), connection.Initializing, "still spreading"},
+		{"permissions that should have spread", time.Hour, refusedBy("AF10001"), connection.Error, "does not have the right permissions"},
+		{"the application was deleted", 2 * time.Hour, refusedBy("AADSTS700016"), connection.Error, "has been deleted"},
+		{"the application was disabled, in the first hour", time.Minute, refusedBy("AADSTS7000112"), connection.Error, "has been disabled"},
+		{"the audit log is off, in the first hour", time.Minute, refusedBy(connection.AuditLogOff), connection.Error, "Turn auditing on in the Microsoft Purview portal"},
+		{"a refusal that nobody knows", time.Minute, refusedBy("AADSTS4711"), connection.Error, "There was an issue with the connection to Acme: Microsoft refused access (AADSTS4711)"},
+		{"a refusal without a code", time.Minute, fault.Refused, connection.Error, "There was an issue with the connection to Acme"},
+		{"our own credential", time.Minute, own, connection.Initializing, "first look"},
+		{"our own credential, called refused", time.Minute, refusedBy("AADSTS7000222"), connection.Initializing, "first look"},
+		{"throttled", time.Minute, &fault.Error{Kind: fault.Retry, Code: "AF429", Err: errors.New("throttled")}, connection.Initializing, "first look"},
+		{"something else", time.Minute, errors.New("disk full"), connection.Initializing, "first look"},
+		{"poison", time.Minute, fault.Poison, connection.Initializing, "first look"},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			r, c := newRegistry(t)
+			id := consented(t, r)
+			c.advance(step.after)
+			if err := r.Report(t.Context(), id, step.outcome); err != nil {
+				t.Fatal(err)
+			}
+			got, err := r.Get(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Status != step.status || !strings.Contains(got.Reason, step.reason) || (step.reason == "") != (got.Reason == "") {
+				t.Errorf("%s, %q; want %s, %q", got.Status, got.Reason, step.status, step.reason)
+			}
+		})
+	}
+}
+
+func consented(t *testing.T, r *connection.Registry) connection.ID {
+	t.Helper()
+	c, _, err := r.Add(t.Context(), "Acme", connection.Commercial, "key-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Consented(t.Context(), c.ID, administrator(acme)); err != nil {
+		t.Fatal(err)
+	}
+	return c.ID
+}
+
+func TestLifeAndHistory(t *testing.T) {
+	r, c := newRegistry(t)
+	id := consented(t, r)
+	var subscribed time.Time
+	for i, step := range []func() error{
+		func() error { subscribed = c.now(); return r.Report(t.Context(), id, nil) },
+		func() error { return r.Report(t.Context(), id, refusedBy(connection.AuditLogOff)) },
+		func() error { return r.Report(t.Context(), id, fault.Retry) }, // a retry hides no error
+		func() error { return r.Report(t.Context(), id, nil) },         // back by itself
+		func() error { _, err := r.Deauthorize(t.Context(), id, "key-2"); return err },
+		func() error { return r.Report(t.Context(), id, nil) }, // a poll that was still running
+		func() error { _, err := r.Resume(t.Context(), id, "key-3"); return err },
+		func() error { return r.Report(t.Context(), id, nil) },
+	} {
+		c.advance(time.Hour)
+		if err := step(); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	history, err := r.History(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, h := range history {
+		got = append(got, fmt.Sprintf("%s %s by %s", h.At.Format("15:04"), h.Status, h.By))
+	}
+	want := []string{
+		"17:00 Monitoring by mailtrail",
+		"16:00 Initializing by key-3",
+		"14:00 Deauthorized by key-2",
+		"13:00 Monitoring by mailtrail",
+		"11:00 Error by mailtrail",
+		"10:00 Monitoring by mailtrail",
+		"09:00 Initializing by admin",
+		"09:00 Initializing by key-1",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("history\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if conn, err := r.Get(t.Context(), id); err != nil || !conn.Subscribed.Equal(subscribed) {
+		t.Errorf("subscribed since %s, want %s: the first time (%v)", conn.Subscribed, subscribed, err)
+	}
+}
+
+func TestDeauthorizedIsNeitherPolledNorShown(t *testing.T) {
+	r, _ := newRegistry(t)
+	id := consented(t, r)
+	if _, err := r.Deauthorize(t.Context(), id, "key-1"); err != nil {
+		t.Fatal(err)
+	}
+	polled, errPolled := r.Polled(t.Context())
+	visible, errVisible := r.Visible(t.Context())
+	if len(polled) != 0 || len(visible) != 0 || errPolled != nil || errVisible != nil {
+		t.Errorf("%d polled (%v), %d visible (%v)", len(polled), errPolled, len(visible), errVisible)
+	}
+}
+
+func TestPollThatChangesNothingWritesNothing(t *testing.T) {
+	r, _ := newRegistry(t)
+	id := consented(t, r)
+	counted := &counting{Table: r.Table}
+	r.Table = counted
+	for _, outcome := range []error{nil, nil, fault.Retry, nil, refusedBy(connection.AuditLogOff), refusedBy(connection.AuditLogOff), fault.Ours, fault.Poison} {
+		if err := r.Report(t.Context(), id, outcome); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if counted.commits != 2 {
+		t.Errorf("%d commits for two changes", counted.commits)
+	}
+}
+
+// counting counts the commits of a table.
+type counting struct {
+	table.Table
+	commits int
+}
+
+func (c *counting) Commit(ctx context.Context, ops ...table.Op) error {
+	c.commits++
+	return c.Table.Commit(ctx, ops...)
+}
+
+func TestManyPollersChangeOneConnection(t *testing.T) {
+	r, _ := newRegistry(t)
+	id := consented(t, r)
+	race(8, func(i int) error {
+		outcome := error(nil)
+		if i%2 == 0 {
+			outcome = refusedBy(connection.AuditLogOff)
+		}
+		return r.Report(t.Context(), id, outcome)
+	}, fault.Retry, t)
+	history, err := r.History(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(history) - 1 {
+		if history[i].Status == history[i+1].Status && history[i].Reason == history[i+1].Reason {
+			t.Errorf("change %d of the history changes nothing: %v", i, history[i])
+		}
+	}
+}
