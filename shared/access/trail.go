@@ -72,6 +72,9 @@ func (t *Trail) Record(ctx context.Context, e Entry) error {
 // List yields the entries of [from, to), oldest first, at most MaxDays of them. After it yields an error it ends.
 func (t *Trail) List(ctx context.Context, from, to time.Time) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		if !from.Before(to) {
+			return
+		}
 		if to.Sub(from) > MaxDays*24*time.Hour {
 			yield(Entry{}, fmt.Errorf("list the trail: from %s to %s is more than %d days", from, to, MaxDays))
 			return
