@@ -18,7 +18,7 @@ import (
 func TestCrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 	w := newWorld(t)
 	// The records are so large that there are several batches, and one message has further items.
-	large := strings.Repeat("x", 300<<10)
+	large := strings.Repeat("x", 600<<10)
 	var records []string
 	for n := range 9 {
 		records = append(records, strings.Replace(send(n*24*60, fmt.Sprintf("%d.pdf (1b)", n)), `"Version":1`, `"New":"`+large+`"`, 1))

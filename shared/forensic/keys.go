@@ -208,10 +208,14 @@ func ParseEventID(s string) (EventID, error) {
 	if err != nil {
 		return EventID{}, fmt.Errorf("%q is not an event id: its file is not hexadecimal", s)
 	}
-	return EventID{
+	id := EventID{
 		Arrival:    time.UnixMilli(ms).UTC(),
 		Connection: connection.ID(parts[1]),
 		Hash:       parts[2],
 		File:       int(file),
-	}, nil
+	}
+	if id.String() != s { // upper case, a sign
+		return EventID{}, fmt.Errorf("%q is not an event id: one is written otherwise", s)
+	}
+	return id, nil
 }

@@ -62,9 +62,8 @@ func FuzzEventID(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := ParseEventID(id.String())
-		if err != nil || again != id {
-			t.Errorf("%q is read as %+v, and written %q: %+v, %v", s, id, id.String(), again, err)
+		if id.String() != s {
+			t.Errorf("%q is read as %+v, which is written %q", s, id, id)
 		}
 	})
 }

@@ -16,8 +16,8 @@ func TestBlobOf200MBIsReadInFixedMemory(t *testing.T) {
 	const (
 		blobBytes  = 200 << 20
 		everySend  = 20
-		maxHeld    = 2 << 20
-		maxWritten = 2 << 20
+		maxHeld    = 3 << 20
+		maxWritten = 3 << 20
 	)
 	w := newWorld(t)
 	other := strings.Replace(send(0, "a (1b)"), `"Operation":"Send"`, `"Operation":"Read"`, 1)

@@ -16,8 +16,8 @@ import (
 const (
 	// maxBatch is how many messages are stored at once, and maxBatchBytes how large their records may be together; a
 	// single record may be larger.
-	maxBatch      = 500
-	maxBatchBytes = 1 << 20
+	maxBatch      = 1000
+	maxBatchBytes = 2 << 20
 	// maxUnreadable is how many unreadable elements of a blob are kept with their reasons; all are counted.
 	maxUnreadable = 100
 	// maxReason is how many bytes of a reason are kept; it may quote the record.
