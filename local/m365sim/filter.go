@@ -49,7 +49,8 @@ func readValue(text string) (value, rest string, ok bool) {
 			i++
 			continue
 		}
-		return b.String(), text[i+1:], true
+		rest = text[i+1:]
+		return b.String(), rest, rest == "" || rest[0] == ' '
 	}
 	return "", "", false
 }

@@ -2,8 +2,6 @@ package m365sim_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,7 +30,7 @@ func benFiles() []world.Attachment {
 }
 
 // mailed is consented with three messages in Ben's mailbox.
-func mailed(t *testing.T, opts m365sim.Options) *microsoft {
+func mailed(t testing.TB, opts m365sim.Options) *microsoft {
 	t.Helper()
 	m := consented(t, opts)
 	m.must(m.AddMessages(contoso,
@@ -137,54 +135,6 @@ func TestSentCopyLags(t *testing.T) {
 	}
 }
 
-func TestAttachmentsAreListedWithAndWithoutTheirBytes(t *testing.T) {
-	m := mailed(t, m365sim.Options{})
-	whole := into[values](t, m.graph(messageOf+"/S1/attachments"))
-	if want := []any{"#microsoft.graph.fileAttachment", "#microsoft.graph.fileAttachment", "#microsoft.graph.itemAttachment", "#microsoft.graph.referenceAttachment"}; !slices.Equal(whole.field("@odata.type"), want) {
-		t.Errorf("kinds %v", whole.field("@odata.type"))
-	}
-	bytes, err := json.Marshal(map[string]any{"contentBytes": content(t, benFiles()[0])})
-	m.must(err)
-	if want := fmt.Sprintf("%v", into[map[string]any](t, reply{body: string(bytes)})["contentBytes"]); whole.Value[0]["contentBytes"] != want {
-		t.Errorf("contentBytes %.40v, want %.40s", whole.Value[0]["contentBytes"], want)
-	}
-	if whole.Value[1]["contentId"] != "logo@1" || whole.Value[2]["contentType"] != nil || whole.Value[2]["contentBytes"] != nil {
-		t.Errorf("attachments: %v", whole.Value[1:])
-	}
-	short := into[values](t, m.graph(messageOf+"/S1/attachments?$select=id,size,isInline&$filter=isInline+eq+true"))
-	if len(short.Value) != 4 || len(short.Value[0]) != 4 || short.Value[0]["size"] != 1237.0 {
-		t.Errorf("selected: %v", short.Value)
-	}
-	bare := mailed(t, m365sim.Options{OmitODataType: true})
-	if object := into[map[string]any](t, bare.graph(messageOf+"/S1/attachments/A2?$select=name")); len(object) != 1 || object["name"] != "logo.png" {
-		t.Errorf("without @odata.type: %v", object)
-	}
-}
-
-func content(t *testing.T, a world.Attachment) []byte {
-	t.Helper()
-	raw, err := io.ReadAll(a.Reader())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
-func TestValueGivesTheTrueBytes(t *testing.T) {
-	m := mailed(t, m365sim.Options{})
-	file := m.graph(messageOf + "/S1/attachments/A1/$value")
-	if file.body != string(content(t, benFiles()[0])) || file.header.Get("Content-Type") != "application/pdf" {
-		t.Errorf("file: %d, %d bytes, %s", file.status, len(file.body), file.header.Get("Content-Type"))
-	}
-	item := m.graph(messageOf + "/S1/attachments/A3/$value")
-	if item.header.Get("Content-Type") != "message/rfc822" || !strings.HasPrefix(item.body, "MIME-Version: 1.0\r\n") {
-		t.Errorf("item: %d %.60q", item.status, item.body)
-	}
-	if reference := m.graph(messageOf + "/S1/attachments/A4/$value"); reference.status != 405 {
-		t.Errorf("reference: %d %s", reference.status, reference.body)
-	}
-}
-
 func TestGraphErrors(t *testing.T) {
 	cases := map[string]struct {
 		path   string
@@ -265,50 +215,6 @@ func TestFourRequestsPerMailboxAtATime(t *testing.T) {
 	}
 	for _, response := range append(running, fifth) {
 		response.Body.Close()
-	}
-}
-
-func TestBatchAnswersEveryPart(t *testing.T) {
-	m := mailed(t, m365sim.Options{})
-	send := func(body string) reply {
-		header := bearer(m.token(contoso, "graph"))
-		header.Set("Content-Type", "application/json")
-		return m.do("POST", "/graph/v1.0/$batch", header, strings.NewReader(body))
-	}
-	r := send(`{"requests":[
-		{"id":"1","method":"GET","url":"/users/ben@contoso.test?$select=id"},
-		{"id":"2","method":"GET","url":"/users/nobody@contoso.test"},
-		{"id":"3","method":"GET","url":"/users/ben@contoso.test/messages/I1?$select=id","headers":{"Prefer":"IdType=\"ImmutableId\""}},
-		{"id":"4","method":"GET","url":"/users/ben@contoso.test/messages/S1/attachments/A1/$value"}]}`)
-	type answer struct {
-		ID     string
-		Status int
-		Body   any
-	}
-	statuses := map[string]int{}
-	for _, a := range into[struct{ Responses []answer }](t, r).Responses {
-		statuses[a.ID] = a.Status
-		if _, text := a.Body.(string); text != (a.ID == "4") {
-			t.Errorf("body of part %s: %.60v", a.ID, a.Body)
-		}
-	}
-	if r.status != 200 || fmt.Sprint(statuses) != "map[1:200 2:404 3:200 4:200]" {
-		t.Errorf("batch: %d %v", r.status, statuses)
-	}
-	many := strings.Repeat(`{"id":"%d","method":"GET","url":"/organization"},`, 21)
-	for i := range 21 {
-		many = strings.Replace(many, "%d", fmt.Sprint(i), 1)
-	}
-	for name, body := range map[string]string{
-		"21 parts":      `{"requests":[` + strings.TrimSuffix(many, ",") + `]}`,
-		"one id twice":  `{"requests":[{"id":"a","method":"GET","url":"/organization"},{"id":"A","method":"GET","url":"/organization"}]}`,
-		"whole address": `{"requests":[{"id":"a","method":"GET","url":"https://graph.microsoft.com/v1.0/organization"}]}`,
-		"no parts":      `{"requests":[]}`,
-		"no JSON":       `{`,
-	} {
-		if r := send(body); r.status != 400 {
-			t.Errorf("%s: %d %s", name, r.status, r.body)
-		}
 	}
 }
 

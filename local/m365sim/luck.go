@@ -5,20 +5,22 @@ import "net/http"
 // refusedByChance answers with one of the refusals that Microsoft gives without a reason, when the dice say so. The
 // pages that a person clicks through are spared: a person would not retry them.
 func (c *call) refusedByChance() bool {
-	s := c.s
 	if c.route.root == login && c.route.op != "login.token" || c.route.op == "graph.batch" {
 		return false
 	}
-	key := c.route.op + "|" + c.tenantID()
-	if c.route.op == "feed.blob" || c.route.op == "graph.value" {
-		if s.dice.happens("torn|"+key, s.opts.TornRate) {
-			c.w.cut = int64(1 + s.dice.roll("length|"+key)%512)
-		}
+	key := c.route.op + "|"
+	if c.tenant != nil { // a tenant that does not exist gets no sequence of its own, or anyone could make thousands
+		key += c.tenant.ID
 	}
-	if !s.dice.happens(key, s.opts.RefuseRate) {
+	dice, opts := &c.s.dice, c.s.opts
+	if !dice.happens(key, opts.RefuseRate) {
+		whole := c.route.op != "feed.blob" && c.route.op != "graph.value"
+		if !whole && dice.happens("torn|"+key, opts.TornRate) {
+			c.w.cut = int64(1 + dice.roll("length|"+key)%512)
+		}
 		return false
 	}
-	kind := s.dice.roll("kind|"+key) % 4
+	kind := dice.roll("kind|"+key) % 4
 	switch c.route.root {
 	case manage:
 		c.refuseFeed(kind)

@@ -43,11 +43,11 @@ var testKey = sync.OnceValue(func() *rsa.PrivateKey {
 // microsoft is a running simulation with two tenants, one app and a standing clock.
 type microsoft struct {
 	*m365sim.Server
-	t    *testing.T
+	t    testing.TB
 	base string
 }
 
-func start(t *testing.T, opts m365sim.Options) *microsoft {
+func start(t testing.TB, opts m365sim.Options) *microsoft {
 	t.Helper()
 	opts.Now = func() time.Time { return noon }
 	opts.Key = testKey()
@@ -74,7 +74,7 @@ func start(t *testing.T, opts m365sim.Options) *microsoft {
 }
 
 // consented is start with the app's consent in Contoso and a running subscription of Audit.Exchange.
-func consented(t *testing.T, opts m365sim.Options) *microsoft {
+func consented(t testing.TB, opts m365sim.Options) *microsoft {
 	t.Helper()
 	m := start(t, opts)
 	if err := m.Grant(contoso, clientID); err != nil {
@@ -101,7 +101,7 @@ func (r reply) code() string {
 	return body.Error.Code
 }
 
-func into[T any](t *testing.T, r reply) T {
+func into[T any](t testing.TB, r reply) T {
 	t.Helper()
 	var value T
 	if err := json.Unmarshal([]byte(r.body), &value); err != nil {
