@@ -131,36 +131,43 @@ func newOffice(t testing.TB) *office {
 	return openOffice(t, c, newTable(t, c))
 }
 
+// openOffice opens one at the scripted Microsoft.
 func openOffice(t testing.TB, c *clock, tbl table.Table) *office {
 	t.Helper()
-	o := &office{
-		t: t, clock: c, table: tbl,
-		registry: &connection.Registry{Table: tbl, Now: c.now, Rand: rand.Reader},
-		trail:    &access.Trail{Table: tbl, Now: c.now, Rand: rand.Reader},
-		login: &login{
-			who:        connection.Administrator{Tenant: acme, Object: "admin-of-acme", Roles: []string{globalAdministrator}},
-			challenges: map[string]connection.Challenge{},
-		},
-		grants: &grants{},
-		log:    &strings.Builder{},
+	o := bareOffice(t, c, tbl)
+	o.login = &login{
+		who:        connection.Administrator{Tenant: acme, Object: "admin-of-acme", Roles: []string{globalAdministrator}},
+		challenges: map[string]connection.Challenge{},
 	}
-	o.serve(&connection.Consent{
-		Registry: o.registry, SignIn: o.login, Grants: o.grants, Trail: o.trail, CallbackPath: "/consent/callback",
-		Log: slog.New(slog.NewTextHandler(o.log, nil)),
-		Subscribe: func(_ context.Context, t connection.Tenant) error {
-			o.subscribed = append(o.subscribed, t)
-			return o.subscribe
-		},
+	o.grants = &grants{}
+	o.serve(o.login, o.grants, func(_ context.Context, t connection.Tenant) error {
+		o.subscribed = append(o.subscribed, t)
+		return o.subscribe
 	})
 	return o
 }
 
-func (o *office) serve(consent *connection.Consent) {
-	guard := &access.Guard{Tokens: &access.Tokens{Table: o.table, Now: o.clock.now, Rand: rand.Reader}, Log: slog.New(slog.DiscardHandler)}
-	o.server = httptest.NewUnstartedServer(access.Mux(guard, consent.Routes()))
+// bareOffice has an address already, and no Microsoft yet.
+func bareOffice(t testing.TB, c *clock, tbl table.Table) *office {
+	o := &office{
+		t: t, clock: c, table: tbl, log: &strings.Builder{},
+		registry: &connection.Registry{Table: tbl, Now: c.now, Rand: rand.Reader},
+		trail:    &access.Trail{Table: tbl, Now: c.now, Rand: rand.Reader},
+		server:   httptest.NewUnstartedServer(nil),
+	}
 	o.server.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers that leave during a handshake
+	t.Cleanup(o.server.Close)
+	return o
+}
+
+func (o *office) serve(s connection.SignIn, g connection.Grants, subscribe func(context.Context, connection.Tenant) error) {
+	consent := &connection.Consent{
+		Registry: o.registry, SignIn: s, Grants: g, Subscribe: subscribe, Trail: o.trail, CallbackPath: "/consent/callback",
+		Log: slog.New(slog.NewTextHandler(o.log, nil)),
+	}
+	guard := &access.Guard{Tokens: &access.Tokens{Table: o.table, Now: o.clock.now, Rand: rand.Reader}, Log: slog.New(slog.DiscardHandler)}
+	o.server.Config.Handler = access.Mux(guard, consent.Routes())
 	o.server.StartTLS()
-	o.t.Cleanup(o.server.Close)
 }
 
 // add registers a connection and returns its id and its link.
