@@ -7,7 +7,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -36,7 +35,6 @@ func pebbleOptions(fs vfs.FS, lock *pebble.Lock, log *slog.Logger, cacheBytes in
 		LBaseMaxBytes:               256 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                1000,
-		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{collectExpiry},
 	}
 	opts.TargetFileSizes[0] = 8 << 20
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
@@ -46,40 +44,6 @@ func pebbleOptions(fs vfs.FS, lock *pebble.Lock, log *slog.Logger, cacheBytes in
 	}
 	opts.Levels[len(opts.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
 	return opts
-}
-
-// propertyExpiry is the name under which blocks and files keep between which seconds their items expire, so that the janitor
-// reads only those with something to delete.
-const propertyExpiry = "expires"
-
-func collectExpiry() pebble.BlockPropertyCollector {
-	return sstable.NewBlockIntervalCollector(propertyExpiry, expiryMapper{}, nil)
-}
-
-// expiredBy passes the blocks that hold items which expired at second now or earlier, and those that hold deletions.
-func expiredBy(now int64) pebble.BlockPropertyFilter {
-	return sstable.NewBlockIntervalFilter(propertyExpiry, 0, uint64(now)+1, nil)
-}
-
-type expiryMapper struct{}
-
-// MapPointKey puts deletions at second 0, or the janitor would pass their block over, and see what they deleted.
-func (expiryMapper) MapPointKey(key sstable.InternalKey, value []byte) (sstable.BlockInterval, error) {
-	if len(key.UserKey) == 0 || key.UserKey[0] != kindItem {
-		return sstable.BlockInterval{}, nil
-	}
-	if key.Kind() != pebble.InternalKeyKindSet {
-		return sstable.BlockInterval{Lower: 0, Upper: 1}, nil
-	}
-	h, _, err := decodeHeader(value)
-	if err != nil || h.expires <= 0 {
-		return sstable.BlockInterval{}, nil // a malformed value is for its reader to report, not for a compaction
-	}
-	return sstable.BlockInterval{Lower: uint64(h.expires), Upper: uint64(h.expires) + 1}, nil
-}
-
-func (expiryMapper) MapRangeKeys(sstable.Span) (sstable.BlockInterval, error) {
-	return sstable.BlockInterval{}, nil
 }
 
 // logger gives what Pebble says to slog, at debug level: what goes wrong comes as an error to whoever called.
