@@ -35,6 +35,7 @@ func TestActivityErrors(t *testing.T) {
 		"a tenant of another cloud": {path: contentOf, status: 400, code: "AF20011", setUp: func(m *microsoft) {
 			m.AddTenant(world.Tenant{ID: contoso, Cloud: "gcc"}, nil)
 		}},
+		"a deleted tenant":          {path: contentOf, status: 400, code: "AF20011", setUp: func(m *microsoft) { m.must(m.RemoveTenant(contoso)) }},
 		"no content type":           {path: feedPath + "subscriptions/content?" + publisher, status: 400, code: "AF20001"},
 		"a wrong content type":      {path: feedPath + "subscriptions/content?contentType=Audit.Mail&" + publisher, status: 400, code: "AF20020"},
 		"an unknown parameter":      {path: contentOf + "&filter=Send", status: 400, code: "AF20002"},

@@ -13,6 +13,7 @@ type answer struct {
 	cut     int64 // bytes still to give before the body is torn; -1 for a whole body
 	silent  bool  // a torn body ends as if it were whole, instead of breaking the connection
 	torn    bool
+	note    func() // called before the client can see the status, and before it can see the body torn
 }
 
 func (a *answer) WriteHeader(status int) {
@@ -21,6 +22,7 @@ func (a *answer) WriteHeader(status int) {
 		if a.cut >= 0 && a.silent {
 			a.Header().Del("Content-Length")
 		}
+		a.note()
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
@@ -37,9 +39,13 @@ func (a *answer) Write(p []byte) (int, error) {
 		}
 		return n, err
 	}
+	if !a.torn {
+		a.torn = true
+		a.note()
+	}
 	n, err := a.ResponseWriter.Write(p[:a.cut])
 	a.written += int64(n)
-	a.cut, a.torn = 0, true
+	a.cut = 0
 	if err != nil || a.silent {
 		return len(p), err
 	}

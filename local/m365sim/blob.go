@@ -73,7 +73,9 @@ func (s *Server) PublishBlob(p Publication) (contentID string, err error) {
 	b := &blob{Publication: p, visible: p.Created}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b.number = len(t.content) + 1
+	t.forget(f, s.Now())
+	t.published++
+	b.number = t.published
 	b.id = newContentID(p, b.number)
 	switch {
 	case p.Visible.After(p.Created):
@@ -89,6 +91,20 @@ func (s *Server) PublishBlob(p Publication) (contentID string, err error) {
 	f.blobs = slices.Insert(f.blobs, at, b)
 	f.lag = max(f.lag, b.visible.Sub(b.Created))
 	return b.id, nil
+}
+
+// forget drops the blobs at the head of a feed that expired so long ago that no list names them, so that a company
+// that mails for weeks fits in memory.
+func (t *tenant) forget(f *feed, now time.Time) {
+	old := now.Add(-longestBack)
+	kept := slices.IndexFunc(f.blobs, func(b *blob) bool { return !b.Expires.Before(old) || !b.visible.Before(old) })
+	if kept < 0 {
+		kept = len(f.blobs)
+	}
+	for _, b := range f.blobs[:kept] {
+		delete(t.content, b.id)
+	}
+	f.blobs = slices.Delete(f.blobs, 0, kept)
 }
 
 // feed finds the content of a tenant, for the Go methods.

@@ -24,6 +24,8 @@ type call struct {
 	tenant *tenant     // nil while the request named none that exists
 	token  accessToken // what the request's bearer token says; empty when it is not good
 	query  url.Values
+	entry  uint64    // its number in the history
+	began  time.Time // real time of its arrival
 }
 
 // serve takes a request through the steps that every operation shares: it is identified, remembered, hindered as
@@ -33,10 +35,12 @@ func (s *Server) serve(rt route, inner http.Handler) http.HandlerFunc {
 		c := &call{s: s, w: &answer{ResponseWriter: w, cut: -1}, r: r, route: rt, inner: inner, now: s.Now()}
 		c.id = fmt.Sprintf("00000000-0000-4000-8000-%012x", s.counter.Add(1))
 		c.identify()
-		defer c.remember(time.Now())
-		c.w.Header().Set("Request-Id", c.id)
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		c.query = query
+		c.arrive()
+		c.w.note = c.note
+		defer c.depart()
+		c.w.Header().Set("Request-Id", c.id)
 		switch {
 		case s.hinder(c):
 		case rt.method != "" && r.Method != rt.method:

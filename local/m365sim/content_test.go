@@ -215,3 +215,15 @@ func TestPublishRefusesWhatIsNotThere(t *testing.T) {
 		t.Error("published an unknown content type")
 	}
 }
+
+func TestOldContentIsForgotten(t *testing.T) {
+	m := consented(t, m365sim.Options{})
+	old := m.publish(noon, "[]")
+	m.Advance(14*24*time.Hour + time.Second)
+	kept := m.publish(m.Now(), "[]")
+	blobs, err := m.Blobs(contoso)
+	m.must(err)
+	if len(blobs) != 1 || blobs[0].ContentID != kept || kept == old {
+		t.Errorf("two weeks later: %+v", blobs)
+	}
+}

@@ -106,6 +106,7 @@ func stateLevers() []lever {
 		{"POST /revoke", "{tenant, app}: take the roles, keep the service principal", does(func(s *Server, o order) error { return s.Revoke(o.Tenant, o.App) })},
 		{"POST /principal/delete", "{tenant, app}: delete the service principal", does(func(s *Server, o order) error { return s.DeletePrincipal(o.Tenant, o.App) })},
 		{"POST /principal/enabled", "{tenant, app, on}: switch the service principal", does(func(s *Server, o order) error { return s.DisablePrincipal(o.Tenant, o.App, !o.On) })},
+		{"POST /tenant/delete", "{tenant}: delete the tenant with all that it held", does(func(s *Server, o order) error { return s.RemoveTenant(o.Tenant) })},
 		{"POST /audit", "{tenant, on}: switch the unified audit log", does(func(s *Server, o order) error { return s.AuditOff(o.Tenant, !o.On) })},
 		{"POST /subscription", "{tenant, contentType, on}: the tenant's administrator enables or disables it", does(func(s *Server, o order) error { return s.DisableSubscription(o.Tenant, o.ContentType, !o.On) })},
 		{"POST /mailbox", "{tenant, user, on}: let apps into the mailbox, or keep them out by policy", does(func(s *Server, o order) error { return s.BlockMailbox(o.Tenant, o.User, !o.On) })},
@@ -160,15 +161,21 @@ func faultLevers() []lever {
 
 // wireFault is a Fault with its durations as text.
 type wireFault struct {
-	ID, Tenant, Op, Path string
-	Times                int
-	Rate                 float64
-	Delay                span
-	Status               int
-	Code, Message        string
-	RetryAfter           span
-	TornAt               int64
-	Silent, Hang, Reset  bool
+	ID         string  `json:"id"`
+	Tenant     string  `json:"tenant,omitzero"`
+	Op         string  `json:"op,omitzero"`
+	Path       string  `json:"path,omitzero"`
+	Times      int     `json:"times,omitzero"`
+	Rate       float64 `json:"rate,omitzero"`
+	Delay      span    `json:"delay,omitzero"`
+	Status     int     `json:"status,omitzero"`
+	Code       string  `json:"code,omitzero"`
+	Message    string  `json:"message,omitzero"`
+	RetryAfter span    `json:"retryAfter,omitzero"`
+	TornAt     int64   `json:"tornAt,omitzero"`
+	Silent     bool    `json:"silent,omitzero"`
+	Hang       bool    `json:"hang,omitzero"`
+	Reset      bool    `json:"reset,omitzero"`
 }
 
 func addFault(s *Server, r *http.Request) (any, error) {

@@ -62,6 +62,12 @@ func TestEveryLeverDoesWhatItSays(t *testing.T) {
 	if r := pull("POST", "/expire/blob", `{"tenant":"contoso.test","contentId":"`+id+`"}`); r.status != 200 {
 		t.Errorf("expire a blob: %s", r.body)
 	}
+	if r := pull("POST", "/tenant/delete", `{"tenant":"fabrikam.test"}`); r.status != 200 {
+		t.Errorf("delete a tenant: %s", r.body)
+	}
+	if r := m.tokenReply(fabrikam, "manage"); !strings.Contains(r.body, "AADSTS90002") {
+		t.Errorf("a token of a deleted tenant: %s", r.body)
+	}
 	if r := pull("POST", "/mailbox", `{"tenant":"contoso.test","user":"ben@contoso.test","on":false}`); r.status != 200 {
 		t.Errorf("close a mailbox: %s", r.body)
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mailtrail/mailtrail/local/m365sim"
 )
@@ -33,5 +34,33 @@ func TestDoorsOpenAndClose(t *testing.T) {
 	if response, err := http.Get(doors.Control); err == nil {
 		response.Body.Close()
 		t.Error("the control door is still open")
+	}
+}
+
+func TestClosingEndsRequestsThatHang(t *testing.T) {
+	s := m365sim.New(m365sim.Options{Key: testKey()})
+	doors, err := s.Start(t.Context(), "127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Fault(m365sim.Fault{Hang: true, Times: 1})
+	ended := make(chan error)
+	go func() {
+		response, err := http.PostForm(doors.Login+"/common/login", nil)
+		if err == nil {
+			err = response.Body.Close()
+		}
+		ended <- err
+	}()
+	for deadline := time.Now().Add(10 * time.Second); len(s.Faults()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the request never came")
+		}
+	}
+	if err := doors.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("a hanging request was answered")
 	}
 }

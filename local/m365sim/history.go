@@ -6,7 +6,9 @@ import (
 	"time"
 )
 
-// Request is one request that came through the protocol door. It never holds a header, a body or a credential.
+// Request is one request that came through the protocol door. It never holds a header, a body or a credential. It is
+// in the history from its arrival on; its status is there before the client can see it, Bytes and Elapsed when the
+// server is done with it.
 type Request struct {
 	Number     uint64        `json:"number"` // counts from 1
 	Time       time.Time     `json:"time"`   // simulated time of its arrival
@@ -17,7 +19,7 @@ type Request struct {
 	Method     string        `json:"method"`
 	Path       string        `json:"path"`
 	Query      string        `json:"query,omitempty"`
-	Status     int           `json:"status"` // 0 when the connection ended without an answer
+	Status     int           `json:"status"` // 0 before an answer, and when the connection ended without one
 	Bytes      int64         `json:"bytes"`
 	Torn       bool          `json:"torn,omitempty"`       // the body was cut short on purpose
 	SharedPool bool          `json:"sharedPool,omitempty"` // an activity API call without PublisherIdentifier
@@ -41,12 +43,25 @@ type history struct {
 	base  uint64 // requests before it
 }
 
-func (h *history) add(r Request) {
+func (h *history) add(r Request) (number uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r.Number = h.base + h.total + 1
 	h.ring[h.total%uint64(len(h.ring))] = r
 	h.total++
+	return r.Number
+}
+
+// change alters a request that is still remembered.
+func (h *history) change(number uint64, f func(*Request)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if number <= h.base {
+		return // forgotten by a reset
+	}
+	if r := &h.ring[(number-h.base-1)%uint64(len(h.ring))]; r.Number == number {
+		f(r)
+	}
 }
 
 // History gives the remembered requests that the filter accepts, oldest first.
@@ -84,19 +99,30 @@ func matchesOp(wanted, op string) bool {
 	return wanted == "" || wanted == op || strings.HasPrefix(op, wanted+".")
 }
 
-// remember puts the finished call into the history. Passwords and secrets only ever travel in bodies, which are not
-// kept; the query of a token request is left out all the same.
-func (c *call) remember(began time.Time) {
+// arrive puts the call into the history. Passwords and secrets only ever travel in bodies, which are not kept; the
+// query of a token request is left out all the same.
+func (c *call) arrive() {
 	r := Request{
 		Time: c.now, ID: c.id, Op: c.route.op, Tenant: c.tenantID(), Client: c.token.client,
 		Method: c.r.Method, Path: c.r.URL.Path, Query: c.r.URL.RawQuery,
-		Status: c.w.status, Bytes: c.w.written, Torn: c.w.torn,
-		Elapsed: time.Since(began),
+		SharedPool: c.route.root == manage && !c.hasPublisher(),
 	}
 	if c.route.op == "login.token" {
 		r.Query = ""
 	}
-	r.SharedPool = c.route.root == manage && !c.hasPublisher()
-	c.s.history.add(r)
-	c.s.opts.Log.DebugContext(c.r.Context(), "request", "op", r.Op, "tenant", r.Tenant, "status", r.Status, "id", r.ID)
+	c.began, c.entry = time.Now(), c.s.history.add(r)
+}
+
+// note tells the history what the answer is. The answer calls it before the client can see its status, and before
+// it can see the body torn.
+func (c *call) note() {
+	c.s.history.change(c.entry, func(r *Request) { r.Status, r.Torn = c.w.status, c.w.torn })
+}
+
+// depart tells the history that the server is done with the call.
+func (c *call) depart() {
+	c.s.history.change(c.entry, func(r *Request) {
+		r.Status, r.Torn, r.Bytes, r.Elapsed = c.w.status, c.w.torn, c.w.written, time.Since(c.began)
+	})
+	c.s.opts.Log.DebugContext(c.r.Context(), "request", "op", c.route.op, "tenant", c.tenantID(), "status", c.w.status, "id", c.id)
 }

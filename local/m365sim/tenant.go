@@ -1,6 +1,7 @@
 package m365sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ type tenant struct {
 	feeds      map[string]*feed    // by content type
 	mailboxes  map[string]*mailbox // by person id
 	content    map[string]*blob    // by content id
+	published  int                 // blobs ever
 	minute     int64               // of the quota
 	spent      int                 // requests in that minute
 }
@@ -50,6 +52,20 @@ func (t *tenant) withinQuota(now time.Time, quota int) bool {
 	}
 	t.spent++
 	return t.spent <= quota
+}
+
+// RemoveTenant deletes a tenant with all that it held: AADSTS90002 for new tokens, AF20011 for those that exist.
+func (s *Server) RemoveTenant(tenantID string) error {
+	gone, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	same := func(_ string, t *tenant) bool { return t == gone }
+	maps.DeleteFunc(s.tenants, same)
+	maps.DeleteFunc(s.domains, same)
+	return nil
 }
 
 // AuditOff turns the tenant's unified audit log off or on. While it is off, subscriptions cannot be started and
