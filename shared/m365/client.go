@@ -85,20 +85,17 @@ func New(c Config) (*Client, error) {
 
 func (c Config) check() error {
 	var wrong []error
-	missing := func(name, value string) {
-		if value == "" {
+	demand := func(name, value string, acceptable func(string) bool, what string) {
+		switch {
+		case value == "":
 			wrong = append(wrong, fmt.Errorf("%s is missing", name))
+		case !acceptable(value):
+			wrong = append(wrong, fmt.Errorf("%s is no %s", name, what))
 		}
 	}
-	missing("ClientID", c.ClientID)
-	missing("Publisher", c.Publisher)
-	missing("RedirectURL", c.RedirectURL)
-	if c.Publisher != "" && !isGUID(c.Publisher) {
-		wrong = append(wrong, fmt.Errorf("Publisher %q is no GUID", c.Publisher))
-	}
-	if u, err := url.Parse(c.RedirectURL); c.RedirectURL != "" && (err != nil || u.Scheme == "" || u.Host == "") {
-		wrong = append(wrong, errors.New("RedirectURL is no absolute URL"))
-	}
+	demand("ClientID", c.ClientID, isGUID, "GUID")
+	demand("Publisher", c.Publisher, isGUID, "GUID")
+	demand("RedirectURL", c.RedirectURL, isAbsolute, "absolute URL")
 	switch {
 	case c.Secret == "" && c.Certificate == nil:
 		wrong = append(wrong, errors.New("one of Secret and Certificate is missing"))
@@ -116,6 +113,11 @@ func (c Config) check() error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+func isAbsolute(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
 // transport is the one that was lent, or one that serves a thousand tenants from few connections: a cloud is three hosts, so

@@ -25,7 +25,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		"":                            func(*m365.Config) {},
 		"ClientID is missing":         func(c *m365.Config) { c.ClientID = "" },
 		"Publisher is missing":        func(c *m365.Config) { c.Publisher = "" },
-		"is no GUID":                  func(c *m365.Config) { c.Publisher = "contoso.example" },
+		"Publisher is no GUID":        func(c *m365.Config) { c.Publisher = "contoso.example" },
 		"RedirectURL is missing":      func(c *m365.Config) { c.RedirectURL = "" },
 		"RedirectURL is no absolute":  func(c *m365.Config) { c.RedirectURL = "/consent" },
 		"Secret and Certificate is":   func(c *m365.Config) { c.Secret = "" },

@@ -5,10 +5,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// Codes that we give to what Microsoft has no code for.
+// Codes that we give to what Microsoft has no code for, beside connection.AuditLogOff.
 const (
-	// AuditLogOff: the tenant's unified audit log is off, or was never provisioned. Microsoft answers with an internal exception.
-	AuditLogOff = "AuditLogOff"
 	// ForeignURI: a URI that Microsoft's answer held points outside of the tenant's cloud. No token was sent to it.
 	ForeignURI = "ForeignURI"
 	// Redirect: the answer was a redirect, which is never followed.
@@ -81,7 +79,7 @@ func loginKind(number int) (kind error, known bool) {
 		7000216, 7000218, 700025, // no credential sent; a public client sent one
 		650051, 650057, // our registration asks for a permission that does not exist; resource not in it
 		70011, 700022, 700023, 28002, 901002, 9001023, // our request is wrong
-		50194, 50011: // our registration is not multi-tenant; its redirect URL is another
+		50194, 50011, 900971: // our registration is not multi-tenant; its redirect URL is another, or missing
 		return fault.Ours, true
 	}
 	return nil, false

@@ -49,7 +49,7 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 	code, message := activityCode(a.body)
 	if a.status == http.StatusBadRequest && !isActivityCode(code) && logOff(message, tenant) {
 		// The raw text is an exception of Microsoft's with its stack: none of it is quoted.
-		return a.fault(fault.Refused, AuditLogOff, errors.New("the tenant's unified audit log is off or not provisioned yet"))
+		return a.fault(fault.Refused, connection.AuditLogOff, errors.New("the tenant's unified audit log is off or not provisioned yet"))
 	}
 	detail := a.detail(code, message)
 	kind, cause, known := activityKind(code)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
@@ -113,7 +114,7 @@ func TestAuditLogOffIsRefusedWithoutItsText(t *testing.T) {
 		`"message":"[AppId=x] Microsoft.Office.Compliance.Audit.DataServiceException: Tenant ` + strings.ToUpper(tenantID) + ` does not exist.\r\n   at Microsoft.Office.Compliance.Audit.API"}}`
 	m := newMicrosoft(t, always(400, "application/json", body))
 	err := m.client(t).Subscribe(context.Background(), contoso(), audit.Exchange)
-	check(t, err, fault.Refused, m365.AuditLogOff, 400)
+	check(t, err, fault.Refused, connection.AuditLogOff, 400)
 	if strings.Contains(err.Error(), "DataService") || strings.Contains(err.Error(), "CorrId") {
 		t.Errorf("the error quotes Microsoft's exception: %v", err)
 	}
@@ -138,7 +139,7 @@ func TestLoginAnswersAreClassified(t *testing.T) {
 		{400, "invalid_resource", []int{50001, 500011, 500014}, fault.Refused},
 		{401, "invalid_client", []int{7000215, 7000222, 700027, 700024, 50012, 50013, 50027, 7000216, 7000218, 700025}, fault.Ours},
 		{400, "invalid_scope", []int{70011, 700022, 700023, 28002}, fault.Ours},
-		{400, "invalid_request", []int{901002, 9001023, 650051, 650057, 50194, 50011}, fault.Ours},
+		{400, "invalid_request", []int{901002, 9001023, 650051, 650057, 50194, 50011, 900971}, fault.Ours},
 		{503, "temporarily_unavailable", []int{90033, 90024, 90006, 90090, 50033, 90012}, fault.Retry},
 		{400, "invalid_request", []int{90055, 50196}, fault.Retry},
 		// "error" decides when the number is news to us, and nobody is blamed when both are.
@@ -184,7 +185,9 @@ func TestLoginAnswersThatAreNone(t *testing.T) {
 		"no token":       {always(200, "application/json", `{"expires_in":3599}`), fault.Retry, m365.Unreadable, 0},
 		"no lifetime":    {always(200, "application/json", `{"access_token":"x"}`), fault.Retry, m365.Unreadable, 0},
 		"no number":      {always(401, "application/json", `{"error":"invalid_client"}`), fault.Ours, "invalid_client", 401},
-		"a redirect":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", 307) }, fault.Retry, m365.Redirect, 307},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/", http.StatusTemporaryRedirect)
+		}, fault.Retry, m365.Redirect, 307},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMicrosoft(t, emptyPage)
@@ -192,6 +195,34 @@ func TestLoginAnswersThatAreNone(t *testing.T) {
 			_, err := list(m.client(t))
 			check(t, err, tc.kind, tc.code, tc.status)
 		})
+	}
+}
+
+// What we call the tenant's refusal is what the connection has a sentence for, and nothing else is: the two tables are of two
+// rooms, and must not drift apart.
+func TestRefusalsAreThoseThatTheConnectionKnows(t *testing.T) {
+	agree := func(err error) {
+		t.Helper()
+		cause := connection.CauseOf(fault.Code(err))
+		if errors.Is(err, fault.Refused) != (cause.Class == fault.Refused) {
+			t.Errorf("the connection takes it for %v: %v", cause.Class, err)
+		}
+	}
+	for _, code := range []int{
+		10001, 20001, 20002, 20003, 20010, 20011, 20012, 20013, 20020, 20021, 20022, 20023, 20024, 20030, 20031,
+		20050, 20051, 20052, 20053, 20054, 20055, 429, 50000,
+	} {
+		m := newMicrosoft(t, always(400, "application/json", af(fmt.Sprintf("AF%d", code))))
+		agree(listOnly(m.client(t)))
+	}
+	for _, number := range []int{
+		700016, 700011, 7000112, 70001, 1000031, 7000229, 65001, 53003, 530032, 650056, 90002, 90038, 900382, 900432, 650052, 650054,
+		50001, 500011, 500014, 7000215, 7000222, 700027, 700024, 50012, 50013, 50027, 7000216, 7000218, 700025, 70011, 700022, 700023,
+		28002, 901002, 9001023, 650051, 650057, 50194, 50011, 900971, 90033, 90024, 90006, 90090, 50033, 90012, 90055, 50196,
+	} {
+		m := newMicrosoft(t, emptyPage)
+		m.login = func(w http.ResponseWriter, _ *http.Request) { loginRefuses(w, 400, "invalid_request", number) }
+		agree(listOnly(m.client(t)))
 	}
 }
 

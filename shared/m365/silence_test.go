@@ -35,7 +35,7 @@ func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
 	context.AfterFunc(r.Context(), func() { in.CloseWithError(r.Context().Err()) })
 	go func() {
 		s.write(r.Context(), in)
-		in.Close()
+		in.CloseWithError(r.Context().Err()) // nil is the body's true end
 	}()
 	return &http.Response{StatusCode: 200, Header: header, Body: body, Request: r}, nil
 }

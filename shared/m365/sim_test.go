@@ -188,7 +188,7 @@ func TestSimulatedRefusals(t *testing.T) {
 	check(t, subscribe(), fault.Refused, "AADSTS700016", 400)
 	must(t, s.Grant(tenantID, clientID))
 	must(t, s.AuditOff(tenantID, true))
-	check(t, subscribe(), fault.Refused, m365.AuditLogOff, 400)
+	check(t, subscribe(), fault.Refused, connection.AuditLogOff, 400)
 	must(t, s.AuditOff(tenantID, false))
 	must(t, subscribe())
 
