@@ -96,11 +96,7 @@ func (s *Store) expired(from []byte) (keys [][]byte, next []byte, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		h, _, err := decodeHeader(value)
-		if err != nil {
-			return nil, nil, err
-		}
-		if h.expired(now) {
+		if h, _, err := decodeHeader(value); err == nil && h.expired(now) { // a malformed one is for its reader to report
 			keys = append(keys, bytes.Clone(rows.Key()))
 		}
 		if read++; read == sweepReads || len(keys) == sweepDeletes {
