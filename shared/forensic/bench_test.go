@@ -3,14 +3,21 @@ package forensic_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
+	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// BenchmarkIngest stores 130,000 and 65,000 mails of one file into a table on disk, every write synced, from blobs in memory.
+// BenchmarkIngest stores 130,000 and 65,000 mails of one file into a table on disk, every write synced, from
+// blobs that are fetched over loopback HTTP.
 func BenchmarkIngest(b *testing.B) {
 	for _, shape := range []struct{ blobs, records int }{{130, 1000}, {260, 250}} {
 		for _, workers := range []int{1, 8, 16} {
@@ -21,9 +28,11 @@ func BenchmarkIngest(b *testing.B) {
 					b.StopTimer()
 					w := newWorld(b)
 					bodies := w.fill(shape.blobs, shape.records)
+					server := httptest.NewServer(w.feed)
 					b.StartTimer()
-					w.drain(b, bodies, workers)
+					w.drain(b, wire{server}, bodies, workers)
 					b.StopTimer()
+					server.Close()
 					units += w.events.(*embedded.Table).Units().Write
 					b.StartTimer()
 				}
@@ -50,8 +59,9 @@ func (w *world) fill(blobs, records int) [][]byte {
 }
 
 // drain ingests all bodies with that many workers, as one process.
-func (w *world) drain(b *testing.B, bodies [][]byte, workers int) {
+func (w *world) drain(b *testing.B, feed forensic.Feed, bodies [][]byte, workers int) {
 	in := w.ingester()
+	in.Feed = feed
 	queue := make(chan []byte, len(bodies))
 	for _, body := range bodies {
 		queue <- body
@@ -68,4 +78,25 @@ func (w *world) drain(b *testing.B, bodies [][]byte, workers int) {
 		})
 	}
 	wg.Wait()
+}
+
+// wire fetches blobs from a server.
+type wire struct{ server *httptest.Server }
+
+func (w wire) Open(ctx context.Context, _ connection.Tenant, uri string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+"/?uri="+url.QueryEscape(uri), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := w.server.Client().Do(request)
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
+}
+
+func (f feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(w, f[r.FormValue("uri")]()); err != nil {
+		panic(err)
+	}
 }
