@@ -92,9 +92,11 @@ type credential struct{ id, secret string }
 // run.json only, which nobody else may read.
 func (s *session) client(ctx context.Context) (credential, error) {
 	var last summary
-	b, err := os.ReadFile(filepath.Join(s.data, runFile))
+	name := filepath.Join(s.data, runFile)
+	b, err := os.ReadFile(name)
 	if err == nil {
-		err = json.Unmarshal(b, &last)
+		// What it says of the last start is not true of this one. A crash before the new one is written costs a new client.
+		err = errors.Join(json.Unmarshal(b, &last), os.Remove(name))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("the summary of the last start cannot be read; a new API client is made", "err", err)

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"strings"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -118,4 +119,13 @@ func readOpen(c connection.ID, item table.Item) Entry {
 		},
 		Queued: unstamp(item.Attrs["queued"]),
 	}
+}
+
+// unreadableAttrs keeps what is known of an element that could not be read; its bytes are Microsoft's, and may be no text.
+func unreadableAttrs(b Blob, u Unreadable) table.Attrs {
+	attrs := table.Attrs{"reason": u.Reason, "offset": u.Offset, "size": u.Size, "blob": string(b.ID)}
+	if u.Raw != "" {
+		attrs["record"] = strings.ToValidUTF8(u.Raw, "\ufffd")
+	}
+	return attrs
 }

@@ -58,6 +58,15 @@ func (l *Ledger) Find(ctx context.Context, c connection.ID, id ContentID) (Entry
 	return readEntry(c, item), nil
 }
 
+// Ended tells whether a blob was settled or lost before.
+func (l *Ledger) Ended(ctx context.Context, b Blob) (bool, error) {
+	e, err := l.Find(ctx, b.Connection, b.ID)
+	if errors.Is(err, table.ErrAbsent) {
+		return false, nil
+	}
+	return e.State == Settled || e.State == Lost, err
+}
+
 // Begin says that a blob is going to be stored from, and returns it with the arrival that counts. ErrEnded tells that
 // it was settled or lost before. From here until it ends, the connection's watermark stays below the blob's arrival.
 //
@@ -180,7 +189,7 @@ func (l *Ledger) Keep(ctx context.Context, b Blob, unreadable []Unreadable) erro
 	for i, u := range unreadable {
 		items[i] = table.Item{
 			Key:     unreadableKey(b, u.Offset),
-			Attrs:   table.Attrs{"reason": u.Reason, "offset": u.Offset, "size": u.Size, "blob": string(b.ID)},
+			Attrs:   unreadableAttrs(b, u),
 			Expires: l.Now().Add(remembered),
 		}
 	}

@@ -59,6 +59,7 @@ type Unreadable struct {
 	Offset int64 // of its first byte in the blob
 	Size   int64 // in bytes
 	Reason string
+	Raw    string // its beginning, where somebody has looked inside; "" for what is no object
 }
 
 // NewReader returns a Reader of the blob that src streams.
@@ -115,7 +116,7 @@ func (r *Reader) element() ([]byte, error) {
 	if reason != "" {
 		r.counts.Unreadable++
 		if len(r.unreadable) < keptUnreadable {
-			r.unreadable = append(r.unreadable, Unreadable{start, r.base + int64(r.pos) - start, reason})
+			r.unreadable = append(r.unreadable, Unreadable{Offset: start, Size: r.base + int64(r.pos) - start, Reason: reason})
 		}
 		return nil, nil
 	}

@@ -25,6 +25,8 @@ type Feed interface {
 
 // Ledger remembers what became of each blob. It is safe for concurrent use, and what it was told is durable when it returns.
 type Ledger interface {
+	// Ended tells whether b was settled or lost before, so that it need not be fetched again.
+	Ended(ctx context.Context, b audit.Blob) (bool, error)
 	// Begin says that b is going to be stored from, and returns it with the arrival that counts and how often it was
 	// begun. audit.ErrEnded means that it was settled or lost before.
 	Begin(ctx context.Context, b audit.Blob) (audit.Blob, error)
@@ -66,14 +68,16 @@ type bench struct {
 // blob of the queue (audit.Blob as JSON). nil means that the body is done with: the blob is settled or lost.
 //
 // Everything that Ingest does can be done again, so that after any error, and after a crash at any point, the queue
-// brings the body back and the end is the same. Only the tally may differ: what was stored by an earlier reading of the
-// same blob counts as Repeated.
+// brings the body back and the end is the same, the tally included.
 //
 // fault.Poison: the body is no blob, and coming back with it is useless. Any other error, fault.Retry or fault.Refused
 // among them, is for coming back later.
 func (in *Ingester) Ingest(ctx context.Context, body []byte) error {
 	b, err := parseBlob(body)
 	if err != nil {
+		return err
+	}
+	if ended, err := in.Ledger.Ended(ctx, b); err != nil || ended {
 		return err
 	}
 	content, err := in.Feed.Open(ctx, b.Tenant, b.URI)

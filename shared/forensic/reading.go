@@ -22,6 +22,8 @@ const (
 	maxUnreadable = 100
 	// maxReason is how many bytes of a reason are kept; it may quote the record.
 	maxReason = 1024
+	// maxRaw is how many bytes of an unreadable record are kept.
+	maxRaw = 4096
 )
 
 // reading is one blob on its way into the table.
@@ -32,6 +34,9 @@ type reading struct {
 	tally      audit.Tally
 	unreadable []audit.Unreadable
 	bytes      int // of the records in the batch
+	// counted are the messages of this blob that are in the tally; nil at the first attempt, when those that are new say it all. It
+	// grows with the blob's sends, by some hundred bytes each.
+	counted map[RecordID]bool
 }
 
 func (in *Ingester) reading(b audit.Blob, content io.Reader) *reading {
@@ -40,7 +45,11 @@ func (in *Ingester) reading(b audit.Blob, content io.Reader) *reading {
 		w = &bench{ids: make(map[RecordID]bool, maxBatch)}
 	}
 	w.reader.Reset(content)
-	return &reading{bench: w, in: in, blob: b}
+	r := &reading{bench: w, in: in, blob: b}
+	if b.Attempts > 1 {
+		r.counted = map[RecordID]bool{}
+	}
+	return r
 }
 
 // release keeps a bench for the next reading, without what it refers to.
@@ -81,9 +90,9 @@ func (r *reading) store(ctx context.Context) (malformed, err error) {
 // end judges why the reader ended, and counts what it passed over.
 func (r *reading) end(cause error) (malformed, err error) {
 	switch {
-	case errors.Is(cause, io.ErrUnexpectedEOF):
-		return nil, fmt.Errorf("%w: %w", cause, fault.Retry)
-	case errors.Is(cause, fault.Poison):
+	case errors.Is(cause, fault.Retry): // the transfer was cut off
+		return nil, cause
+	case errors.Is(cause, fault.Poison), errors.Is(cause, io.ErrUnexpectedEOF): // what was transferred whole is no whole array
 		malformed = cause
 	case cause != io.EOF:
 		return nil, cause
@@ -105,7 +114,10 @@ func (r *reading) take(raw []byte) {
 	m, verdict, err := r.derive(raw)
 	if err != nil {
 		r.tally.Unreadable++
-		r.keep(audit.Unreadable{Offset: r.reader.Offset(), Size: int64(len(raw)), Reason: cut(err.Error(), maxReason)})
+		r.keep(audit.Unreadable{
+			Offset: r.reader.Offset(), Size: int64(len(raw)), Reason: cut(err.Error(), maxReason),
+			Raw: string(raw[:min(len(raw), maxRaw)]),
+		})
 		return
 	}
 	if verdict == NoSend {
@@ -167,16 +179,45 @@ func (r *reading) flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("store %d messages: %w", len(messages), err)
 	}
+	if err := r.count(ctx, created); err != nil {
+		return err
+	}
+	r.clear()
+	r.bytes = 0
+	return nil
+}
+
+// count adds the batch to the tally. A message that was there already is Repeated, unless an earlier attempt at this very blob
+// stored it: then it is counted here, for that attempt's tally was never settled.
+func (r *reading) count(ctx context.Context, created []bool) error {
+	var there []RecordID
 	for i, isNew := range created {
 		if isNew {
 			r.tally.Messages++
 			r.tally.Events += int64(len(r.messages[i].Files))
+			if r.counted != nil {
+				r.counted[r.messages[i].Record] = true
+			}
 		} else {
-			r.tally.Repeated++
+			there = append(there, r.messages[i].Record)
 		}
 	}
-	r.clear()
-	r.bytes = 0
+	r.tally.Repeated += int64(len(there))
+	if r.counted == nil || len(there) == 0 {
+		return nil
+	}
+	stored, err := Load(ctx, r.in.Events, r.blob.Connection, there)
+	if err != nil {
+		return fmt.Errorf("look at %d messages that were there: %w", len(there), err)
+	}
+	for _, m := range stored {
+		if m.Blob == r.blob.ID && !r.counted[m.Record] {
+			r.counted[m.Record] = true
+			r.tally.Repeated--
+			r.tally.Messages++
+			r.tally.Events += int64(len(m.Files))
+		}
+	}
 	return nil
 }
 
