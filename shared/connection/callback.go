@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
 const (
@@ -109,7 +110,9 @@ func (c *Consent) callback(w http.ResponseWriter, r *http.Request) {
 	case p.declined:
 		c.refuse(w, r, a.connection, declined, fmt.Errorf("declined at the %s: %s", a.stage, p.failure))
 	case p.failed:
-		c.refuse(w, r, a.connection, notAccepted, fmt.Errorf("the %s ended at Microsoft with %q", a.stage, p.failure))
+		c.refuse(w, r, a.connection, notAccepted, &fault.Error{
+			Kind: fault.Refused, Code: p.failure, Err: fmt.Errorf("the %s ended at Microsoft with %q", a.stage, p.failure),
+		})
 	case a.stage == signingIn && p.hasCode && p.code != "" && !p.hasConsent:
 		c.signedIn(w, r, a, p, cookie)
 	case a.stage == consenting && p.hasConsent && !p.hasCode:

@@ -116,6 +116,9 @@ func tenantCause(code string) (Cause, bool) {
 	case "AADSTS53003", "AADSTS530032":
 		return refused("A Conditional Access policy of the tenant blocks the application.",
 			"Exclude the application from policies for workload identities in the Microsoft Entra admin center."+byItself)
+
+	case "AADSTS50020", "PersonalAccount": // at the consent page and at the sign-in
+		return refused("The account that signed in belongs to another tenant, or to none.", "Sign in with an administrator's account of the tenant itself.")
 	}
 	return Cause{}, false
 }

@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -175,5 +178,36 @@ func (o *office) walk(link string) {
 	}
 	if p.status != http.StatusOK && p.status != http.StatusServiceUnavailable && p.status != http.StatusGone {
 		o.t.Errorf("the consent ended with status %d: %s", p.status, p.body)
+	}
+}
+
+// Two answers with one state that are read before either is used up.
+func TestStateUsedTwiceAtOnce(t *testing.T) {
+	c := newClock()
+	faulty := &tabletest.Faulty{Table: newTable(t, c)}
+	o := openOffice(t, c, faulty)
+	_, link := o.add("Acme")
+	b := o.browser()
+	state := b.signIn(link)
+
+	var both sync.WaitGroup
+	both.Add(2)
+	var uses atomic.Int32
+	faulty.Before = func(op string, _ int) error {
+		if op == "commit" && uses.Add(1) <= 2 {
+			both.Done()
+			both.Wait()
+		}
+		return nil
+	}
+	statuses := make([]int, 2)
+	var answers sync.WaitGroup
+	for i := range statuses {
+		answers.Go(func() { statuses[i] = b.callback("code", "good", "state", state).status })
+	}
+	answers.Wait()
+	slices.Sort(statuses)
+	if !slices.Equal(statuses, []int{http.StatusSeeOther, http.StatusGone}) {
+		t.Errorf("statuses %v", statuses)
 	}
 }

@@ -126,7 +126,11 @@ func TestCancelledAtMicrosoft(t *testing.T) {
 		_, link := k.addIn(connection.Commercial)
 		b := k.browser()
 		consent := b.follow(b.at(b.press(link).location, boss, acme, "accept"))
-		b.follow(b.at(consent.location, boss, globex, "accept")).refused(t, http.StatusForbidden)
+		p := b.follow(b.at(consent.location, boss, globex, "accept"))
+		p.refused(t, http.StatusForbidden)
+		if !strings.Contains(p.body, "belongs to another tenant") {
+			t.Errorf("the page does not say why: %s", p.body)
+		}
 		k.nothingConnected()
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
 //go:embed pages
@@ -84,6 +86,9 @@ func (v verdict) page() (status int, p resultPage) {
 // of its parameters.
 func (c *Consent) refuse(w http.ResponseWriter, r *http.Request, id ID, v verdict, cause error) {
 	status, p := v.page()
+	if known, ok := tenantCause(fault.Code(cause)); ok && v == notAccepted {
+		p.Sentence, p.Next = known.Sentence+" Nothing was connected.", known.Action+" "+newLink
+	}
 	if b, err := random(c.Registry.Rand, 6); err == nil {
 		p.Reference = hex.EncodeToString(b)
 	}
