@@ -72,8 +72,8 @@ func (t *tree) match(e *event) bool {
 // leaves no branch that does not matter.
 func (t *tree) fold() *tree {
 	if t.predicate != nil {
-		if p := t.predicate; p.term.constant || p.term.get == nil {
-			return &tree{any: !p.match(nil)}
+		if holds, known := t.predicate.settled(); known {
+			return &tree{any: !holds}
 		}
 		return t
 	}
@@ -104,6 +104,17 @@ type predicate struct {
 	patterns []pattern // texts
 	numbers  []int64   // numbers; a boolean as 0 or 1
 	within   span      // times
+}
+
+// settled tells whether the predicate holds, where that is known of every event.
+func (p *predicate) settled() (holds, known bool) {
+	switch {
+	case p.term.constant || p.term.get == nil:
+		return p.match(nil), true
+	case p.term.always && (p.operator == Exists || p.operator == DoesNotExist):
+		return p.operator == Exists, true
+	}
+	return false, false
 }
 
 // match tells whether the predicate holds for e, which may be nil when the term is constant. A term with several values

@@ -133,12 +133,10 @@ func write(w http.ResponseWriter, r Result) {
 	b = append(b, `{"totalCount":`...)
 	b = strconv.AppendInt(b, int64(r.Total), 10)
 	b = append(b, `,"fileEvents":[`...)
-	documents := theSchema()
-	for i := range r.events {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = documents.appendDocument(b, &r.events[i])
+	comma := ""
+	for document := range r.Documents() {
+		b = append(append(b, comma...), document...)
+		comma = ","
 		if len(b) >= flushBytes {
 			if _, err := w.Write(b); err != nil {
 				return // the caller has hung up

@@ -23,11 +23,11 @@ const (
 	settling = 8 * 24 * time.Hour
 )
 
-// within is when the term lies if the condition holds.
+// within is when the term, which is a time, lies if the folded condition holds.
 func (t *tree) within(name string) span {
 	if t.predicate != nil {
-		if p := t.predicate; p.term.name == name && p.operator != Exists && p.operator != DoesNotExist {
-			return p.within
+		if t.predicate.term.name == name { // of a folded condition: none of EXISTS and DOES_NOT_EXIST is left
+			return t.predicate.within
 		}
 		return always()
 	}
@@ -63,7 +63,7 @@ func (t *tree) conjuncts() []*predicate {
 // timeOnly tells whether the condition says nothing but a span of time observed.
 func (t *tree) timeOnly() bool {
 	if t.predicate != nil {
-		return t.predicate.term.name == "@timestamp" && t.predicate.operator != DoesNotExist
+		return t.predicate.term.name == "@timestamp"
 	}
 	return !t.any && !slices.ContainsFunc(t.branches, func(b *tree) bool { return !b.timeOnly() })
 }

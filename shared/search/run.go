@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/forensic"
@@ -24,6 +25,18 @@ type Result struct {
 
 // Len is how many events the page has.
 func (r Result) Len() int { return len(r.events) }
+
+// Documents yields the documents of the page's events (Incydr: event document v2) as JSON. Each is good until the next.
+func (r Result) Documents() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var b []byte
+		for i := range r.events {
+			if b = theSchema().appendDocument(b[:0], &r.events[i]); !yield(b) {
+				return
+			}
+		}
+	}
+}
 
 // running is one query on its way.
 type running struct {
@@ -144,7 +157,7 @@ func (r *running) page(ctx context.Context) (Result, error) {
 
 // timeline opens streams within the condition's bounds, from the posting on.
 func (r *running) timeline(after *posting) *timeline {
-	t := &timeline{events: r.events, conns: r.conns, ascending: r.query.ascending, after: after}
+	t := &timeline{events: r.events, conns: r.conns, ascending: r.query.ascending, after: after, scans: maxScan}
 	t.observed, t.arrived = bounds(r.condition)
 	if after == nil {
 		return t

@@ -34,8 +34,8 @@ type term struct {
 	shape shape
 	// get is the term's value; nil for a term that no mail fills, which is missing in every event.
 	get func(*event) value
-	// constant says that get gives the same for every event.
-	constant bool
+	// constant says that get gives the same for every event, and always that it gives something for every event.
+	constant, always bool
 }
 
 // value is what a term is for one event. The zero value is missing.
@@ -97,7 +97,7 @@ func (s schema) lookup(name string) (*term, bool) {
 
 // allTerms are Incydr's terms in the order of the document, and source.email.messageId, which is our own.
 func allTerms() []term {
-	terms := []term{{name: "@timestamp", kind: moment, get: (*event).observed}}
+	terms := []term{{name: "@timestamp", kind: moment, always: true, get: (*event).observed}}
 	terms = append(terms, eventTerms()...)
 	terms = append(terms, fileTerms()...)
 	terms = append(terms, sideTerms("source")...)
@@ -110,9 +110,9 @@ func allTerms() []term {
 
 func eventTerms() []term {
 	return []term{
-		{name: "event.id", get: (*event).eventID},
-		{name: "event.inserted", kind: moment, get: (*event).inserted},
-		{name: "event.ingested", kind: moment, get: (*event).ingested},
+		{name: "event.id", always: true, get: (*event).eventID},
+		{name: "event.inserted", kind: moment, always: true, get: (*event).inserted},
+		{name: "event.ingested", kind: moment, always: true, get: (*event).ingested},
 		fixed("event.action", "file-emailed"),
 		fixed("event.observer", "Office365"),
 		{name: "event.detectorDisplayName", get: (*event).detector},

@@ -21,6 +21,7 @@ type timeline struct {
 	observed  span
 	arrived   span
 	after     *posting      // streams begin with this message, in their order; nil is from the start
+	scans     int           // postings that may still be read to find the values of wildcards
 	days      [][]time.Time // of each connection: days on which messages were observed, in order; nil until read
 }
 

@@ -13,7 +13,7 @@ import (
 // Limits of looking through the values of a field. Beyond them walking the messages themselves is cheaper.
 const (
 	maxExpanded = 1000    // values that a query's wildcards match, counted in every month
-	maxScan     = 100_000 // postings read to find them
+	maxScan     = 100_000 // postings that a search reads to find them, of which some stay in memory
 	// wholeValue is up to how many bytes a value has surely not been cut: Normal cuts at 512, between characters.
 	wholeValue = 512 - 4
 )
@@ -38,7 +38,9 @@ func (t *timeline) wildcards(ctx context.Context, wild []wildcard, budget int) (
 	if err := t.observedDays(ctx); err != nil {
 		return nil, err
 	}
+	budget = min(budget, t.scans)
 	x := &expansion{line: t, streams: make(map[section][]stream), values: maxExpanded, budget: budget}
+	defer func() { t.scans -= budget - x.budget }()
 	for i := range t.conns {
 		for _, month := range t.months(i) {
 			for _, w := range wild {
