@@ -99,7 +99,7 @@ func (m *microsoft) must(err error) {
 
 func TestGraphTokensDoNotOpenTheActivityAPI(t *testing.T) {
 	m := consented(t, m365sim.Options{})
-	if a := m.feed("GET", "subscriptions/list", m.token(contoso, "graph")); a.status != 401 {
+	if a := m.feed("GET", "subscriptions/list", m.token(contoso, "graph")); a.status != 401 || a.code() != "" {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
 }

@@ -82,8 +82,10 @@ func TestWindowsAreHalfOpenOnContentCreated(t *testing.T) {
 	first := m.publish(from, "[]")
 	last := m.publish(to.Add(-time.Millisecond), "[]")
 	m.publish(to, "[]")
+	late, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: from, Visible: to.Add(time.Minute), Body: []byte("[]")})
+	m.must(err)
 	entries, _ := m.list(m.token(contoso, "manage"), from, to)
-	if got, want := ids(entries), []string{first, last}; !slices.Equal(got, want) {
+	if got, want := ids(entries), []string{first, last, late}; !slices.Equal(got, want) {
 		t.Errorf("listed %v, want %v", got, want)
 	}
 	if want := to.Add(-time.Millisecond).Format("2006-01-02T15:04:05.000Z"); entries[1].ContentCreated != want {

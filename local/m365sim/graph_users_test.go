@@ -104,6 +104,19 @@ func TestDeltaTellsWhatChanged(t *testing.T) {
 	}
 }
 
+func TestChangesDuringARoundAreLeftForTheNext(t *testing.T) {
+	m := consented(t, m365sim.Options{GraphPageSize: 2})
+	first := into[values](t, m.graph("/graph/v1.0/users/delta?$select=displayName"))
+	m.must(m.AddPeople(contoso, world.Person{ID: "c0000000-0000-4000-8000-000000000003", DisplayName: "Cleo Changed", UserPrincipalName: "cleo@contoso.test"}))
+	rest, _ := m.follow(first.NextLink)
+	if len(rest.Value) != 0 {
+		t.Errorf("the rest of the round: %v", rest.Value)
+	}
+	if next, _ := m.follow(rest.DeltaLink); len(next.Value) != 1 || next.Value[0]["displayName"] != "Cleo Changed" {
+		t.Errorf("the next round: %v", next.Value)
+	}
+}
+
 func TestOrganizationIsTheTenant(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	got := into[values](t, m.graph("/graph/v1.0/organization?$select=id,verifiedDomains"))

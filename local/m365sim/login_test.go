@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/world"
 )
 
 // browser keeps cookies, fills in forms and stops where a redirect leaves the simulation.
@@ -181,6 +182,35 @@ func TestCodesAreRefused(t *testing.T) {
 				t.Errorf("want %s, got %d %s", c.code, r.status, r.body)
 			}
 		})
+	}
+}
+
+func TestSignInIsRefusedOnThePage(t *testing.T) {
+	for name, c := range map[string]struct{ path, account, password, code string }{
+		"an unknown account":    {"organizations", "zoe@contoso.test", "x", "AADSTS50034"},
+		"an unknown domain":     {"organizations", "ada@nowhere.test", "x", "AADSTS50034"},
+		"a disabled account":    {"organizations", "cleo@contoso.test", "pass-cleo", "AADSTS50057"},
+		"another tenant's page": {contoso, "fay@fabrikam.test", "pass-fay", "AADSTS50020"},
+		"nobody":                {"organizations", "", "", "AADSTS50034"},
+	} {
+		m := start(t, m365sim.Options{})
+		b := m.browser()
+		page := b.submit(b.open("/login/"+c.path+"/oauth2/v2.0/authorize", signInQuery()), "accept", c.account, c.password)
+		if page.header.Get("Location") != "" || !strings.Contains(page.body, c.code+":") {
+			t.Errorf("%s: want a page with %s, got %d %s", name, c.code, page.status, page.body)
+		}
+	}
+}
+
+func TestSessionEndsWithItsAccount(t *testing.T) {
+	m := start(t, m365sim.Options{})
+	b := m.browser()
+	page := b.open("/login/organizations/oauth2/v2.0/authorize", signInQuery())
+	landed(t, b.submit(page, "accept", "ada@contoso.test", "pass-ada"))
+	landed(t, b.submit(page, "accept", "", ""))
+	m.must(m.AddPeople(contoso, world.Person{ID: "c0000000-0000-4000-8000-000000000001", UserPrincipalName: "ada@contoso.test", Password: "pass-ada"}))
+	if r := b.submit(page, "accept", "", ""); !strings.Contains(r.body, "AADSTS50034") {
+		t.Errorf("a disabled account went on by its session: %d %s", r.status, r.body)
 	}
 }
 
