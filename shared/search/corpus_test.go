@@ -103,6 +103,8 @@ func (o *office) Open(_ context.Context, _ connection.Tenant, uri string) (io.Re
 	return io.NopCloser(bytes.NewReader(o.blobs[uri])), nil
 }
 
+func (o *office) Ended(context.Context, audit.Blob) (bool, error) { return false, nil }
+
 func (o *office) Begin(_ context.Context, b audit.Blob) (audit.Blob, error) { return b, nil }
 
 func (o *office) Settle(context.Context, audit.Blob, audit.Tally) error { return nil }

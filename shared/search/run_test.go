@@ -23,10 +23,10 @@ func TestOracle(t *testing.T) {
 			o.fill(rng, 120*int(1+seed))
 			docs := documentsOf(o.events)
 			g := generator{Rand: rng, docs: docs, office: o}
-			for range 70 {
+			for range 40 {
 				q := g.query()
 				want := q.answer(docs, o.now)
-				q.PgSize = 1 + len(want)/8 + rng.IntN(1+len(want)/2)
+				q.PgSize = 1 + len(want)/5 + rng.IntN(1+len(want)/2)
 				if got := o.byNumber(q); !slices.Equal(got, want) {
 					t.Fatalf("by page number: %s\n got %d %v\nwant %d %v", q.json(), len(got), got, len(want), want)
 				}
