@@ -189,6 +189,8 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		access.WriteProblems(w, http.StatusBadRequest, access.Problem{Field: invalid.Field, Type: "INVALID_VALUE", Description: invalid.Problem})
 	case errors.Is(err, ErrName):
 		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "displayName", Type: "ALREADY_REGISTERED", Description: "The display name is already registered."})
+	case errors.Is(err, ErrDeauthorized):
+		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "DEAUTHORIZED", Description: "The connection is deauthorized: resume it first."})
 	case errors.Is(err, ErrNotFound):
 		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "id", Type: "NOT_FOUND", Description: "There is no such connection."})
 	default:

@@ -149,6 +149,9 @@ func TestAPITurns(t *testing.T) {
 		path   string
 		status connection.Status
 	}{{"deauthorize", connection.Deauthorized}, {"deauthorize", connection.Deauthorized}, {"resume", connection.Initializing}} {
+		if d.get(id).Status == connection.Deauthorized {
+			problem(t, d.call(access.Admin, "POST", "/v1/connections/"+string(id)+"/link", ""), http.StatusConflict, "id", "DEAUTHORIZED")
+		}
 		w := d.call(access.Admin, "POST", "/v1/connections/"+string(id)+"/"+step.path, "")
 		if w.Code != http.StatusOK || d.get(id).Status != step.status {
 			t.Errorf("%s: %d %s", step.path, w.Code, w.Body)

@@ -196,6 +196,8 @@ func verdictOf(err error) verdict {
 		return badLink
 	case errors.Is(err, ErrTenant):
 		return tenantTaken
+	case errors.Is(err, ErrDeauthorized):
+		return deauthorizedMeanwhile
 	case errors.Is(err, fault.Ours):
 		return broken
 	case errors.Is(err, fault.Refused):

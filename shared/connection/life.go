@@ -23,13 +23,16 @@ const (
 
 // Consented binds the connection to the tenant whose administrator has consented: the connection and its lock on the tenant in one
 // Commit. The administrator's tenant must have been proven by a verified sign-in. Doing it again is harmless. Errors:
-// ErrNotFound, ErrTenant, or the table's.
+// ErrNotFound, ErrTenant, ErrDeauthorized, or the table's.
 func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Connection, error) {
 	if !a.Tenant.valid() || a.Object == "" {
 		return Connection{}, fmt.Errorf("consent for connection %s: the administrator's tenant or object id is missing", id)
 	}
 	now := r.now()
 	return r.change(ctx, id, a.Object, func(s *stored) ([]table.Op, error) {
+		if s.Status == Deauthorized {
+			return nil, ErrDeauthorized
+		}
 		var ops []table.Op
 		switch s.Tenant.ID {
 		case a.Tenant:

@@ -18,16 +18,19 @@ const (
 )
 
 // NewLink opens a new link for a connection, and closes the one that was open: for a consent that never came, or that must be given
-// again. Errors: ErrNotFound, or the table's.
+// again. Errors: ErrNotFound, ErrDeauthorized, or the table's.
 func (r *Registry) NewLink(ctx context.Context, id ID, by string) (link string, err error) {
-	link, next := "", stored{}
-	now := r.now()
+	now, written := r.now(), ""
 	_, err = r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
-		if link != "" && s.link == next.link {
+		if written != "" && s.link == written {
 			return nil, nil // the table had done it, and then failed to say so
 		}
-		opened, err := r.openLink(s, now)
-		link, next = opened, *s
+		if s.Status == Deauthorized {
+			return nil, ErrDeauthorized
+		}
+		var err error
+		link, err = r.openLink(s, now)
+		written = s.link
 		return nil, err
 	})
 	if err != nil {

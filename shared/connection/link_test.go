@@ -113,3 +113,19 @@ func TestFormOfAnotherBrowser(t *testing.T) {
 	victim.post(form).refused(t, http.StatusForbidden)
 	victim.signIn(link) // nothing of that used the link up
 }
+
+// A consent that is under way must not undo the deauthorizing.
+func TestDeauthorizedDuringTheConsent(t *testing.T) {
+	o := newOffice(t)
+	id, link := o.add("Acme")
+	b := o.browser()
+	state := b.consent(link)
+	if _, err := o.registry.Deauthorize(t.Context(), id, "key-1"); err != nil {
+		t.Fatal(err)
+	}
+	b.callback("admin_consent", "True", "tenant", string(acme), "state", state).refused(t, http.StatusConflict)
+	o.nothingConnected()
+	if got := o.get(id); got.Status != connection.Deauthorized {
+		t.Errorf("the connection is %s", got.Status)
+	}
+}

@@ -45,6 +45,7 @@ const (
 	guest
 	otherTenant
 	tenantTaken
+	deauthorizedMeanwhile
 	unavailable
 	broken
 )
@@ -76,6 +77,8 @@ func (v verdict) page() (status int, p resultPage) {
 		return http.StatusForbidden, resultPage{Title: "The tenants differ", Sentence: "You signed in to one tenant, and the consent came back for another. Nothing was connected.", Next: newLink}
 	case tenantTaken:
 		return http.StatusConflict, resultPage{Title: "The tenant is already registered", Sentence: "The tenant belongs to another connection, or this connection belongs to another tenant. Nothing was changed.", Next: "Tell whoever sent you the link: the connection that has the tenant can be authorized again."}
+	case deauthorizedMeanwhile:
+		return http.StatusConflict, resultPage{Title: "The connection was stopped", Sentence: "The connection was deauthorized while you were at Microsoft. It stays so.", Next: "Tell whoever sent you the link: it has to be resumed first."}
 	case broken:
 		return http.StatusInternalServerError, resultPage{Title: "Mailtrail is not set up correctly", Sentence: "This is not your fault. Nothing was connected.", Next: "Tell whoever runs Mailtrail, and name the reference below."}
 	}

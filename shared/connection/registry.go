@@ -20,6 +20,9 @@ var (
 	ErrTenant = errors.New("the tenant is already registered with another connection")
 	// ErrNotFound means that there is no connection with that id.
 	ErrNotFound = errors.New("there is no such connection")
+	// ErrDeauthorized means that the connection was deauthorized, and must be resumed before anybody authorizes it again: so that a
+	// consent which was under way does not undo the deauthorizing.
+	ErrDeauthorized = errors.New("the connection is deauthorized")
 	// ErrLink means that the link is unknown, expired, or was used before. It never tells which.
 	ErrLink = errors.New("the link is not valid any more")
 )
