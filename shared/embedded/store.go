@@ -96,7 +96,7 @@ func openOn(fs vfs.FS, dir string, opts Options) (*Store, error) {
 
 func (s *Store) open(fs vfs.FS, dir string, cacheBytes int64) (err error) {
 	if s.lock, err = pebble.LockDirectory(dir, fs); err != nil {
-		return fmt.Errorf("it is open already, in this process or another: %w", err)
+		return fmt.Errorf("it cannot be locked, and is probably open already, in this process or another: %w", err)
 	}
 	defer func() {
 		if err != nil {

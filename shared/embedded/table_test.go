@@ -37,7 +37,11 @@ func TestTableKeepsTheContract(t *testing.T) {
 // TestOneCreatorUnderPressure starts creators at the same moment, on a disk without delay, so that they meet between a look and
 // a write, which they hardly do in the suite.
 func TestOneCreatorUnderPressure(t *testing.T) {
-	s, err := embedded.OpenOn(vfs.NewMem(), "store", embedded.Options{})
+	disk := vfs.NewMem()
+	if err := disk.MkdirAll("store", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := embedded.OpenOn(disk, "store", embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
