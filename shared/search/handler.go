@@ -33,7 +33,7 @@ func (s *Search) fileEvents(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, s.Limit)
 		defer cancel()
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Header.Get("Content-Type") != "" && (err != nil || kind != "application/json") {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		writeProblems(w, http.StatusUnsupportedMediaType, problem(UnsupportedMediaType, "A query is application/json."))
 		return
 	}
@@ -51,6 +51,12 @@ func (s *Search) fileEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, result)
+}
+
+// isJSON tells whether a Content-Type is JSON's. Clients that send none mean it.
+func isJSON(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(contentType)
+	return contentType == "" || err == nil && kind == "application/json"
 }
 
 // answer runs the query in body and puts it into the trail.

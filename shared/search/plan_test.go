@@ -58,6 +58,8 @@ func TestCostGrowsWithTheAnswer(t *testing.T) {
 		{"a rare user", and(rare), 10, 200},
 		{"a rare user in the order of ids", strings.TrimSuffix(and(rare), "}") + `,"srtKey":"event.id","srtDir":"asc","pgToken":"","pgSize":10000}`, 10, 200},
 		{"a rare user among all images", and(image, rare, observer), 5, 400},
+		{"images of a user", and(image, common), 250, 1000},
+		{"images of a user, oldest first", strings.TrimSuffix(and(image, common), "}") + `,"srtDir":"asc"}`, 250, 1000},
 		{"images of a user to a contact", strings.TrimSuffix(and(common, `{"term":"destination.email.recipients","value":"contact3@customer3.example"}`), "}") + `}`, 34, 600},
 		{"either of two rare things", `{"groupClause":"OR","groups":[{"filters":[` + rare + `]},{"filterClause":"AND","filters":[` + image + `,` + paper + `]}]}`, 15, 600},
 		{"a domain", and(paper), 10, 200},
