@@ -107,13 +107,14 @@ func TestKilledWhileIngestingAndStartedAgainFindsEverythingOnce(t *testing.T) {
 	want := export(t, file, sends)
 
 	dice := rand.New(rand.NewPCG(1, 2))
-	for range kills {
+	for round := range kills {
 		c := startChild(t, data, file)
-		if !c.until("msg=polled") {
+		// The first start queues blobs, and says so; later ones find them waiting, and read them from the first moment on.
+		if round == 0 && !c.until("msg=polled") {
 			t.Fatal("the child ended before it had polled")
 		}
-		// Ingesting has begun, and takes longer than this; where exactly it is hit does not matter.
-		time.Sleep(time.Duration(dice.IntN(400)) * time.Millisecond)
+		// Ingesting is under way; where exactly it is hit does not matter.
+		time.Sleep(time.Duration(100+dice.IntN(600)) * time.Millisecond)
 		c.kill(t)
 	}
 	if err := os.RemoveAll(filepath.Join(data, runFile)); err != nil { // of a start that got to its end

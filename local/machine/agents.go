@@ -20,12 +20,30 @@ const (
 
 // agents runs the poller and the workers until ctx ends and all have stopped.
 func (m *Machine) agents(ctx context.Context) {
+	if err := m.free(ctx); err != nil {
+		// Nothing is lost by it: the leases run out.
+		m.config.Log.Warn("leases of the last start could not be freed", "err", err)
+	}
 	var all sync.WaitGroup
 	all.Go(func() { m.tick(ctx) })
 	for range m.config.Workers {
 		all.Go(func() { m.work(ctx) })
 	}
 	all.Wait()
+}
+
+// free takes back the leases of polls that the end of the last start cut off: this process has the folder alone.
+func (m *Machine) free(ctx context.Context) error {
+	polled, err := m.Registry.Polled(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range polled {
+		if err := m.Ledger.Free(ctx, c.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tick polls at once and then at every tick, however long earlier polls take.

@@ -142,3 +142,13 @@ func (l *Ledger) release(ctx context.Context, c connection.ID, cur Cursor, compl
 	cur.holder, cur.until = "", time.Time{}
 	return l.store(ctx, c, cur)
 }
+
+// Free takes the lease of a connection from whoever holds it. It is for a process that knows that no other polls, and that a lease is
+// therefore the remains of one that died. What the dead poll had queued and not remembered is listed again.
+func (l *Ledger) Free(ctx context.Context, c connection.ID) error {
+	cur, err := l.cursor(ctx, c)
+	if err != nil || cur.holder == "" {
+		return err
+	}
+	return l.release(ctx, c, cur, false)
+}

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -8,8 +9,10 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/table"
+	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
 func (s *stage) watermark(t *testing.T) time.Time {
@@ -213,6 +216,31 @@ func TestOnlyOneOfTwoPollsHoldsAConnection(t *testing.T) {
 	polls.Wait()
 	if total.Queued != 5 || total.Failed != 0 {
 		t.Errorf("two polls together: %+v, want 5 blobs queued once", total)
+	}
+}
+
+func TestALeaseOutlivesItsPollUntilItIsFreedOrRunsOut(t *testing.T) {
+	s := newStage(t, 1)
+	died, end := context.WithCancel(t.Context())
+	s.feed.publish("t0", 1, s.clock.Now().Add(-time.Minute))
+	s.feed.fail = func(connection.TenantID, string) error { end(); return context.Canceled }
+	s.Poller.Ledger = &audit.Ledger{Table: &tabletest.Faulty{Table: s.Ledger.Table, Before: func(op string, _ int) error {
+		if op == "commit" && died.Err() != nil {
+			return died.Err() // a dead process releases nothing
+		}
+		return nil
+	}}, Now: s.clock.Now}
+	s.poll(t)
+	s.feed.fail, s.Poller.Ledger = nil, &audit.Ledger{Table: s.Ledger.Table.(*tabletest.Faulty).Table, Now: s.clock.Now}
+
+	if o := s.poll(t); o.Busy != 1 {
+		t.Fatalf("while the dead poll's lease lasts: %+v", o)
+	}
+	if err := s.Ledger.Free(t.Context(), "c0"); err != nil {
+		t.Fatal(err)
+	}
+	if o := s.poll(t); o.Queued != 1 {
+		t.Errorf("after it was freed: %+v", o)
 	}
 }
 
