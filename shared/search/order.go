@@ -2,9 +2,13 @@ package search
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"iter"
 	"slices"
 	"strings"
 
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
@@ -92,14 +96,43 @@ type place struct {
 	rank    rank // in the order of any other sort key
 }
 
-// before tells whether e of posting p comes strictly after the place in the order of p's stream.
+// place finds where the page begins. In the order of ids the id says it all; in others the event must be there.
+func (r *running) place(ctx context.Context, visible []*connection.Connection) (*place, error) {
+	unknown := problem(InvalidPageToken, "pgToken %s is the id of no event that is there.", clip(r.query.after))
+	id, err := forensic.ParseEventID(r.query.after)
+	if err != nil || id.String() != r.query.after {
+		return nil, unknown
+	}
+	l := &place{file: id.File}
+	switch r.query.sort.name {
+	case "event.id":
+		l.rank = rank{text: r.query.after, id: r.query.after}
+		l.posting = arrival(id, &connection.Connection{ID: id.Connection}, "")
+		return l, nil
+	case "event.ingested":
+		l.rank = rank{num: id.Arrival.UnixMilli(), id: r.query.after}
+		l.posting = arrival(id, &connection.Connection{ID: id.Connection}, "")
+		return l, nil
+	}
+	e, err := find(ctx, r.events, visible, r.query.after)
+	if errors.Is(err, errNoEvent) {
+		return nil, unknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.posting, l.rank = e.posting(), rankOf(r.query.sort, &e)
+	return l, nil
+}
+
+// before tells whether the file of p's message comes strictly after the place, in the order of p's stream.
 func (l *place) before(p posting, file int, ascending bool) bool {
 	c := cmp.Or(compare(l.posting, p), cmp.Compare(l.file, file))
 	return c != 0 && c < 0 == ascending
 }
 
 // files are the indexes of a message's files in the order of the events.
-func files(m *forensic.Message, ascending bool) func(yield func(int) bool) {
+func files(m *forensic.Message, ascending bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range m.Files {
 			if !ascending {

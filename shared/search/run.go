@@ -2,7 +2,6 @@ package search
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -95,35 +94,6 @@ func (r *running) settle(ctx context.Context, marks Watermarks) error {
 	upTo := &predicate{term: t, operator: OnOrBefore, within: span{minMoment, settled}}
 	r.condition = &tree{branches: []*tree{r.condition, {predicate: upTo}}}
 	return nil
-}
-
-// place finds where the page begins. In the order of ids the id says it all; in others the event must be there.
-func (r *running) place(ctx context.Context, visible []*connection.Connection) (*place, error) {
-	unknown := problem(InvalidPageToken, "pgToken %s is the id of no event that is there.", clip(r.query.after))
-	id, err := forensic.ParseEventID(r.query.after)
-	if err != nil || id.String() != r.query.after {
-		return nil, unknown
-	}
-	l := &place{file: id.File}
-	switch r.query.sort.name {
-	case "event.id":
-		l.rank = rank{text: r.query.after, id: r.query.after}
-		l.posting = arrival(id, &connection.Connection{ID: id.Connection}, "")
-		return l, nil
-	case "event.ingested":
-		l.rank = rank{num: id.Arrival.UnixMilli(), id: r.query.after}
-		l.posting = arrival(id, &connection.Connection{ID: id.Connection}, "")
-		return l, nil
-	}
-	e, err := find(ctx, r.events, visible, r.query.after)
-	if errors.Is(err, errNoEvent) {
-		return nil, unknown
-	}
-	if err != nil {
-		return nil, err
-	}
-	l.posting, l.rank = e.posting(), rankOf(r.query.sort, &e)
-	return l, nil
 }
 
 // page picks the way to answer by the order asked for.

@@ -25,7 +25,7 @@ type timeline struct {
 	days      [][]time.Time // of each connection: days on which messages were observed, in order; nil until read
 }
 
-// bound is the range of sort keys of the posting's connection c that a stream by time has: [from, to).
+// bound is the range [from, to) of sort keys that streams by time have; "" does not bound.
 func (t *timeline) bound() (from, to string) {
 	if t.observed.from > minMoment {
 		from = forensic.TimeSort(time.UnixMilli(t.observed.from), "")
