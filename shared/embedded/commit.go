@@ -27,20 +27,18 @@ func (t *Table) Commit(ctx context.Context, ops ...table.Op) error {
 
 func (t *Table) commit(ops []table.Op) (err error) {
 	keys := make([][]byte, len(ops))
-	var mask uint64
 	for i, op := range ops {
 		keys[i] = itemKey(nil, t.prefix, op.Item.Key)
-		mask |= t.store.stripes.of(keys[i])
 	}
 	batch := t.store.db.NewBatch()
 	defer func() { err = errors.Join(err, batch.Close()) }()
 
-	t.store.stripes.lock(mask)
-	err = t.prepare(batch, ops, keys)
-	if err == nil && !batch.Empty() {
-		err = t.store.applyLocked(batch, true)
-	}
-	t.store.stripes.unlock(mask)
+	err = t.store.claimed(keys, func() error {
+		if err := t.prepare(batch, ops, keys); err != nil || batch.Empty() {
+			return err
+		}
+		return t.store.apply(batch, true)
+	})
 
 	switch {
 	case errors.Is(err, table.ErrConflict):
@@ -165,29 +163,26 @@ func (t *Table) Create(ctx context.Context, items ...table.Item) ([]bool, error)
 
 // createSome does as many items as one batch takes, and sets created for them. It waits for a sync if those are the last.
 func (t *Table) createSome(items []table.Item, created []bool) (n int, err error) {
-	var mask uint64
 	var keys [][]byte
 	for bytes := 0; n < len(items) && n < batchItems && bytes < batchBytes; n++ {
 		keys = append(keys, itemKey(nil, t.prefix, items[n].Key))
-		mask |= t.store.stripes.of(keys[n])
 		bytes += table.Size(items[n])
 	}
 	batch := t.store.db.NewBatch()
 	defer func() { err = errors.Join(err, batch.Close()) }()
 	last := n == len(items)
 
-	t.store.stripes.lock(mask)
-	err = t.prepareCreate(batch, items[:n], keys, created)
-	fresh := !batch.Empty()
-	if err == nil && fresh {
-		err = t.store.applyLocked(batch, last)
-	}
-	t.store.stripes.unlock(mask)
+	err = t.store.claimed(keys, func() error {
+		if err := t.prepareCreate(batch, items[:n], keys, created); err != nil || batch.Empty() {
+			return err
+		}
+		return t.store.apply(batch, last)
+	})
 
 	switch {
 	case err != nil || !last:
 		return n, err
-	case fresh:
+	case !batch.Empty():
 		return n, batch.SyncWait() // of the batches before too: they stand before it in the log
 	}
 	return n, t.store.sync() // another call may have written what is there, and still wait for its sync

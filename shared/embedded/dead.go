@@ -70,7 +70,7 @@ func (q *Queue) bury(ctx context.Context) (err error) {
 	if err := q.turn(batch, q.store.now().UnixNano()); err != nil || batch.Empty() {
 		return err
 	}
-	return q.store.applyLocked(batch, false)
+	return q.store.apply(batch, false)
 }
 
 // Dead returns up to limit dead letters in the order in which they were sent, those after the one with ID after; "" is from the start.
@@ -213,7 +213,7 @@ func (q *Queue) undead(id uint64, rest func(*pebble.Batch, uint64, []byte) error
 		return false, err
 	}
 	q.dead--
-	return true, q.store.applyLocked(batch, false)
+	return true, q.store.apply(batch, false)
 }
 
 func identity(id uint64) string { return fmt.Sprintf("%016x", id) }

@@ -61,12 +61,8 @@ func (s *Store) sweep(from []byte) (next []byte, err error) {
 	}
 	batch := s.db.NewBatch()
 	defer func() { err = errors.Join(err, batch.Close()) }()
-	var mask uint64
-	for _, key := range keys {
-		mask |= s.stripes.of(key)
-	}
-	s.stripes.lock(mask)
-	defer s.stripes.unlock(mask)
+	s.deleting.Lock()
+	defer s.deleting.Unlock()
 	for _, key := range keys {
 		// Look again: the item may have been written anew since.
 		now, err := s.current(key)
@@ -79,7 +75,7 @@ func (s *Store) sweep(from []byte) (next []byte, err error) {
 			}
 		}
 	}
-	return next, s.applyLocked(batch, false)
+	return next, s.apply(batch, false)
 }
 
 // expired returns the keys of items that have expired among those from from on, and where to go on, nil at the end.

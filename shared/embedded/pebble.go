@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	defaultCache = 64 << 20
+	defaultCache = 320 << 20 // Pebble counts its tables in memory against the cache too: three of them leave 128 MB for blocks
 	memTable     = 64 << 20
 )
 

@@ -130,9 +130,9 @@ func (q *Queue) writeSome(sent []*message, messages []queue.Message) (n int, err
 		n++
 	}
 	if n < len(sent) {
-		return n, q.store.applyLocked(batch, false)
+		return n, q.store.apply(batch, false)
 	}
-	if err := q.store.applyLocked(batch, true); err != nil {
+	if err := q.store.apply(batch, true); err != nil {
 		return n, err
 	}
 	return n, batch.SyncWait()
@@ -182,7 +182,7 @@ func (q *Queue) deleteMessage(batch *pebble.Batch, id uint64) error {
 	if err := batch.Delete(messageKey(kindBody, q.name, id), nil); err != nil {
 		return err
 	}
-	return q.store.applyLocked(batch, true)
+	return q.store.apply(batch, true)
 }
 
 // Hide implements queue.Queue. It is not durable: a message that is hidden comes back at once when the store is opened.

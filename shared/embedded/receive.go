@@ -83,7 +83,7 @@ func (q *Queue) take(batch *pebble.Batch, most int, visibility time.Duration) ([
 		})
 	}
 	if !batch.Empty() {
-		if err := q.store.applyLocked(batch, true); err != nil {
+		if err := q.store.apply(batch, true); err != nil {
 			return nil, nil, err
 		}
 	}

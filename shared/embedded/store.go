@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"os"
 	"sync"
@@ -28,7 +27,8 @@ type Options struct {
 	Now func() time.Time
 	// Log gets what Pebble has to say, at debug level; nil is nowhere.
 	Log *slog.Logger
-	// CacheBytes bounds the cache of blocks read from disk; 0 is 64 MB. Pebble holds up to 3 * 64 MB of newest writes besides.
+	// CacheBytes bounds the newest writes, of which Pebble holds up to 3 * 64 MB in memory, and the cache of blocks read from disk,
+	// together; 0 is 320 MB.
 	CacheBytes int64
 }
 
@@ -53,9 +53,12 @@ type Store struct {
 	ending chan struct{} // closed by Close: wakes waiters and the janitor
 	owned  sync.WaitGroup
 
-	stripes stripes
-	writing atomic.Int64 // calls that may have applied what is not synced yet
-	numbers numbers
+	claims claims
+	// deleting is held for reading from a look at items to the write that hangs on it, and while unconditional writes are
+	// applied; the janitor takes it, so that what it found expired is not written anew before it is deleted. Claims come first.
+	deleting sync.RWMutex
+	writing  atomic.Int64 // calls that may have applied what is not synced yet
+	numbers  numbers
 
 	rooms  sync.Mutex
 	tables map[string]*Table
@@ -86,7 +89,7 @@ func openOn(fs vfs.FS, dir string, opts Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.stripes.seed = maphash.MakeSeed()
+	s.claims.open()
 	if err := s.open(fs, dir, opts.CacheBytes); err != nil {
 		return nil, fmt.Errorf("open store in folder %s: %w", dir, err)
 	}
@@ -217,31 +220,4 @@ func (n *numbers) take(db *pebble.DB, count int) (uint64, error) {
 	first := n.next
 	n.next += uint64(count)
 	return first, nil
-}
-
-// stripes are locks of keys: who checks a condition holds its key's stripe until the write that hangs on it is applied.
-// It does not hold it during the sync.
-type stripes struct {
-	seed  maphash.Seed
-	locks [64]sync.Mutex
-}
-
-// of returns the stripe of a key as a bit, to be ORed with those of others.
-func (s *stripes) of(key []byte) uint64 { return 1 << (maphash.Bytes(s.seed, key) % 64) }
-
-// lock takes all stripes of mask, in one order, so that no two callers wait for each other.
-func (s *stripes) lock(mask uint64) {
-	for i := range s.locks {
-		if mask&(1<<i) != 0 {
-			s.locks[i].Lock()
-		}
-	}
-}
-
-func (s *stripes) unlock(mask uint64) {
-	for i := range s.locks {
-		if mask&(1<<i) != 0 {
-			s.locks[i].Unlock()
-		}
-	}
 }

@@ -152,7 +152,6 @@ func (t *Table) loadSome(items []table.Item) (n int, err error) {
 	batch := t.store.db.NewBatch()
 	defer func() { err = errors.Join(err, batch.Close()) }()
 	var key, value []byte
-	var mask uint64
 	for n < len(items) && n < batchItems && batch.Len() < batchBytes {
 		item := items[n]
 		item.Revision = 0
@@ -161,26 +160,30 @@ func (t *Table) loadSome(items []table.Item) (n int, err error) {
 		if err := batch.Set(key, value, nil); err != nil {
 			return 0, err
 		}
-		mask |= t.store.stripes.of(key)
 		t.meter.Write(table.Size(item))
 		n++
 	}
-	return n, t.store.apply(batch, mask, n == len(items))
-}
-
-// apply applies a batch while nobody checks a condition on the keys of mask, and waits for its sync if asked to.
-func (s *Store) apply(batch *pebble.Batch, mask uint64, sync bool) error {
-	s.stripes.lock(mask)
-	err := s.applyLocked(batch, sync)
-	s.stripes.unlock(mask)
-	if err == nil && sync {
+	last := n == len(items)
+	t.store.deleting.RLock()
+	err = t.store.apply(batch, last)
+	t.store.deleting.RUnlock()
+	if err == nil && last {
 		err = batch.SyncWait()
 	}
-	return err
+	return n, err
 }
 
-// applyLocked applies a batch. If sync, the caller must call SyncWait on it when it has given its locks back.
-func (s *Store) applyLocked(batch *pebble.Batch, sync bool) error {
+// claimed does what looks at items and then writes them, while nobody else does so with the same keys.
+func (s *Store) claimed(keys [][]byte, do func() error) error {
+	claims := s.claims.take(keys)
+	defer s.claims.give(claims)
+	s.deleting.RLock()
+	defer s.deleting.RUnlock()
+	return do()
+}
+
+// apply applies a batch. If sync, the caller must call SyncWait on it when it has given its locks back.
+func (s *Store) apply(batch *pebble.Batch, sync bool) error {
 	if sync {
 		return s.db.ApplyNoSyncWait(batch, pebble.Sync)
 	}
