@@ -1,0 +1,106 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// Commit implements table.Table. One operation alone is a PutItem or a DeleteItem, at half the price, where it can be told after a
+// lost answer whether it was done; everything else is a transaction, which its token makes idempotent. A lone Delete at a
+// revision is one too: it leaves nothing by which it could be known.
+func (t *Table) Commit(ctx context.Context, ops ...table.Op) error {
+	if err := table.ValidCommit(ops); err != nil {
+		return err
+	}
+	if err := t.commit(ctx, ops); err != nil {
+		return t.failed("commit to", err)
+	}
+	return nil
+}
+
+func (t *Table) commit(ctx context.Context, ops []table.Op) error {
+	if len(ops) == 1 {
+		switch op := ops[0]; {
+		case op.Verb == table.Put, op.Verb == table.Create, op.Verb == table.Replace:
+			return t.put(ctx, op)
+		case op.Verb == table.Delete && op.Item.Revision == 0:
+			return t.delete(ctx, op.Item.Key)
+		}
+	}
+	return t.transact(ctx, ops)
+}
+
+func (t *Table) delete(ctx context.Context, key table.Key) error {
+	_, err := t.try(ctx, func(ctx context.Context) error {
+		out, err := t.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName:              &t.name,
+			Key:                    encodeKey(key),
+			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+		}, once)
+		if err == nil {
+			t.meter.write(1, told(out.ConsumedCapacity)...)
+		}
+		return err
+	})
+	return err
+}
+
+// transact makes every attempt with the same token: DynamoDB answers it like the first one if that was done, up to 10 minutes ago.
+// It is cancelled while another transaction has one of its items, which passes, and says nothing about conditions.
+func (t *Table) transact(ctx context.Context, ops []table.Op) error {
+	token, err := t.token()
+	if err != nil {
+		return err
+	}
+	input := &dynamodb.TransactWriteItemsInput{
+		ClientRequestToken:     &token,
+		TransactItems:          make([]types.TransactWriteItem, len(ops)),
+		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+	}
+	sizes := make([]int, len(ops))
+	for i, op := range ops {
+		if input.TransactItems[i], sizes[i], err = t.transactItem(op); err != nil {
+			return err
+		}
+	}
+	_, err = t.try(ctx, func(ctx context.Context) error {
+		out, err := t.client.TransactWriteItems(ctx, input, once)
+		if err == nil {
+			t.meter.write(len(ops), out.ConsumedCapacity...)
+		}
+		return err
+	})
+	if cancelledFor(err, "ConditionalCheckFailed") {
+		t.meter.vain.Commit(sizes...)
+		return fmt.Errorf("%w: one of %d, the first of them %q %q", table.ErrConflict, len(ops), ops[0].Item.Partition, ops[0].Item.Sort)
+	}
+	return err
+}
+
+// transactItem is op as a part of a transaction, and the size of what it writes.
+func (t *Table) transactItem(op table.Op) (types.TransactWriteItem, int, error) {
+	c, key := conditionOf(op, t.now()), encodeKey(op.Item.Key)
+	switch op.Verb {
+	case table.Delete:
+		return types.TransactWriteItem{Delete: &types.Delete{
+			TableName: &t.name, Key: key,
+			ConditionExpression: c.text, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
+		}}, 0, nil
+	case table.Check:
+		return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+			TableName: &t.name, Key: key,
+			ConditionExpression: c.text, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
+		}}, 0, nil
+	}
+	item := op.Item
+	err := t.stamp(&item, op.Verb)
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName: &t.name, Item: encodeItem(item),
+		ConditionExpression: c.text, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
+	}}, table.Size(item), err
+}

@@ -1,0 +1,62 @@
+package dynamo
+
+import (
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// meter adds up what DynamoDB says that calls cost. Its zero value is ready.
+type meter struct {
+	vain table.Meter // of conditions that failed
+
+	mu   sync.Mutex
+	told table.Units
+}
+
+func (m *meter) total() table.Units {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	vain := m.vain.Units()
+	return table.Units{
+		Read:   m.told.Read + vain.Read,
+		Write:  m.told.Write + vain.Write,
+		Reads:  m.told.Reads + vain.Reads,
+		Writes: m.told.Writes + vain.Writes,
+	}
+}
+
+func (m *meter) read(reads int, capacities ...types.ConsumedCapacity) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told.Reads += int64(reads)
+	for _, c := range capacities {
+		m.told.Read += aws.ToFloat64(c.CapacityUnits)
+	}
+}
+
+// write counts writes. What cost read units is a transaction that DynamoDB knew by its token to be done already.
+func (m *meter) write(writes int, capacities ...types.ConsumedCapacity) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told.Writes += int64(writes)
+	for _, c := range capacities {
+		if c.ReadCapacityUnits == nil && c.WriteCapacityUnits == nil {
+			m.told.Write += aws.ToFloat64(c.CapacityUnits)
+			continue
+		}
+		m.told.Read += aws.ToFloat64(c.ReadCapacityUnits)
+		m.told.Write += aws.ToFloat64(c.WriteCapacityUnits)
+	}
+}
+
+// told is a capacity that may be missing, as a list.
+func told(c *types.ConsumedCapacity) []types.ConsumedCapacity {
+	if c == nil {
+		return nil
+	}
+	return []types.ConsumedCapacity{*c}
+}

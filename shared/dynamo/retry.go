@@ -1,0 +1,122 @@
+package dynamo
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
+)
+
+// How long is waited before a call is made again: a random part of firstWait, and of twice as much each time, up to longestWait.
+// All attempts together wait 3 s on average, 6 s at most.
+const (
+	attempts    = 9
+	firstWait   = 25 * time.Millisecond
+	longestWait = 2 * time.Second
+	// longestCall bounds one attempt: an answer that has not come by then is lost.
+	longestCall = 20 * time.Second
+)
+
+// try makes a call until it is answered with anything but "later". When it gives up, the error is a fault.Retry. It is unsure
+// when an attempt before the last one got no answer, and so may have been done.
+func (t *Table) try(ctx context.Context, call func(context.Context) error) (unsure bool, err error) {
+	for n := 1; ; n++ {
+		if ctx.Err() != nil {
+			return unsure, ctx.Err()
+		}
+		err = attempt(ctx, call)
+		if err != nil && ctx.Err() != nil {
+			return true, ctx.Err()
+		}
+		if err == nil || !later(err) {
+			return unsure, err
+		}
+		unsure = unsure || !answered(err)
+		if n == attempts {
+			return unsure, fmt.Errorf("%w: %d attempts: %w", fault.Retry, n, err)
+		}
+		if err := t.pause(ctx, n); err != nil {
+			return unsure, err
+		}
+	}
+}
+
+func attempt(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, longestCall)
+	defer cancel()
+	return call(ctx)
+}
+
+// pause waits before the attempt that follows the nth.
+func (t *Table) pause(ctx context.Context, n int) error {
+	var b [8]byte
+	if err := t.random(b[:]); err != nil {
+		return fmt.Errorf("choose how long to wait: %w", err)
+	}
+	longest := min(longestWait, firstWait<<(n-1))
+	timer := time.NewTimer(time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(longest)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// later tells whether the same call may succeed later: it was throttled, another transaction had the item, DynamoDB broke,
+// or there was no answer.
+func later(err error) bool {
+	var canceled *types.TransactionCanceledException
+	if errors.As(err, &canceled) {
+		return laterForAll(canceled.CancellationReasons)
+	}
+	var contended *types.TransactionConflictException
+	return errors.As(err, &contended) || errors.Is(err, context.DeadlineExceeded) ||
+		retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary
+}
+
+// laterForAll tells whether nothing stands against a transaction but what passes.
+func laterForAll(reasons []types.CancellationReason) bool {
+	passing := false
+	for _, reason := range reasons {
+		switch aws.ToString(reason.Code) {
+		case "TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError":
+			passing = true
+		case "None", "":
+		default:
+			return false
+		}
+	}
+	return passing
+}
+
+// cancelledFor tells whether err is a cancelled transaction with that reason among its reasons.
+func cancelledFor(err error, code string) bool {
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) {
+		return false
+	}
+	for _, reason := range canceled.CancellationReasons {
+		if aws.ToString(reason.Code) == code {
+			return true
+		}
+	}
+	return false
+}
+
+// answered tells whether DynamoDB itself said no, which it says with a 4xx, and so did nothing.
+func answered(err error) bool {
+	var response *awshttp.ResponseError
+	return errors.As(err, &response) && response.HTTPStatusCode() >= http.StatusBadRequest &&
+		response.HTTPStatusCode() < http.StatusInternalServerError
+}
