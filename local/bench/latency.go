@@ -29,7 +29,7 @@ func latency(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	if err := st.publish(shape{blobs: 260, records: 500}, time.Now().Add(-6*time.Hour)); err != nil {
+	if err := st.publish(shape{blobs: 400, records: 500}, time.Now().Add(-6*time.Hour)); err != nil {
 		return err
 	}
 	stop := st.run(ctx)

@@ -25,8 +25,8 @@ func scenarios() []scenario {
 		{"reader-memory", readerMemory},
 		{"ingest-1000", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, 0}) }},
 		{"ingest-250", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, 0}) }},
-		{"ingest-1000-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, fiftyMillis}) }},
-		{"ingest-250-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, fiftyMillis}) }},
+		{"ingest-1000-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, withLatency}) }},
+		{"ingest-250-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, withLatency}) }},
 		{"latency", latency},
 		{"poller", poller},
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	fiftyMillis = 50 * time.Millisecond
+	withLatency = 50 * time.Millisecond
 	clientID    = "5f0d3d5c-0a51-4b3f-9a7e-6c8f1b2d4e60"
 	publisher   = "0b8f6a52-9f57-4c35-8f0f-2a4d9c1e7b31"
 	contentType = "Audit.Exchange"

@@ -132,8 +132,8 @@ func TestTablesAreApart(t *testing.T) {
 			}
 			n++
 		}
-		if n != 1 || s.Table(name) != s.Table(name) {
-			t.Errorf("table %q has %d items", name, n)
+		if once, again := s.Table(name), s.Table(name); n != 1 || once != again {
+			t.Errorf("table %q has %d items; asked for twice it is the same: %t", name, n, once == again)
 		}
 	}
 }
