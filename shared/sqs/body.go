@@ -1,0 +1,57 @@
+package sqs
+
+import (
+	"encoding/base64"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+)
+
+const (
+	attrEncoding   = "encoding"
+	encodingBase64 = "base64"
+)
+
+// encodeBody makes a body one that SQS takes.
+func encodeBody(body []byte) (string, map[string]types.MessageAttributeValue) {
+	if isText(body) {
+		return string(body), nil
+	}
+	return base64.StdEncoding.EncodeToString(body), map[string]types.MessageAttributeValue{
+		attrEncoding: {DataType: aws.String("String"), StringValue: aws.String(encodingBase64)},
+	}
+}
+
+// isText tells whether SQS takes the body: characters that XML 1.0 has, "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD |
+// #x10000 to #x10FFFF" (SendMessage).
+func isText(body []byte) bool {
+	if !utf8.Valid(body) {
+		return false
+	}
+	for _, r := range string(body) {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {
+			return false
+		}
+	}
+	return true
+}
+
+// decodeBody is the inverse of encodeBody. What only claims to be base64, nobody here has sent; it is given as it came.
+func decodeBody(body string, attributes map[string]types.MessageAttributeValue) []byte {
+	if aws.ToString(attributes[attrEncoding].StringValue) == encodingBase64 {
+		if raw, err := base64.StdEncoding.DecodeString(body); err == nil {
+			return raw
+		}
+	}
+	return []byte(body)
+}
+
+// size is how much a message counts against the limit of a batch: its body, and names, types and values of its attributes.
+func size(body string, attributes map[string]types.MessageAttributeValue) int {
+	n := len(body)
+	for name, value := range attributes {
+		n += len(name) + len(aws.ToString(value.DataType)) + len(aws.ToString(value.StringValue))
+	}
+	return n
+}

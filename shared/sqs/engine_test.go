@@ -1,0 +1,55 @@
+//go:build engines
+
+package sqs_test
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/queue/queuetest"
+	"github.com/mailtrail/mailtrail/shared/sqs"
+)
+
+// engine returns a client of the engine under AWS_ENDPOINT_URL_SQS, which may be SQS itself.
+func engine(t *testing.T) *awssqs.Client {
+	t.Helper()
+	if os.Getenv("AWS_ENDPOINT_URL_SQS") == "" {
+		t.Fatal("AWS_ENDPOINT_URL_SQS is not set: run these tests with `make check-aws`")
+	}
+	cfg, err := config.LoadDefaultConfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return awssqs.NewFromConfig(cfg)
+}
+
+// createQueue makes a standard queue, which is deleted when the test ends, and returns its URL.
+func createQueue(t *testing.T, client *awssqs.Client) string {
+	t.Helper()
+	name := "mailtrail-test-" + strings.ToLower(rand.Text())
+	out, err := client.CreateQueue(t.Context(), &awssqs.CreateQueueInput{QueueName: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := client.DeleteQueue(context.Background(), &awssqs.DeleteQueueInput{QueueUrl: out.QueueUrl}); err != nil {
+			t.Errorf("delete the test's queue: %v", err)
+		}
+	})
+	return *out.QueueUrl
+}
+
+// Fairness is SQS's promise, and no engine makes it.
+func TestQueueKeepsTheContract(t *testing.T) {
+	client := engine(t)
+	queuetest.Run(t, queuetest.Options{Unfair: true}, func(t *testing.T) queue.Queue {
+		return sqs.New(client, createQueue(t, client))
+	})
+}

@@ -1,0 +1,64 @@
+// Package sqs is queue.Queue on a standard queue of Amazon SQS. A message's group is its MessageGroupId, by which SQS keeps
+// groups fair to each other. A body that is text, in the sense of SQS, is sent as it is, and any other in base64, which the message
+// attribute "encoding" then says. Dead letters are the queue's own redrive policy.
+package sqs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/queue"
+)
+
+// API is what a Queue uses of *sqs.Client. Calls that fail as a whole are repeated by the client, with its own retryer: sending
+// twice makes duplicates, which the contract allows, and everything else is idempotent.
+type API interface {
+	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
+	DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error)
+	ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
+}
+
+var _ API = (*sqs.Client)(nil)
+
+// Queue is a queue.Queue on SQS.
+type Queue struct {
+	client API
+	url    string
+}
+
+var _ queue.Queue = (*Queue)(nil)
+
+// New returns the queue with that URL, which must exist, and be a standard one.
+func New(client API, url string) *Queue { return &Queue{client, url} }
+
+// failed says what was tried, and whether trying again may help.
+func (q *Queue) failed(ctx context.Context, verb string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary:
+		err = fmt.Errorf("%w: %w", fault.Retry, err)
+	}
+	return fmt.Errorf("%s queue %s: %w", verb, q.url, err)
+}
+
+// code is what SQS calls the error, or "".
+func code(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// seconds rounds up: SQS knows whole ones only.
+func seconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }
