@@ -29,6 +29,9 @@ func rooms() map[string]room {
 		"shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/embedded", "shared/m365",
 		"local/machine", "local/demo", "local/exported",
 	})
+	function := func(more ...string) room {
+		return room{ours: append(more, "functions/parts", "shared/access", "shared/trigger"), others: []string{"github.com/aws"}}
+	}
 	return map[string]room{
 		"shared":                 {},
 		"shared/fault":           {},
@@ -43,6 +46,14 @@ func rooms() map[string]room {
 		"shared/search":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
 		"shared/embedded":        {ours: contracts, others: []string{"github.com/cockroachdb/pebble/v2"}},
 		"shared/m365":            {ours: append(slices.Clone(contracts), "shared/connection", "shared/audit"), others: []string{"golang.org/x/oauth2", "golang.org/x/time", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4"}},
+		"shared/trigger":         {ours: []string{"shared/access", "shared/fault", "shared/queue"}, others: []string{"github.com/aws/aws-lambda-go"}},
+		"functions/parts":        function("shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/connection", "shared/audit", "shared/m365"),
+		"functions/consent":      function("shared/connection", "shared/audit", "shared/m365"),
+		"functions/connections":  function("shared/connection"),
+		"functions/poll":         function("shared/connection", "shared/audit"),
+		"functions/ingest":       function("shared/queue", "shared/forensic"),
+		"functions/search":       function("shared/search"),
+		"local/lambdasim":        {},
 		"local":                  {ours: all},
 		"local/machine":          {ours: append(slices.Clone(contracts), "shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/embedded", "shared/m365")},
 		"local/demo":             {ours: append(slices.Clone(sim), "local/exported", "shared/connection", "shared/m365"), others: []string{"golang.org/x/net"}},

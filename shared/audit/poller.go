@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,14 +39,26 @@ type Poller struct {
 
 	// First is how far back the first poll of a connection lists; the product we follow begins at connecting, which is 0.
 	First time.Duration
-	// Patience is how long polling one tenant may take; what it has not listed by then it lists at the next tick.
+	// Patience is how long polling one tenant may take; what it has not listed by then it lists at the next tick. 0 is a minute.
 	Patience time.Duration
-	// Hold is how long a blob that nothing was read of yet holds the watermark back; then it arrives anew.
+	// Hold is how long a blob that nothing was read of yet holds the watermark back; then it arrives anew. 0 is 10 minutes.
 	Hold time.Duration
-	// Requeue is after how long an open blob is queued again: long after the queue's own retries.
+	// Requeue is after how long an open blob is queued again: long after the queue's own retries. 0 is an hour.
 	Requeue time.Duration
-	// Slots bounds how many tenants are polled at once, over all polls of this process.
+	// Slots bounds how many tenants are polled at once, over all polls of this process. It has the capacity Slots, unless there
+	// is a reason for another.
 	Slots chan struct{}
+}
+
+// Slots is how many tenants one process polls at once: most of a poll is waiting for Microsoft.
+const Slots = 256
+
+// filled is the poller with what zero stands for.
+func (p Poller) filled() *Poller {
+	p.Patience = cmp.Or(p.Patience, time.Minute)
+	p.Hold = cmp.Or(p.Hold, 10*time.Minute)
+	p.Requeue = cmp.Or(p.Requeue, time.Hour)
+	return &p
 }
 
 // Outcome counts what one poll did.
@@ -71,7 +84,7 @@ func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
 		mu   sync.Mutex
 		done sync.WaitGroup
 	)
-	holder := p.Holder()
+	holder, p := p.Holder(), p.filled()
 	for _, c := range connections {
 		select {
 		case p.Slots <- struct{}{}:

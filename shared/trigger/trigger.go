@@ -23,7 +23,7 @@ import (
 var ErrUnknown = errors.New("unknown event")
 
 const (
-	margin      = 5 * time.Second // before the deadline of the function, at which Lambda kills it
+	margin      = 3 * time.Second // before the deadline of the function, at which Lambda kills it
 	maxKeys     = 12              // that are named of an unknown event
 	maxKeyBytes = 40
 )

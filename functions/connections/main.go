@@ -1,0 +1,32 @@
+// Command connections is the API to add, look at, deauthorize and resume connections. Invoked directly it also makes API clients, the first
+// one above all.
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/mailtrail/mailtrail/functions/parts"
+	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/trigger"
+)
+
+func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs) }
+
+func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
+	ledger := p.Ledger()
+	account := func(ctx context.Context, id connection.ID) (any, error) { return ledger.Account(ctx, id) }
+	h, err := p.PerBase(func(base string) (http.Handler, error) {
+		api := &connection.API{
+			Registry: p.Registry(), Trail: p.Trail(), Ledger: account, Begin: base + connection.BeginPath, Log: p.Log,
+		}
+		return access.Mux(p.Guard(), api.Routes()), nil
+	})
+	maker := &maker{clients: p.Clients(), trail: p.Trail()}
+	return &trigger.Command[newClient]{
+		Name: "createClient", Run: maker.make, Else: &trigger.HTTP{Handler: h, Log: p.Log}, Log: p.Log,
+	}, err
+}

@@ -1,0 +1,34 @@
+// Command ingest reads queued blobs out of Microsoft, and stores their messages, files and terms.
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/mailtrail/mailtrail/functions/parts"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/trigger"
+)
+
+func main() {
+	parts.Start(build, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs,
+		parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
+}
+
+func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
+	feed, err := p.Feed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ingester := &forensic.Ingester{
+		Feed: feed, Ledger: p.Ledger(), Events: p.EventsTable(), Now: time.Now, Retention: p.Retention, Log: p.Log,
+	}
+	blobs := p.BlobQueue()
+	hide := func(ctx context.Context, receipt string, d time.Duration) error {
+		return blobs.Hide(ctx, queue.Delivery{Receipt: receipt}, d)
+	}
+	return &trigger.Queue{Work: ingester.Ingest, Hide: hide, Log: p.Log}, nil
+}

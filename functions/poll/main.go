@@ -1,0 +1,40 @@
+// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/mailtrail/mailtrail/functions/parts"
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/trigger"
+)
+
+func main() {
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.QueueBlobs,
+		parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
+}
+
+func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
+	feed, err := p.Feed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	registry, ledger, queue := p.Registry(), p.Ledger(), p.BlobQueue()
+	slots := make(chan struct{}, audit.Slots)
+	tick := func(ctx context.Context, at time.Time, s trigger.Shard) error {
+		poller := &audit.Poller{
+			Connections: sharded{registry, s}, Feed: feed, Ledger: ledger, Queue: queue,
+			Now: time.Now, Holder: rand.Text, Log: p.Log, Slots: slots,
+		}
+		outcome, err := poller.Poll(ctx, at)
+		if err == nil {
+			tell(ctx, p.Log, s, outcome)
+		}
+		return err
+	}
+	return &trigger.Schedule{Tick: tick, Log: p.Log}, nil
+}
