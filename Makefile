@@ -1,16 +1,19 @@
 # Targets are listed by a bare `make`, from the comments behind them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz bench smoke fmt
+.PHONY: help run build test check fuzz bench smoke fmt
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## start Mailtrail on this machine (ADDR=127.0.0.1:8080 DATA=data RECORDS=file)
-	@mkdir -p bin && go build -trimpath -o bin/mailtrail ./local
+	@$(MAKE) --no-print-directory build
 	@ADDR='$(ADDR)' DATA='$(DATA)' RECORDS='$(RECORDS)' exec bin/mailtrail
+
+build: ## build bin/mailtrail, which run starts; without C, so that Go is all it takes
+	@mkdir -p bin && CGO_ENABLED=0 go build -o bin/mailtrail ./local
 
 test: ## run every test, with the race detector and in random order
 	go test -race -shuffle=on ./...
@@ -20,6 +23,10 @@ check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+
+check-aws: ## run the AWS adapters against engines that speak AWS's protocols (fetched once; needs cargo, java, mvn)
+	go vet -tags engines ./shared/dynamo ./shared/sqs
+	@.ci/engines go test -count=1 -race -shuffle=on ./shared/dynamo ./shared/sqs
 
 fuzz: ## fuzz every parser for FUZZTIME each (10s)
 	@.ci/fuzz $(FUZZTIME)

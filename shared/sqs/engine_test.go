@@ -5,12 +5,16 @@ package sqs_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/queue/queuetest"
@@ -46,10 +50,35 @@ func createQueue(t *testing.T, client *awssqs.Client) string {
 	return *out.QueueUrl
 }
 
+// elastic makes ElasticMQ answer as SQS does to a stale receipt: with InvalidParameterValue or success ("How do I troubleshoot
+// ReceiptHandleIsInvalid and InvalidParameterValue errors", AWS Knowledge Center), where ElasticMQ says that it never was one.
+type elastic struct{ *awssqs.Client }
+
+// elasticReceipt is how ElasticMQ's receipts look: a message and a delivery.
+var elasticReceipt = regexp.MustCompile("^[0-9a-f-]{36}#[0-9a-f-]{36}$")
+
+func asSQS(receipt string, err error) error {
+	var invalid *types.ReceiptHandleIsInvalid
+	if errors.As(err, &invalid) && elasticReceipt.MatchString(receipt) {
+		return &smithy.GenericAPIError{Code: "InvalidParameterValue", Message: "The receipt handle has expired."}
+	}
+	return err
+}
+
+func (e elastic) DeleteMessage(ctx context.Context, in *awssqs.DeleteMessageInput, o ...func(*awssqs.Options)) (*awssqs.DeleteMessageOutput, error) {
+	out, err := e.Client.DeleteMessage(ctx, in, o...)
+	return out, asSQS(*in.ReceiptHandle, err)
+}
+
+func (e elastic) ChangeMessageVisibility(ctx context.Context, in *awssqs.ChangeMessageVisibilityInput, o ...func(*awssqs.Options)) (*awssqs.ChangeMessageVisibilityOutput, error) {
+	out, err := e.Client.ChangeMessageVisibility(ctx, in, o...)
+	return out, asSQS(*in.ReceiptHandle, err)
+}
+
 // Fairness is SQS's promise, and no engine makes it.
 func TestQueueKeepsTheContract(t *testing.T) {
 	client := engine(t)
 	queuetest.Run(t, queuetest.Options{Unfair: true}, func(t *testing.T) queue.Queue {
-		return sqs.New(client, createQueue(t, client))
+		return sqs.New(elastic{client}, createQueue(t, client))
 	})
 }

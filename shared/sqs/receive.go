@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/queue"
@@ -107,18 +109,25 @@ func (q *Queue) Hide(ctx context.Context, delivery queue.Delivery, d time.Durati
 	return q.settled(ctx, "hide in", err)
 }
 
-// settled reads what SQS said of a receipt. It calls a stale one MessageNotInflight, or an InvalidParameterValue. The latter says
-// also that a message would be hidden for more than 12 h since it was received: it comes back at their end then.
+// settled reads what SQS said of a receipt. It calls one that never was ReceiptHandleIsInvalid, and a stale one MessageNotInflight or
+// InvalidParameterValue. The latter says also that a message would be hidden for more than 12 h since it was received: it comes
+// back at their end then.
 func (q *Queue) settled(ctx context.Context, verb string, err error) error {
-	switch code(err) {
-	case "":
-		if err == nil {
-			return nil
-		}
-	case "ReceiptHandleIsInvalid":
-		err = fmt.Errorf("%w: %w", queue.ErrInvalid, err)
-	case "AWS.SimpleQueueService.MessageNotInflight", "MessageNotInflight", "InvalidParameterValue", "InvalidParameterValueException":
+	if err == nil || stale(err) {
 		return nil
 	}
+	var invalid *types.ReceiptHandleIsInvalid
+	if errors.As(err, &invalid) {
+		err = fmt.Errorf("%w: %w", queue.ErrInvalid, err)
+	}
 	return q.failed(ctx, verb, err)
+}
+
+func stale(err error) bool {
+	var gone *types.MessageNotInflight
+	if errors.As(err, &gone) {
+		return true
+	}
+	var api smithy.APIError // there is no type for the other one
+	return errors.As(err, &api) && (api.ErrorCode() == "InvalidParameterValue" || api.ErrorCode() == "InvalidParameterValueException")
 }

@@ -5,14 +5,12 @@ package sqs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/smithy-go"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/queue"
@@ -49,15 +47,6 @@ func (q *Queue) failed(ctx context.Context, verb string, err error) error {
 		err = fmt.Errorf("%w: %w", fault.Retry, err)
 	}
 	return fmt.Errorf("%s queue %s: %w", verb, q.url, err)
-}
-
-// code is what SQS calls the error, or "".
-func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
 }
 
 // seconds rounds up: SQS knows whole ones only.
