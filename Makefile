@@ -1,6 +1,6 @@
 # Targets are listed by a bare `make`, from the comments behind them.
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fuzz bench smoke fmt
+.PHONY: help run build test check check-aws fuzz bench smoke fmt
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s

@@ -56,12 +56,15 @@ type session struct {
 	machine *machine.Machine
 }
 
-func (s *session) open(microsoft m365.Config, first time.Duration) error {
+// simulatedTick is how often the simulated tenant is polled: nobody's quota is at stake.
+const simulatedTick = time.Second
+
+func (s *session) open(microsoft m365.Config, first, tick time.Duration) error {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	m, err := machine.Open(machine.Config{
-		Dir: s.data, Base: s.base, Microsoft: microsoft, Log: s.log, Retention: s.retention, First: first, Ready: s.ready.Load,
+		Dir: s.data, Base: s.base, Microsoft: microsoft, Log: s.log, Retention: s.retention, First: first, Tick: tick, Ready: s.ready.Load,
 	})
 	s.machine = m
 	return err
@@ -69,7 +72,7 @@ func (s *session) open(microsoft m365.Config, first time.Duration) error {
 
 // real runs against Microsoft. There is nothing to wait for: events come when an administrator has consented.
 func (s *session) real(ctx context.Context, l net.Listener) error {
-	if err := s.open(*s.microsoft, 0); err != nil {
+	if err := s.open(*s.microsoft, 0, 0); err != nil {
 		return err
 	}
 	return s.alongside(ctx, l, func(ctx context.Context) error {
@@ -112,7 +115,7 @@ func (s *session) simulated(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	if err := s.open(d.Microsoft(s.base+machine.CallbackPath), demo.History+time.Hour); err != nil {
+	if err := s.open(d.Microsoft(s.base+machine.CallbackPath), demo.History+time.Hour, simulatedTick); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return errors.Join(s.play(ctx, l, d, source), d.Close())

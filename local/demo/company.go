@@ -14,7 +14,7 @@ import (
 
 const (
 	// History is how much of the company's past is in its audit log when a folder is new.
-	History = 2 * time.Hour
+	History = time.Hour
 	// beat is how often the company's newest records become available.
 	beat = 10 * time.Second
 	// bundle is how many records a blob of the company holds at most.

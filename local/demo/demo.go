@@ -86,7 +86,7 @@ func Open(ctx context.Context, o Options, source Source) (*Demo, error) {
 func hostility(o Options) m365sim.Options {
 	opts := m365sim.Hostile(seed)
 	opts.Now, opts.Log = o.Now, o.Log
-	opts.PageSize, opts.RolePropagation, opts.LateBy = 50, 2*time.Second, 10*time.Second
+	opts.PageSize, opts.RolePropagation, opts.LateBy = 100, time.Second, 10*time.Second
 	opts.TenantQuota = 0
 	return opts
 }
