@@ -28,6 +28,14 @@ check-aws: ## run the AWS adapters against engines that speak AWS's protocols (f
 	go vet -tags engines ./shared/dynamo ./shared/sqs
 	@.ci/engines go test -count=1 -race -shuffle=on ./shared/dynamo ./shared/sqs
 
+check-template: ## check the AWS template and build every function, without an AWS account
+	@.ci/template
+
+deploy: ## build and deploy to AWS; the first time it asks for what the stack needs
+	@command -v sam >/dev/null || { echo 'the SAM CLI is missing; make check-template installs it in ~/.cache/mailtrail'; exit 1; }
+	sam build
+	sam deploy $$(grep -q '^stack_name' samconfig.toml || echo --guided)
+
 fuzz: ## fuzz every parser for FUZZTIME each (10s)
 	@.ci/fuzz $(FUZZTIME)
 
