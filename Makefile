@@ -1,12 +1,12 @@
 # Targets are listed by a bare `make`, from the comments behind them.
 .DEFAULT_GOAL := help
-.PHONY: help run build test check check-aws fuzz bench smoke fmt
+.PHONY: help run build test check check-aws check-template deploy fuzz bench smoke fmt
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## start Mailtrail on this machine (ADDR=127.0.0.1:8080 DATA=data RECORDS=file)
 	@$(MAKE) --no-print-directory build
