@@ -29,22 +29,25 @@ func (s *session) play(ctx context.Context, l net.Listener, d *demo.Demo, source
 	return errors.Join(err, <-published)
 }
 
-// introduce has the administrator consent to a connection, waits until the past is searchable, and prints the summary.
+// introduce has the administrator consent to a connection, waits until events can be searched, all of them when they
+// are imported, and prints the summary.
 func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Source) error {
 	client, err := s.client(ctx)
 	if err != nil {
 		return err
 	}
-	published, blobs := time.Now(), 0
-	export, imports := source.(*demo.Export)
-	if imports {
-		blobs = export.Blobs
-	}
+	published := time.Now()
 	c, err := s.connect(ctx, d, source)
 	if err != nil {
 		return fmt.Errorf("connect the simulated tenant: %w", err)
 	}
-	sums, err := s.searchable(ctx, c.ID, published, int64(blobs))
+	export, imports := source.(*demo.Export)
+	sums, err := s.await(ctx, c.ID, func(sums audit.Sums, progress audit.Cursor) bool {
+		if imports { // some blobs are listed late
+			return progress.Through.After(published) && sums.Listed >= int64(export.Blobs) && sums.Open() == 0
+		}
+		return sums.Tally.Events > 0
+	})
 	if err != nil {
 		return err
 	}
@@ -96,9 +99,8 @@ func (s *session) consent(ctx context.Context, d *demo.Demo, id connection.ID, l
 	return s.machine.Registry.Get(ctx, id)
 }
 
-// searchable waits until all that was published by then, and no fewer blobs, has been read, and returns the ledger's sums. Some
-// blobs are listed late; those of an invented company are not waited for.
-func (s *session) searchable(ctx context.Context, c connection.ID, published time.Time, blobs int64) (audit.Sums, error) {
+// await waits until what the ledger says of a connection is enough, and returns its sums.
+func (s *session) await(ctx context.Context, c connection.ID, enough func(audit.Sums, audit.Cursor) bool) (audit.Sums, error) {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -110,7 +112,7 @@ func (s *session) searchable(ctx context.Context, c connection.ID, published tim
 		if err != nil {
 			return audit.Sums{}, err
 		}
-		if progress.Through.After(published) && sums.Listed >= blobs && sums.Open() == 0 {
+		if enough(sums, progress) {
 			return sums, nil
 		}
 		select {

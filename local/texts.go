@@ -23,6 +23,7 @@ tenant ("A real tenant" in README.md has the command).
 
 	// commonText ends each. The first command is the line to paste.
 	commonText = `
+  Page       {{.Console}}   (what can be asked; the pages for consent are reached by the links that connections are given)
   Health     {{.API}}/healthz
   API        {{.API}}   (Forensic Search: POST /v2/file-events, as Incydr's clients call it; connections: /v1/connections){{if .Control}}
   Simulator  {{.Control}}   (control door: turn the audit log off, throttle, break, look at requests){{end}}
