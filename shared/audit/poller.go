@@ -125,7 +125,11 @@ func (p *Poller) one(ctx context.Context, c connection.Connection, holder string
 	}
 	if err != nil {
 		outcome.Failed = 1
-		p.Log.Warn("polling a tenant failed", "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
+		level := slog.LevelInfo // most failures pass by the next tick
+		if errors.Is(err, fault.Refused) || errors.Is(err, fault.Ours) {
+			level = slog.LevelWarn
+		}
+		p.Log.Log(ctx, level, "polling a tenant failed", "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
 	}
 	if f.waiting {
 		return outcome
