@@ -83,7 +83,8 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 		f.cur.GapFrom, f.cur.GapTo = f.cur.Through, oldest
 		f.Log.Error("blobs may be missed: they are too far back to be listed", "connection", f.c.ID, "from", f.cur.GapFrom, "to", oldest)
 	}
-	for _, w := range windows(from, now) {
+	all := windows(from, now)
+	for i, w := range all {
 		err := f.window(ctx, w)
 		if errors.Is(err, ErrNotSubscribed) && now.Sub(f.cur.Asked) >= askSpacing {
 			if err = f.subscribe(ctx, now); err == nil {
@@ -93,12 +94,18 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if w.To.After(f.cur.Through) {
-			f.cur.Through = w.To
-			if f.cur, err = f.Ledger.save(ctx, f.c.ID, f.cur); err != nil {
-				return err
-			}
+		if !w.To.After(f.cur.Through) {
+			continue
 		}
+		f.cur.Through = w.To
+		if i == len(all)-1 { // releasing the lease stores it
+			break
+		}
+		saved, err := f.Ledger.save(ctx, f.c.ID, f.cur)
+		if err != nil {
+			return err
+		}
+		f.cur = saved
 	}
 	if sweep {
 		f.cur.Swept = now
