@@ -30,7 +30,7 @@ func rooms() map[string]room {
 		"local/machine", "local/demo", "local/exported",
 	})
 	function := func(more ...string) room {
-		return room{ours: append(more, "functions/parts", "shared/access", "shared/trigger"), others: []string{"github.com/aws"}}
+		return room{ours: append(more, "functions/parts", "shared/access", "shared/trigger"), others: []string{"github.com/aws/aws-lambda-go"}}
 	}
 	return map[string]room{
 		"shared":                 {},
@@ -47,7 +47,7 @@ func rooms() map[string]room {
 		"shared/embedded":        {ours: contracts, others: []string{"github.com/cockroachdb/pebble/v2"}},
 		"shared/m365":            {ours: append(slices.Clone(contracts), "shared/connection", "shared/audit"), others: []string{"golang.org/x/oauth2", "golang.org/x/time", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4"}},
 		"shared/trigger":         {ours: []string{"shared/access", "shared/fault", "shared/queue"}, others: []string{"github.com/aws/aws-lambda-go"}},
-		"functions/parts":        function("shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/connection", "shared/audit", "shared/m365"),
+		"functions/parts":        {ours: []string{"shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/access", "shared/connection", "shared/audit", "shared/m365"}, others: []string{"github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2"}},
 		"functions/consent":      function("shared/connection", "shared/audit", "shared/m365"),
 		"functions/connections":  function("shared/connection"),
 		"functions/poll":         function("shared/connection", "shared/audit"),

@@ -30,6 +30,11 @@ type maker struct {
 
 // make puts the act into the trail and then does it, so that no client is there that the trail does not know.
 func (m *maker) make(ctx context.Context, c newClient) (any, error) {
+	for _, r := range c.Roles {
+		if _, err := access.ParseRole(string(r)); err != nil {
+			return nil, err
+		}
+	}
 	detail, err := json.Marshal(c)
 	if err != nil {
 		return nil, err

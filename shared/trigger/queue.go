@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,7 +103,17 @@ func (t *Queue) work(ctx context.Context, m events.SQSMessage) (err error) {
 			err = errors.New("panic")
 		}
 	}()
-	return t.Work(ctx, []byte(m.Body))
+	return t.Work(ctx, body(m))
+}
+
+// body is what was sent: SQS takes text only, and whoever sends anything else sends base64 and says so (package sqs).
+func body(m events.SQSMessage) []byte {
+	if encoding := m.MessageAttributes["encoding"].StringValue; encoding != nil && *encoding == "base64" {
+		if raw, err := base64.StdEncoding.DecodeString(m.Body); err == nil {
+			return raw
+		}
+	}
+	return []byte(m.Body)
 }
 
 // fail tells the log, and says when the message is to come back. ctx is the function's own: that of the work may have ended.

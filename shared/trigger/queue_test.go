@@ -128,6 +128,26 @@ func TestGoldenBatches(t *testing.T) {
 	}
 }
 
+func TestABodyThatIsNoTextComesOutAsItWasSent(t *testing.T) {
+	for _, c := range []struct{ attribute, body, want string }{
+		{"base64", "/w==", "\xff"},
+		{"base64", "not base64", "not base64"},
+		{"hex", "/w==", "/w=="},
+	} {
+		log, _ := logger()
+		q := &trigger.Queue{Log: log, Work: func(_ ctx, body []byte) error {
+			if string(body) != c.want {
+				t.Errorf("%s as %s came out as %q", c.body, c.attribute, body)
+			}
+			return nil
+		}}
+		e := strings.Replace(string(batch(t, 1, c.body)), `"messageId"`, `"messageAttributes":{"encoding":{"dataType":"String","stringValue":"`+c.attribute+`"}},"messageId"`, 1)
+		if _, err := q.Invoke(t.Context(), []byte(e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestABatchWithARecordOfAnotherServiceIsRefusedAsAWhole(t *testing.T) {
 	log, _ := logger()
 	q := &trigger.Queue{Log: log, Work: func(ctx, []byte) error { t.Error("work was done"); return nil }}
