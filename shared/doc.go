@@ -22,7 +22,9 @@
 // The adapters, which never import one another:
 //
 //   - embedded is table and queue on one machine's disk.
+//   - dynamo is table on DynamoDB, sqs is queue on SQS.
 //   - m365 speaks to Microsoft.
+//   - trigger turns Lambda's events into HTTP requests, queued messages and ticks.
 //
-// The programs wire them: local runs all agents in one process.
+// The programs wire them: each folder of functions is one Lambda function, and local runs all agents in one process.
 package shared
