@@ -19,7 +19,7 @@ import (
 
 const (
 	probes     = 60
-	probeEvery = 100 * time.Millisecond
+	probeEvery = 50 * time.Millisecond
 )
 
 // latency measures how long a send takes from being listed to being found by a search over HTTP, while a backlog of six hours

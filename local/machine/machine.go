@@ -31,7 +31,7 @@ type Config struct {
 	Log       *slog.Logger
 
 	Tick      time.Duration    // how often every tenant is polled; 0 is 5 s
-	Workers   int              // how many blobs are read at once; 0 is 16
+	Workers   int              // how many blobs are read at once; 0 is 32
 	Retention time.Duration    // how long events are kept from when they were stored; 0 is for ever
 	First     time.Duration    // how far back a new connection is listed
 	Now       func() time.Time // nil is time.Now
@@ -72,7 +72,7 @@ func (c Config) filled() Config {
 		c.Tick = 5 * time.Second
 	}
 	if c.Workers == 0 {
-		c.Workers = 16
+		c.Workers = 32
 	}
 	if c.Now == nil {
 		c.Now = time.Now
