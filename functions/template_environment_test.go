@@ -1,0 +1,90 @@
+package functions_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// checkEnvironment holds the variables of the template against those that the code reads, both ways, and their values against
+// the resources and parameters that are meant.
+func checkEnvironment(t template, reads map[string][]string) []string {
+	values := map[string]string{
+		"TABLE_CONNECTIONS": "ConnectionsTable", "TABLE_BLOBS": "BlobsTable", "TABLE_EVENTS": "EventsTable", "QUEUE_BLOBS": "BlobQueue",
+		"MAILTRAIL_CLIENT_ID": "ClientId", "MAILTRAIL_CREDENTIAL_ARN": "CredentialArn", "MAILTRAIL_PUBLISHER": "Publisher",
+		"MAILTRAIL_CLOUD": "Cloud", "MAILTRAIL_RETENTION_DAYS": "RetentionDays", "MAILTRAIL_BASE_URL": "BaseUrl",
+	}
+	var problems []string
+	for folder, f := range t.functions() {
+		inTemplate, _ := at(f, "Environment", "Variables").(map[string]any)
+		if got, want := slices.Sorted(maps.Keys(inTemplate)), reads[folder]; !slices.Equal(got, want) {
+			problems = append(problems, fmt.Sprintf("%s reads %q, and the template sets %q", folder, want, got))
+		}
+		for name, value := range inTemplate {
+			if !reflect.DeepEqual(value, ref(values[name])) {
+				problems = append(problems, fmt.Sprintf("%s: %s is %v, want %s", folder, name, value, values[name]))
+			}
+		}
+	}
+	return problems
+}
+
+// variables are the names that the code of each function reads: those that its main gives to parts.Start, which the function cannot do
+// without, and those behind the parts that may do without.
+func variables(t *testing.T) map[string][]string {
+	t.Helper()
+	names := constants(t)
+	read := map[string][]string{}
+	for folder := range served() {
+		file, err := parser.ParseFile(token.NewFileSet(), folder+"/main.go", nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]bool{}
+		ast.Inspect(file, func(n ast.Node) bool {
+			selected, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			switch of, _ := selected.X.(*ast.Ident); {
+			case of == nil:
+			case of.Name == "parts" && names[selected.Sel.Name] != "":
+				found[names[selected.Sel.Name]] = true
+			case of.Name == "p" && selected.Sel.Name == "PerBase":
+				found[names["BaseURL"]] = true
+			case of.Name == "p" && selected.Sel.Name == "Retention":
+				found[names["RetentionDays"]] = true
+			}
+			return true
+		})
+		read[folder] = slices.Sorted(maps.Keys(found))
+	}
+	return read
+}
+
+// constants are the names of variables that package parts declares: upper-case letters and underscores.
+func constants(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "parts/config.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		if literal, ok := spec.Values[0].(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			found[spec.Names[0].Name], _ = strconv.Unquote(literal.Value)
+		}
+		return true
+	})
+	return found
+}
