@@ -79,7 +79,7 @@ func (p *Parts) BlobQueue() queue.Queue {
 
 // Registry is the registry of connections.
 func (p *Parts) Registry() *connection.Registry {
-	return &connection.Registry{Table: p.ConnectionsTable(), Now: time.Now, Rand: rand.Reader}
+	return &connection.Registry{Table: p.ConnectionsTable(), Now: time.Now, Rand: rand.Reader, Changed: connection.LogChanges(p.Log)}
 }
 
 // Ledger is the ledger of blobs.

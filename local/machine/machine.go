@@ -103,7 +103,7 @@ func Open(c Config) (*Machine, error) {
 	trail := &access.Trail{Table: connections, Now: c.Now, Rand: c.Rand}
 	tokens := &access.Tokens{Table: connections, Now: c.Now, Rand: c.Rand}
 	m := &Machine{
-		Registry: &connection.Registry{Table: connections, Now: c.Now, Rand: c.Rand},
+		Registry: &connection.Registry{Table: connections, Now: c.Now, Rand: c.Rand, Changed: connection.LogChanges(c.Log)},
 		Clients:  &access.Clients{Table: connections, Now: c.Now, Rand: c.Rand},
 		Ledger:   &audit.Ledger{Table: store.Table("blobs"), Now: c.Now},
 		config:   c,

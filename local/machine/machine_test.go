@@ -191,6 +191,9 @@ func TestATenantInTroubleDelaysNoOther(t *testing.T) {
 		c, err := w.machine.Registry.Get(t.Context(), ids[2])
 		return err == nil && c.Status == connection.Error && c.Reason != ""
 	})
+	if !strings.Contains(w.log.String(), `level=WARN msg="a connection changed its status"`) {
+		t.Error("nobody is told that the connection is in Error")
+	}
 
 	// What is over is over by itself: the throttled tenant catches up, the other's connection is Monitoring again.
 	w.sim.ClearFaults()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
@@ -151,4 +152,16 @@ func (r *Registry) free(ctx context.Context, id ID, t TenantID) error {
 		return ErrTenant
 	}
 	return err
+}
+
+// LogChanges is a Registry's Changed that writes a line for each change, which alarms are made of: as a warning when it is Error.
+func LogChanges(log *slog.Logger) func(c Connection, by string) {
+	return func(c Connection, by string) {
+		level := slog.LevelInfo
+		if c.Status == Error {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, "a connection changed its status",
+			"connection", c.ID, "tenant", c.Tenant.ID, "status", c.Status, "reason", c.Reason, "by", by)
+	}
 }

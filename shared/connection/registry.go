@@ -41,6 +41,9 @@ type Registry struct {
 	Table table.Table
 	Now   func() time.Time
 	Rand  io.Reader
+	// Changed is told of every change of a status when it is durable, and by whom it was made; nil is nobody. A crash between the two
+	// tells nobody: the history has it.
+	Changed func(c Connection, by string)
 }
 
 // Add registers a connection that waits for an administrator's consent. link is the secret of the one-time page where the consent
@@ -198,6 +201,9 @@ func (r *Registry) change(ctx context.Context, id ID, by string, f func(*stored)
 		}
 		ops = append(ops, table.Op{Verb: table.Replace, Item: next.item()})
 		if failed = r.Table.Commit(ctx, ops...); failed == nil {
+			if next.Status != was.Status && r.Changed != nil {
+				r.Changed(next.Connection, by)
+			}
 			return next.Connection, nil
 		}
 		if errors.Is(failed, table.ErrInvalid) || ctx.Err() != nil {
