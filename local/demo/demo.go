@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailtrail/mailtrail/local/browser"
 	"github.com/mailtrail/mailtrail/local/m365sim"
 	"github.com/mailtrail/mailtrail/local/m365sim/company"
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
@@ -127,7 +128,7 @@ func (d *Demo) Consented() bool { return d.state.Consented }
 
 // Consent is the administrator opening an authorize link, signing in and consenting, page by page.
 func (d *Demo) Consent(ctx context.Context, link string) error {
-	status, text, err := newBrowser().walk(ctx, link, map[string]string{
+	status, text, err := browser.New(nil).Walk(ctx, link, map[string]string{
 		"account": d.admin.UserPrincipalName, "password": d.admin.Password, "action": "accept",
 	})
 	if err != nil {

@@ -1,4 +1,6 @@
-package demo
+// Package browser is an administrator's browser, as far as a consent needs one: it follows redirects, keeps cookies, and fills in the one
+// form that each page has.
+package browser
 
 import (
 	"context"
@@ -13,21 +15,22 @@ import (
 	"golang.org/x/net/html"
 )
 
-// browser is an administrator's browser, as far as a consent needs one: it follows redirects, keeps cookies, and fills in the one
-// form that each page has.
-type browser struct {
+// Browser is one browser, with its cookies.
+type Browser struct {
 	client *http.Client
 }
 
-func newBrowser() *browser {
-	return &browser{client: &http.Client{Jar: &jar{}}}
+// New returns a browser without cookies. It reaches the world by way; nil is http.DefaultTransport.
+func New(way http.RoundTripper) *Browser {
+	return &Browser{client: &http.Client{Jar: &jar{}, Transport: way}}
 }
 
 // maxForms is how many forms a consent may have: our page, sign-in, consent, and what may be asked twice.
 const maxForms = 8
 
-// walk opens an address and fills in forms until a page has none, which is returned as text, with its status.
-func (b *browser) walk(ctx context.Context, address string, fill map[string]string) (status int, text string, err error) {
+// Walk opens an address and fills in forms until a page has none, which is returned as text, with its status. fill has values by
+// the names of fields and buttons; pages that have no such name do without.
+func (b *Browser) Walk(ctx context.Context, address string, fill map[string]string) (status int, text string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, "", err
@@ -63,7 +66,7 @@ type page struct {
 	names  map[string]bool // of all its fields and buttons
 }
 
-func (b *browser) open(req *http.Request) (page, error) {
+func (b *Browser) open(req *http.Request) (page, error) {
 	resp, err := b.client.Do(req)
 	if err != nil {
 		return page{}, fmt.Errorf("open a page of the consent: %w", err)
