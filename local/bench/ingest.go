@@ -26,7 +26,11 @@ type shape struct {
 	latency        time.Duration
 }
 
-const recordSize = 1300
+const (
+	recordSize = 1300
+	// dollarsPerMillion is the price of a million write units of a DynamoDB table on demand (us-east-1, 2025; docs/deploy.md).
+	dollarsPerMillion = 0.625
+)
 
 // ingest measures the whole way from listing to searchable: list, fetch over HTTP, parse, derive, store with all terms, synced. The
 // simulated Microsoft runs in this process too, and its work counts.
@@ -79,7 +83,8 @@ func ingest(ctx context.Context, r *report, s shape) error {
 		r.tell(name+".cpu", float64((cpuAfter.cpu-cpuBefore.cpu).Microseconds())/events, "us/event, the simulated Microsoft included"),
 		r.tell(name+".allocations", float64(after.Mallocs-before.Mallocs)/events, "allocations/event"),
 		r.below(name+".write_units", units.Write/events, "write units/event", 8.001),
-		r.tell(name+".peak", cpuAfter.peak, "MB"),
+		r.tell(name+".cost", units.Write/events*dollarsPerMillion, "$ for the writes of a million file events"),
+		r.tell(name+".peak", cpuAfter.peak, "MB, the simulated Microsoft's records included"),
 	)
 }
 

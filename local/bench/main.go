@@ -29,6 +29,7 @@ func scenarios() []scenario {
 		{"ingest-250-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, withLatency}) }},
 		{"latency", latency},
 		{"poller", poller},
+		{"functions", functions},
 	}
 }
 
