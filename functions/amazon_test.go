@@ -28,11 +28,15 @@ type amazon struct {
 	asked []string
 }
 
-func newAmazon(t *testing.T) *amazon {
-	a := &amazon{secret: credential}
-	server := httptest.NewServer(a)
+func newAmazon(t *testing.T) *amazon { return amazonWith(t, credential) }
+
+// amazonWith is an amazon whose one secret is another.
+func amazonWith(t *testing.T, secret string) *amazon {
+	a := &amazon{secret: secret}
+	server := httptest.NewUnstartedServer(a)
+	a.url = "http://" + server.Listener.Addr().String()
+	server.Start()
 	t.Cleanup(server.Close)
-	a.url = server.URL
 	return a
 }
 

@@ -171,8 +171,7 @@ func TestAFunctionWithoutAGoodCredentialDoesNotStart(t *testing.T) {
 		"-----BEGIN CERTIFICATE-----\n" + credential + "\n-----END CERTIFICATE-----": arn,
 	} {
 		for _, name := range []string{"consent", "poll", "ingest"} {
-			a := newAmazon(t)
-			a.secret = secret
+			a := amazonWith(t, secret)
 			var failed *lambdasim.Error
 			if _, err := start(t, name, environment(name, a)); !errors.As(err, &failed) || !strings.Contains(failed.Output, says) {
 				t.Errorf("%s with the credential %q: %v", name, secret, err)
