@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -75,9 +74,9 @@ func (t *Table) transact(ctx context.Context, ops []table.Op) error {
 		}
 		return err
 	})
-	if cancelledFor(err, "ConditionalCheckFailed") {
+	if i := cancelledFor(err, "ConditionalCheckFailed"); i >= 0 && i < len(ops) {
 		t.meter.vain.Commit(sizes...)
-		return fmt.Errorf("%w: one of %d, the first of them %q %q", table.ErrConflict, len(ops), ops[0].Item.Partition, ops[0].Item.Sort)
+		return conflict(ops[i].Item.Key)
 	}
 	return err
 }

@@ -79,7 +79,7 @@ func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 // failed says what was tried. What DynamoDB calls invalid is ErrInvalid.
 func (t *Table) failed(verb string, err error) error {
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() == "ValidationException" || cancelledFor(err, "ValidationError") {
+	if errors.As(err, &api) && api.ErrorCode() == "ValidationException" || cancelledFor(err, "ValidationError") >= 0 {
 		err = fmt.Errorf("%w: %w", table.ErrInvalid, err)
 	}
 	return fmt.Errorf("%s table %s: %w", verb, t.name, err)

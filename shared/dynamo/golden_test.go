@@ -53,11 +53,13 @@ func TestWire(t *testing.T) {
 		}
 		var got strings.Builder
 		for _, c := range w.calls {
-			body, err := json.MarshalIndent(c.body, "", "  ")
-			if err != nil {
+			got.WriteString(c.op + " ")
+			e := json.NewEncoder(&got)
+			e.SetEscapeHTML(false)
+			e.SetIndent("", "  ")
+			if err := e.Encode(c.body); err != nil {
 				t.Fatal(err)
 			}
-			got.WriteString(c.op + " " + string(body) + "\n")
 		}
 		golden(t, "testdata/wire.golden", got.String())
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,7 +18,7 @@ import (
 )
 
 // How long is waited before a call is made again: a random part of firstWait, and of twice as much each time, up to longestWait.
-// All attempts together wait 3 s on average, 6 s at most.
+// All waits together are 2.6 s on average, and 5.2 s at most.
 const (
 	attempts    = 9
 	firstWait   = 25 * time.Millisecond
@@ -100,18 +101,13 @@ func laterForAll(reasons []types.CancellationReason) bool {
 	return passing
 }
 
-// cancelledFor tells whether err is a cancelled transaction with that reason among its reasons.
-func cancelledFor(err error, code string) bool {
+// cancelledFor returns which operation of a transaction was the first to be cancelled for that reason, or -1 when none was.
+func cancelledFor(err error, code string) int {
 	var canceled *types.TransactionCanceledException
 	if !errors.As(err, &canceled) {
-		return false
+		return -1
 	}
-	for _, reason := range canceled.CancellationReasons {
-		if aws.ToString(reason.Code) == code {
-			return true
-		}
-	}
-	return false
+	return slices.IndexFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool { return aws.ToString(r.Code) == code })
 }
 
 // answered tells whether DynamoDB itself said no, which it says with a 4xx, and so did nothing.
