@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/m365sim/company"
+)
+
+// truth is what a company really sent, one line for each attachment, and how often.
+func truth(slice company.Slice) map[string]int {
+	lines := map[string]int{}
+	for _, sent := range slice.Truth {
+		if sent.Noise {
+			continue
+		}
+		for _, f := range sent.Files {
+			lines[line(sent.Observed, sent.Actor, sent.Sender, sent.From, sent.Subject, f.Name, f.Stored)]++
+		}
+	}
+	return lines
+}
+
+func line(at time.Time, actor, sender, from, subject, name string, size int64) string {
+	// Addresses are kept as Microsoft wrote them, in whatever case.
+	people := strings.ToLower(actor + " | " + sender + " | " + from)
+	return fmt.Sprintf("%s | %s | %s | %s | %d", at.UTC().Format(time.RFC3339), people, subject, name, size)
+}
+
+func total(lines map[string]int) int {
+	n := 0
+	for _, times := range lines {
+		n += times
+	}
+	return n
+}
+
+// found is a file event as far as the story looks at it.
+type found struct {
+	Timestamp time.Time `json:"@timestamp"`
+	Event     struct{ ID string }
+	User      struct{ Email string }
+	File      struct {
+		Name        string
+		SizeInBytes *int64
+	}
+	Source struct {
+		Email struct{ Sender, From string }
+	}
+	Destination struct {
+		Email struct{ Subject string }
+	}
+}
+
+func (e found) line() string {
+	size := int64(-1)
+	if e.File.SizeInBytes != nil {
+		size = *e.File.SizeInBytes
+	}
+	return line(e.Timestamp, e.User.Email, e.Source.Email.Sender, e.Source.Email.From, e.Destination.Email.Subject, e.File.Name, size)
+}
+
+// search returns all events, page by page in the order of their ids, which ends at what has settled.
+func (t *teller) search(ctx context.Context) ([]found, error) {
+	const everything = `{"groups":[{"filters":[{"term":"event.observer","operator":"IS","value":"Office365"}]}],"pgSize":97,"pgToken":%s,"srtKey":"event.id","srtDir":"asc"}`
+	var all []found
+	for token := `""`; ; {
+		var page struct {
+			FileEvents  []found
+			NextPgToken *string
+		}
+		if err := t.ask(ctx, http.MethodPost, "/v2/file-events", fmt.Sprintf(everything, token), http.StatusOK, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.FileEvents...)
+		if page.NextPgToken == nil {
+			return all, nil
+		}
+		token = fmt.Sprintf("%q", *page.NextPgToken)
+	}
+}
+
+// compare tells what of the events was never sent, or was found too often, and, once there are as many as were sent, what is missing.
+func compare(events []found, want map[string]int) error {
+	got, ids := map[string]int{}, map[string]bool{}
+	for _, e := range events {
+		got[e.line()]++
+		if ids[e.Event.ID] {
+			return fmt.Errorf("event %s is found twice", e.Event.ID)
+		}
+		ids[e.Event.ID] = true
+	}
+	var wrong []error
+	for _, l := range slices.Sorted(maps.Keys(got)) {
+		if got[l] > want[l] {
+			wrong = append(wrong, fmt.Errorf("found %d times, sent %d times: %s", got[l], want[l], l))
+		}
+	}
+	return errors.Join(wrong[:min(len(wrong), 10)]...) // as many as were sent and none too many: none is missing
+}

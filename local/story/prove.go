@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// prove tells the story on a fine day and on a bad one, and holds what was done against the template.
+func prove(ctx context.Context, p plan) error {
+	p.stack = fmt.Sprintf("story-%d-fine", time.Now().UnixNano())
+	fine, err := p.once(ctx)
+	if err != nil {
+		return fmt.Errorf("on a fine day: %w", err)
+	}
+	p.stack = fmt.Sprintf("story-%d-bad", time.Now().UnixNano())
+	p.weather = weather{throttled: 0.03, broken: 0.01, lost: 0.01, twice: 0.3, shuffled: true, kills: []int{5, 40, 90, 150, 220}}
+	p.domain, p.parameters = "mailtrail.example.com", values{"BaseUrl": "https://mailtrail.example.com"}
+	bad, err := p.once(ctx)
+	if err != nil {
+		return fmt.Errorf("in bad weather: %w", err)
+	}
+	acts := maps.Clone(fine)
+	for a, n := range bad {
+		acts[a] += n
+	}
+	return measure(p.template, acts)
+}
+
+// once raises a stage, tells the story on it, and strikes it. It returns what the roles did.
+func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
+	begun := time.Now()
+	stage, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := raise(stage, p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		cancel()
+		err = errors.Join(err, s.strike(ctx))
+	}()
+	say("%s: deployed %d tables, %d queues and %d functions from the template", p.stack,
+		len(p.template.named(typeTable)), len(p.template.named(typeQueue)), len(s.functions))
+	t, err := s.tell(stage)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.connection(stage)
+	if err != nil {
+		return nil, err
+	}
+	say("%s: %d blobs were listed and settled, and search found %d attachments, each once and as it was sent, in %.1f s",
+		p.stack, c.Ledger.Settled, total(t.truth), time.Since(begun).Seconds())
+	if s.killer.killed != len(p.weather.kills) {
+		return nil, fmt.Errorf("ingest was killed %d times, want %d", s.killer.killed, len(p.weather.kills))
+	}
+	say("%s: %d calls to AWS, all allowed; ingest killed %d times between a write and its answer; %s",
+		p.stack, s.record.calls, s.killer.killed, mishaps(s.record.mishap))
+	return s.record.acts, nil
+}
+
+func mishaps(all map[string]int) string {
+	var words []string
+	for _, what := range slices.Sorted(maps.Keys(all)) {
+		words = append(words, fmt.Sprintf("%s %d", what, all[what]))
+	}
+	return "mishaps: " + strings.Join(words, ", ")
+}
+
+// measure holds the template's roles against what was done: nothing is allowed that nobody needs, and whatever is struck out is missed.
+func measure(t *template, acts map[act]int) error {
+	all, err := readPolicy(t)
+	if err != nil {
+		return err
+	}
+	reasons := map[string]int{}
+	var wrong []error
+	for _, a := range all.unused(acts) {
+		if why := excused(a); why != "" {
+			reasons[why]++
+			continue
+		}
+		wrong = append(wrong, fmt.Errorf("allowed, and never used: %s (statement %s)", a, all[a]))
+	}
+	for a := range all {
+		if missed := all.without(a).denied(acts); acts[a] > 0 && len(missed) != 1 {
+			wrong = append(wrong, fmt.Errorf("without %s nothing is missed", a))
+		}
+	}
+	if len(wrong) > 0 {
+		return errors.Join(wrong...)
+	}
+	say("policy: the template allows %d acts (action on resource, by role): %d were used, and without any one of them the story is denied",
+		len(all), len(acts))
+	for _, why := range slices.Sorted(maps.Keys(reasons)) {
+		say("policy: %d acts were not used: %s", reasons[why], why)
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// weather is what goes wrong between a function and AWS, in shares of its calls. The zero value is a fine day.
+type weather struct {
+	throttled float64 // DynamoDB: ProvisionedThroughputExceededException, and nothing is done
+	broken    float64 // 500, and nothing is done
+	lost      float64 // done, but the connection ends instead of an answer
+	twice     float64 // messages of SQS that are delivered a second time, maybe after they were deleted
+	shuffled  bool    // messages come in no order
+	// kills are the writes of the ingest function after which its processes are killed before they hear of it, by their number.
+	kills []int
+}
+
+// record is what all roles did, and what came of it. It is safe for concurrent use.
+type record struct {
+	mu     sync.Mutex
+	acts   map[act]int
+	denied map[act]int
+	mishap map[string]int
+	calls  int
+}
+
+func newRecord() *record {
+	return &record{acts: map[act]int{}, denied: map[act]int{}, mishap: map[string]int{}}
+}
+
+func (r *record) act(a act) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acts[a]++
+}
+
+func (r *record) suffer(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mishap[what]++
+}
+
+// proxy stands between one function and AWS: it knows who calls, asks the policy as IAM does, writes down, and makes the weather.
+type proxy struct {
+	role      string
+	policy    policy
+	record    *record
+	resources values // names in the template by names in the engines
+	engines   map[string]string
+	weather   weather
+	wrote     func() // after each write to a table that was done; nil is nothing
+	url       string
+
+	mu   sync.Mutex
+	dice *rand.Rand
+}
+
+// services are those that a target header names, as DynamoDB_20120810.GetItem does.
+func services() map[string]string {
+	return map[string]string{"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
+}
+
+// serve listens until ctx ends.
+func (p *proxy) serve(ctx context.Context, owners *sync.WaitGroup) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen as AWS for %s: %w", p.role, err)
+	}
+	p.url = "http://" + l.Addr().String()
+	hold(ctx, owners, l, p)
+	return nil
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	prefix, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	service := services()[prefix]
+	body, err := io.ReadAll(r.Body)
+	if err != nil || service == "" {
+		refuse(w, http.StatusBadRequest, "UnknownOperationException", "no such operation: "+r.Header.Get("X-Amz-Target"))
+		return
+	}
+	acts, err := p.acts(service, operation, body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "SerializationException", err.Error())
+		return
+	}
+	if a, ok := p.allow(acts); !ok {
+		refuse(w, http.StatusBadRequest, "AccessDeniedException", "the role may not "+a.String())
+		return
+	}
+	fate := p.fate(service)
+	switch fate {
+	case "throttled":
+		refuse(w, http.StatusBadRequest, "ProvisionedThroughputExceededException", "too many requests")
+		return
+	case "broken":
+		refuse(w, http.StatusInternalServerError, "InternalServerError", "an internal error")
+		return
+	}
+	resp, answer, err := p.forward(r, service, body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the caller has gone, or the engine
+	}
+	if p.wrote != nil && resp.StatusCode == http.StatusOK && isWrite(service, operation) {
+		p.wrote()
+	}
+	if fate == "lost" {
+		panic(http.ErrAbortHandler)
+	}
+	for name, all := range resp.Header {
+		w.Header()[name] = all
+	}
+	w.WriteHeader(resp.StatusCode)
+	_, _ = w.Write(answer) // a caller who is gone does not miss it
+}
+
+func refuse(w http.ResponseWriter, status int, kind, message string) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"__type":"com.amazonaws#%s","message":%q}`, kind, message) // as above
+}
+
+// allow writes the acts down and asks the policy about each.
+func (p *proxy) allow(acts []act) (act, bool) {
+	p.record.mu.Lock()
+	defer p.record.mu.Unlock()
+	p.record.calls++
+	for _, a := range acts {
+		p.record.acts[a]++
+		if _, ok := p.policy[a]; !ok {
+			p.record.denied[a]++
+			return a, false
+		}
+	}
+	return act{}, true
+}
+
+// fate is what becomes of the next call, "" most often.
+func (p *proxy) fate(service string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fate, luck := "", p.dice.Float64()
+	switch {
+	case service == "secretsmanager":
+	case luck < p.weather.lost:
+		fate = "lost"
+	case luck < p.weather.lost+p.weather.broken:
+		fate = "broken"
+	case luck < p.weather.lost+p.weather.broken+p.weather.throttled && service == "dynamodb":
+		fate = "throttled"
+	}
+	if fate != "" {
+		p.record.suffer(service + " " + fate)
+	}
+	return fate
+}
+
+func (p *proxy) forward(r *http.Request, service string, body []byte) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(r.Context(), r.Method, p.engines[service]+r.URL.Path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header = r.Header.Clone()
+	req.Header.Del("Accept-Encoding")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	return resp, answer, err
+}
+
+func isWrite(service, operation string) bool {
+	return service == "dynamodb" && (strings.Contains(operation, "Write") || operation == "PutItem" || operation == "DeleteItem")
+}
+
+// operands are where a call's JSON names what it is about.
+type operands struct {
+	TableName     string
+	QueueURL      string `json:"QueueUrl"`
+	SecretID      string `json:"SecretId"`
+	RequestItems  map[string]json.RawMessage
+	TransactItems []map[string]struct{ TableName string }
+}
+
+// acts are what a call asks IAM for. A transaction asks for each of its parts, and a batch of messages for what one message
+// asks ("Actions, resources, and condition keys" of Amazon DynamoDB and of Amazon SQS).
+func (p *proxy) acts(service, operation string, body []byte) ([]act, error) {
+	var o operands
+	if err := json.Unmarshal(body, &o); err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	var all []act
+	add := func(action, resource string) {
+		if name, ok := p.resources[resource]; ok {
+			resource = name
+		}
+		all = append(all, act{p.role, service + ":" + action, resource})
+	}
+	for table := range o.RequestItems {
+		add(operation, table)
+	}
+	for _, item := range o.TransactItems {
+		for verb, of := range item {
+			add(map[string]string{"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}[verb], of.TableName)
+		}
+	}
+	if one := o.TableName + o.QueueURL + o.SecretID; one != "" {
+		add(strings.TrimSuffix(operation, "Batch"), one)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s names no resource", operation)
+	}
+	return all, nil
+}

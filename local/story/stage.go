@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/lambdasim"
+	"github.com/mailtrail/mailtrail/local/m365sim"
+)
+
+const (
+	clientID  = "5f0d3d5c-0a51-4b3f-9a7e-6c8f1b2d4e60"
+	publisher = "0b8f6a52-9f57-4c35-8f0f-2a4d9c1e7b31"
+	secret    = "the-secret-of-the-application"
+	secretARN = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:mailtrail-AbCdEf"
+	domain    = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"
+)
+
+// plan is what one stage is built from.
+type plan struct {
+	stack      string // a name of its own
+	template   *template
+	parameters values // beside those that every stage has
+	binaries   string // folder of the built functions
+	cloud      cloud
+	engines    map[string]string // addresses by service, without Secrets Manager
+	weather    weather
+	seed       uint64
+	domain     string // that browsers and clients reach the API by
+}
+
+// stage is the deployed template: its tables and queues in the engines, its functions under lambdasim, and a simulated Microsoft 365.
+type stage struct {
+	plan
+	known     values
+	policy    policy
+	record    *record
+	sim       *m365sim.Server
+	doors     *m365sim.Doors
+	functions map[string]*function
+	front     string // the address behind which the HTTP API is
+	killer    killer
+	log       logs
+	owners    sync.WaitGroup
+}
+
+// function is one function of the template that runs.
+type function struct {
+	*lambdasim.Running
+	id, role string
+	spec     lambdasim.Function
+}
+
+// logs is what all functions write. It is safe for concurrent use.
+type logs struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// raise deploys a plan. The stage ends with ctx, and strike waits for that.
+func raise(ctx context.Context, p plan) (*stage, error) {
+	s := &stage{plan: p, record: newRecord(), functions: map[string]*function{}}
+	given := values{"ClientId": clientID, "CredentialArn": secretARN, "Publisher": publisher}
+	for name, value := range p.parameters {
+		given[name] = value
+	}
+	var err error
+	if s.known, err = p.template.parameters(given); err != nil {
+		return nil, err
+	}
+	if s.policy, err = readPolicy(p.template); err != nil {
+		return nil, err
+	}
+	if err := p.cloud.deploy(ctx, p.template, p.stack, s.known); err != nil {
+		return nil, err
+	}
+	if err := s.microsoft(ctx); err != nil {
+		return nil, err
+	}
+	keeper, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen as Secrets Manager: %w", err)
+	}
+	hold(ctx, &s.owners, keeper, secrets{secretARN: secret})
+	engines := map[string]string{"secretsmanager": "http://" + keeper.Addr().String()}
+	for service, address := range p.engines {
+		engines[service] = address
+	}
+	s.killer.reset(ctx, p.weather.kills)
+	for _, id := range p.template.named(typeFunction) {
+		if err := s.start(ctx, id, engines); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.open(ctx)
+}
+
+// microsoft starts a hostile Microsoft 365 that knows our application.
+func (s *stage) microsoft(ctx context.Context) error {
+	opts := m365sim.Hostile(s.seed)
+	opts.RolePropagation, opts.LateBy, opts.TokenLife = 300*time.Millisecond, time.Second, 2*time.Second
+	s.sim = m365sim.New(opts)
+	s.sim.AddApp(m365sim.App{
+		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}},
+		RedirectURIs: []string{"https://" + s.domain + "/consent/callback"}, ActivityRoles: []string{"ActivityFeed.Read"},
+	})
+	var err error
+	if s.doors, err = s.sim.Start(ctx, "127.0.0.1:0", "127.0.0.1:0"); err != nil {
+		return fmt.Errorf("start the simulated Microsoft 365: %w", err)
+	}
+	return nil
+}
+
+func (s *stage) start(ctx context.Context, id string, engines map[string]string) error {
+	properties := s.template.Resources[id].Properties
+	f := &function{id: id, role: strings.TrimSuffix(reference(properties["Role"]), ".Arn")}
+	w := s.weather
+	p := &proxy{
+		role: f.role, policy: s.policy, record: s.record, resources: engineNames(s.template, s.known), engines: engines,
+		weather: w, dice: rand.New(rand.NewPCG(s.seed, uint64(len(s.functions)))),
+	}
+	if s.drains(id) {
+		p.wrote = s.killer.wrote
+	}
+	if err := p.serve(ctx, &s.owners); err != nil {
+		return err
+	}
+	env, err := environment(s.template, id, s.known)
+	if err != nil {
+		return err
+	}
+	for _, service := range []string{"DYNAMODB", "SQS", "SECRETS_MANAGER"} {
+		env["AWS_ENDPOINT_URL_"+service] = p.url
+	}
+	env["MAILTRAIL_MICROSOFT"] = fmt.Sprintf(`{"Login":%q,"Activity":%q,"Graph":%q}`, s.doors.Login, s.doors.Manage, s.doors.Graph)
+	folder, err := source(s.template, id)
+	if err != nil {
+		return fmt.Errorf("function %s: %w", id, err)
+	}
+	timeout, err := strconv.Atoi(s.known.orDefault(properties["Timeout"], "29"))
+	if err != nil {
+		return fmt.Errorf("function %s: Timeout: %w", id, err)
+	}
+	f.spec = lambdasim.Function{
+		Binary: filepath.Join(s.binaries, filepath.Base(folder)), Env: env, Timeout: time.Duration(timeout) * time.Second,
+		Concurrency: 4, Log: &s.log,
+	}
+	if f.Running, err = lambdasim.Start(ctx, f.spec); err != nil {
+		return fmt.Errorf("function %s: %w", id, err)
+	}
+	s.functions[id] = f
+	return nil
+}
+
+func (known values) orDefault(v any, other string) string {
+	text, err := known.resolve(v)
+	if err != nil {
+		return other
+	}
+	return cmp.Or(text, other)
+}
+
+// drains tells whether a function is fed by a queue.
+func (s *stage) drains(id string) bool {
+	for source := range s.template.events("SQS") {
+		if source[0] == id {
+			return true
+		}
+	}
+	return false
+}
+
+// open opens the HTTP API: the routes of the template, and no other.
+func (s *stage) open(ctx context.Context) error {
+	routes, err := s.template.routes()
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		gateway := &lambdasim.Gateway{
+			Domain: s.domain, Route: func(*http.Request) *lambdasim.Running { return s.functions[r.function].Running },
+			Log: func(format string, args ...any) { fmt.Fprintf(&s.log, format+"\n", args...) },
+		}
+		// API Gateway knows no HEAD for a GET, and matches what braces name as one segment, as the mux does.
+		mux.Handle(r.pattern(), gateway)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen as API Gateway: %w", err)
+	}
+	s.front = l.Addr().String()
+	hold(ctx, &s.owners, l, mux)
+	return nil
+}
+
+// RoundTrip is the way to the HTTP API, from wherever its domain is asked for, and to everything else.
+func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != s.domain {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	there := r.Clone(r.Context())
+	there.URL.Scheme, there.URL.Host = "http", s.front
+	resp, err := http.DefaultTransport.RoundTrip(there)
+	if err == nil {
+		resp.Request = r // pages are relative to where they were asked for
+	}
+	return resp, err
+}
+
+// strike ends the stage; the context that it was raised with must end first.
+func (s *stage) strike(ctx context.Context) error {
+	for _, f := range s.functions {
+		f.Close()
+	}
+	s.owners.Wait()
+	return errors.Join(s.doors.Close(), s.cloud.destroy(ctx, s.template, s.known))
+}
+
+// killer kills the ingest function's processes in the middle of their work.
+type killer struct {
+	mu     sync.Mutex
+	parent context.Context
+	ctx    context.Context
+	cancel context.CancelFunc
+	writes int
+	left   []int
+	killed int
+}
+
+func (k *killer) reset(ctx context.Context, kills []int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.parent, k.left = ctx, kills
+	k.ctx, k.cancel = context.WithCancel(ctx)
+}
+
+// context is that of an invocation which may be killed.
+func (k *killer) context() context.Context {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ctx
+}
+
+// wrote counts a write, and kills when it is its time: the write is done, and its answer never comes.
+func (k *killer) wrote() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.writes++
+	if len(k.left) == 0 || k.writes < k.left[0] {
+		return
+	}
+	k.left = k.left[1:]
+	k.killed++
+	k.cancel()
+	k.ctx, k.cancel = context.WithCancel(k.parent)
+	panic(http.ErrAbortHandler)
+}

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/browser"
+	"github.com/mailtrail/mailtrail/local/m365sim/company"
+)
+
+// teller walks a stage through the story, as its operator, its administrator and its analyst.
+type teller struct {
+	*stage
+	client  *http.Client
+	company *company.Company
+	token   string
+	id      string // of the connection
+	blobs   int64
+	truth   map[string]int
+}
+
+const patience = 100 * time.Second
+
+// morning begins a working day of the invented company.
+func morning() time.Time { return time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC) }
+
+// tell tells the whole story, until search has found what was sent, and returns what it found.
+func (s *stage) tell(ctx context.Context) (*teller, error) {
+	t := &teller{
+		stage: s, client: &http.Client{Transport: s}, company: company.New(company.Options{Seed: 7, MailsPerHour: 150, Noise: 10}),
+	}
+	s.sim.AddTenant(t.company.Tenant(), t.company.People())
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"log in", t.login}, {"add the connection", t.add}, {"consent", t.consent}, {"send mail", t.send},
+		{"follow the audit log", t.follow}, {"walk the other routes", t.others},
+	} {
+		if err := step.do(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return t, s.honest()
+}
+
+// login makes an API client, as `aws lambda invoke` does, and exchanges its secret for a token.
+func (t *teller) login(ctx context.Context) error {
+	function, err := t.answering("POST /v1/connections")
+	if err != nil {
+		return err
+	}
+	answer, err := function.Invoke(ctx, []byte(`{"createClient":{"name":"story","roles":["admin","analyst"]}}`))
+	if err != nil {
+		return err
+	}
+	var made struct{ ClientID, ClientSecret string }
+	if err := json.Unmarshal(answer, &made); err != nil {
+		return fmt.Errorf("create a client: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+t.domain+"/v1/oauth", nil)
+	if err != nil {
+		return err
+	}
+	req.SetBasicAuth(made.ClientID, made.ClientSecret)
+	var out struct {
+		Token string `json:"access_token"`
+	}
+	if err := t.do(req, http.StatusOK, &out); err != nil {
+		return err
+	}
+	t.token = out.Token
+	return nil
+}
+
+// answering is the function that a route is of.
+func (s *stage) answering(pattern string) (*function, error) {
+	routes, err := s.template.routes()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range routes {
+		if r.pattern() == pattern {
+			return s.functions[r.function], nil
+		}
+	}
+	return nil, fmt.Errorf("no function answers %s", pattern)
+}
+
+func (t *teller) add(ctx context.Context) error {
+	var made struct{ ID, AuthorizeURL string }
+	if err := t.ask(ctx, http.MethodPost, "/v1/connections", `{"displayName":"Fernhill","cloud":"commercial"}`, http.StatusCreated, &made); err != nil {
+		return err
+	}
+	t.id = made.ID
+	return t.allow(ctx, made.AuthorizeURL)
+}
+
+// allow opens the link as the tenant's administrator and does what the pages ask for.
+func (t *teller) allow(ctx context.Context, link string) error {
+	if u, err := url.Parse(link); err != nil || u.Host != t.domain {
+		return fmt.Errorf("the link %.80q is not at %s", link, t.domain)
+	}
+	admin := t.company.People()[0]
+	fill := map[string]string{"account": admin.UserPrincipalName, "password": admin.Password, "action": "accept"}
+	status, page, err := browser.New(t.stage).Walk(ctx, link, fill)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("the consent ends with status %d: %.300s", status, page)
+	}
+	return err
+}
+
+// consent waits until the subscription is there: what Microsoft lists before it is lost to everybody.
+func (t *teller) consent(ctx context.Context) error {
+	return t.until(ctx, "the connection to be Monitoring", func() (bool, error) {
+		if err := t.tick(ctx); err != nil {
+			return false, err
+		}
+		c, err := t.connection(ctx)
+		return c.Status == "Monitoring" && c.Subscribed != nil, err
+	})
+}
+
+type shownConnection struct {
+	Status     string
+	Reason     string
+	Subscribed *time.Time
+	Ledger     struct{ Listed, Settled, Lost, Open int64 }
+}
+
+func (t *teller) connection(ctx context.Context) (shownConnection, error) {
+	var c shownConnection
+	err := t.ask(ctx, http.MethodGet, "/v1/connections/"+t.id, "", http.StatusOK, &c)
+	return c, err
+}
+
+// send publishes what the company sent, bundled as Microsoft does.
+func (t *teller) send(context.Context) error {
+	slice := t.company.Between(morning(), morning().Add(time.Hour))
+	for i, records := range company.Blobs(slice.Records, 1, 60) {
+		created := t.sim.Now().Add(time.Duration(i) * 10 * time.Millisecond)
+		if _, err := t.sim.Publish(t.company.Tenant().ID, "Audit.Exchange", created, records); err != nil {
+			return err
+		}
+		t.blobs++
+	}
+	t.truth = truth(slice)
+	return nil
+}
+
+// follow ticks and delivers as the template says, until all blobs have ended and all that was sent is found.
+func (t *teller) follow(ctx context.Context) error {
+	mappings, err := t.mappings()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	ended := make(chan error, len(mappings))
+	for _, m := range mappings {
+		go func() {
+			err := m.run(ctx)
+			stop(err)
+			ended <- err
+		}()
+	}
+	err = t.found(ctx)
+	stop(nil)
+	for range mappings {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+func (t *teller) found(ctx context.Context) error {
+	return t.until(ctx, fmt.Sprintf("%d blobs to end and %d events to be found", t.blobs, total(t.truth)), func() (bool, error) {
+		if err := t.tick(ctx); err != nil {
+			return false, err
+		}
+		c, err := t.connection(ctx)
+		if err != nil || c.Ledger.Listed < t.blobs || c.Ledger.Open > 0 {
+			return false, err
+		}
+		events, err := t.search(ctx)
+		if err != nil {
+			return false, err
+		}
+		return len(events) >= total(t.truth), compare(events, t.truth)
+	})
+}
+
+// tick invokes what the template's schedules invoke, once.
+func (s *stage) tick(ctx context.Context) error {
+	for source, p := range s.template.events("ScheduleV2") {
+		input, err := text(p["Input"])
+		if err != nil {
+			return fmt.Errorf("schedule %s: Input: %w", source[1], err)
+		}
+		role := strings.TrimSuffix(reference(p["RoleArn"]), ".Arn")
+		a := act{role, "lambda:InvokeFunction", source[0]}
+		s.record.act(a)
+		if _, ok := s.policy[a]; !ok {
+			return fmt.Errorf("schedule %s may not invoke %s", source[1], source[0])
+		}
+		input = strings.ReplaceAll(input, "<aws.scheduler.scheduled-time>", time.Now().UTC().Format(time.RFC3339))
+		// In bad weather a tick may fail: nobody tries it again, the next one does the same and more.
+		if _, err := s.functions[source[0]].Invoke(ctx, []byte(input)); err != nil {
+			s.record.suffer("tick failed")
+		}
+	}
+	return nil
+}
+
+// others asks what the story has not asked for yet, so that each route of the template is shown to be needed.
+func (t *teller) others(ctx context.Context) error {
+	if err := t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil); err != nil {
+		return err
+	}
+	var all struct{ Connections []struct{ ID string } }
+	if err := t.ask(ctx, http.MethodGet, "/v1/connections", "", http.StatusOK, &all); err != nil {
+		return err
+	}
+	if len(all.Connections) != 1 || all.Connections[0].ID != t.id {
+		return fmt.Errorf("the connections are listed as %v", all)
+	}
+	var linked struct{ AuthorizeURL string }
+	if err := t.ask(ctx, http.MethodPost, "/v1/connections/"+t.id+"/link", "", http.StatusCreated, &linked); err != nil {
+		return err
+	}
+	for _, turn := range []string{"deauthorize", "resume"} {
+		if err := t.ask(ctx, http.MethodPost, "/v1/connections/"+t.id+"/"+turn, "", http.StatusOK, nil); err != nil {
+			return err
+		}
+		events, err := t.search(ctx)
+		if hidden := turn == "deauthorize"; err == nil && hidden != (len(events) == 0) {
+			err = fmt.Errorf("after %s there are %d events", turn, len(events))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// honest tells whether anything was denied, or a secret told.
+func (s *stage) honest() error {
+	if denied := s.policy.denied(s.record.acts); len(denied) > 0 {
+		return fmt.Errorf("not allowed by the template: %v", denied)
+	}
+	for _, word := range []string{secret, "eyJ", "Bearer "} {
+		if strings.Contains(s.log.String(), word) {
+			return fmt.Errorf("the functions' log holds a credential (%.6s…)", word)
+		}
+	}
+	return nil
+}
+
+// ask asks the API, again when it answers that it cannot now: as a client does.
+func (t *teller) ask(ctx context.Context, method, path, body string, want int, into any) error {
+	for attempt := 1; ; attempt++ {
+		req, err := http.NewRequestWithContext(ctx, method, "https://"+t.domain+path, strings.NewReader(body))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+t.token)
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		var again *unavailable
+		if err = t.do(req, want, into); attempt == 5 || !errors.As(err, &again) {
+			return err
+		}
+		t.record.suffer("client asked again")
+	}
+}
+
+// unavailable is an answer that asks to come again.
+type unavailable struct{ text string }
+
+func (u *unavailable) Error() string { return u.text }
+
+func (t *teller) do(req *http.Request, want int, into any) error {
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != want {
+		said := fmt.Sprintf("%s %s answers %d, want %d: %.400s", req.Method, req.URL.Path, resp.StatusCode, want, body)
+		if resp.StatusCode >= http.StatusInternalServerError {
+			return &unavailable{said}
+		}
+		return errors.New(said)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(body, into)
+}
+
+// until waits for a condition.
+func (t *teller) until(ctx context.Context, what string, cond func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited %s for %s", patience, what))
+	defer cancel()
+	for {
+		if done, err := cond(); done || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			c, err := t.connection(context.WithoutCancel(ctx))
+			log := t.log.String()
+			return errors.Join(fmt.Errorf("%w; the connection is %+v; the log ends:\n%s", context.Cause(ctx), c, log[max(0, len(log)-4000):]), err)
+		}
+	}
+}
