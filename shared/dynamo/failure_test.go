@@ -236,3 +236,21 @@ func sortKeys(t *testing.T, w *wire, kind string) (out []string) {
 	}
 	return out
 }
+
+// TestSlowlyProcessed lets a batch through item by item: more calls than attempts, and each of them gets on.
+func TestSlowlyProcessed(t *testing.T) {
+	const n = 15
+	var answers []answer
+	for i := 1; i <= n; i++ {
+		var left []string
+		for j := i; j < n; j++ {
+			left = append(left, put(string(rune('a'+j))))
+		}
+		answers = append(answers, ok(`{"UnprocessedItems":{"events":[`+strings.Join(left, ",")+`]}}`))
+	}
+	on(t, answers, func(t *testing.T, tab *dynamo.Table, w *wire) {
+		if err := load(n)(t.Context(), tab); err != nil || len(w.calls) != n {
+			t.Errorf("%v after %d calls, want none after %d", err, len(w.calls), n)
+		}
+	})
+}
