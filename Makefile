@@ -26,7 +26,7 @@ check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
 
 check-aws: ## run the AWS adapters against engines that speak AWS's protocols (fetched once; needs cargo, java, mvn)
 	go vet -tags engines ./shared/dynamo ./shared/sqs
-	@.ci/engines go test -count=1 -race -shuffle=on ./shared/dynamo ./shared/sqs
+	@.ci/engines sh -c 'go test -count=1 -race -shuffle=on ./shared/dynamo ./shared/sqs && go run ./local/story'
 
 check-template: ## check the AWS template and build every function, without an AWS account
 	@.ci/template

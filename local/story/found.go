@@ -68,14 +68,19 @@ func (e found) line() string {
 
 // search returns all events, page by page in the order of their ids, which ends at what has settled.
 func (t *teller) search(ctx context.Context) ([]found, error) {
-	const everything = `{"groups":[{"filters":[{"term":"event.observer","operator":"IS","value":"Office365"}]}],"pgSize":97,"pgToken":%s,"srtKey":"event.id","srtDir":"asc"}`
+	return t.matching(ctx, "event.observer", "Office365")
+}
+
+// matching are all events whose term is value.
+func (t *teller) matching(ctx context.Context, term, value string) ([]found, error) {
+	const query = `{"groups":[{"filters":[{"term":%q,"operator":"IS","value":%q}]}],"pgSize":97,"pgToken":%s,"srtKey":"event.id","srtDir":"asc"}`
 	var all []found
 	for token := `""`; ; {
 		var page struct {
 			FileEvents  []found
 			NextPgToken *string
 		}
-		if err := t.ask(ctx, http.MethodPost, "/v2/file-events", fmt.Sprintf(everything, token), http.StatusOK, &page); err != nil {
+		if err := t.ask(ctx, http.MethodPost, "/v2/file-events", fmt.Sprintf(query, term, value, token), http.StatusOK, &page); err != nil {
 			return nil, err
 		}
 		all = append(all, page.FileEvents...)

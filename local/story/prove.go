@@ -28,7 +28,7 @@ func prove(ctx context.Context, p plan) error {
 	for a, n := range bad {
 		acts[a] += n
 	}
-	return measure(p.template, acts)
+	return errors.Join(measure(p.template, acts), p.strip(ctx))
 }
 
 // once raises a stage, tells the story on it, and strikes it. It returns what the roles did.
@@ -37,13 +37,13 @@ func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 	stage, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s, err := raise(stage, p)
-	if err != nil {
-		return nil, err
-	}
 	defer func() {
 		cancel()
 		err = errors.Join(err, s.strike(ctx))
 	}()
+	if err != nil {
+		return nil, err
+	}
 	say("%s: deployed %d tables, %d queues and %d functions from the template", p.stack,
 		len(p.template.named(typeTable)), len(p.template.named(typeQueue)), len(s.functions))
 	t, err := s.tell(stage)

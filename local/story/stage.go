@@ -80,7 +80,7 @@ func (l *logs) String() string {
 	return l.b.String()
 }
 
-// raise deploys a plan. The stage ends with ctx, and strike waits for that.
+// raise deploys a plan. The stage ends with ctx, and strike waits for that; it must be struck after an error too.
 func raise(ctx context.Context, p plan) (*stage, error) {
 	s := &stage{plan: p, record: newRecord(), functions: map[string]*function{}}
 	given := values{"ClientId": clientID, "CredentialArn": secretARN, "Publisher": publisher}
@@ -89,20 +89,20 @@ func raise(ctx context.Context, p plan) (*stage, error) {
 	}
 	var err error
 	if s.known, err = p.template.parameters(given); err != nil {
-		return nil, err
+		return s, err
 	}
 	if s.policy, err = readPolicy(p.template); err != nil {
-		return nil, err
+		return s, err
 	}
 	if err := p.cloud.deploy(ctx, p.template, p.stack, s.known); err != nil {
-		return nil, err
+		return s, err
 	}
 	if err := s.microsoft(ctx); err != nil {
-		return nil, err
+		return s, err
 	}
 	keeper, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listen as Secrets Manager: %w", err)
+		return s, fmt.Errorf("listen as Secrets Manager: %w", err)
 	}
 	hold(ctx, &s.owners, keeper, secrets{secretARN: secret})
 	engines := map[string]string{"secretsmanager": "http://" + keeper.Addr().String()}
@@ -112,7 +112,7 @@ func raise(ctx context.Context, p plan) (*stage, error) {
 	s.killer.reset(ctx, p.weather.kills)
 	for _, id := range p.template.named(typeFunction) {
 		if err := s.start(ctx, id, engines); err != nil {
-			return nil, err
+			return s, err
 		}
 	}
 	return s, s.open(ctx)
@@ -237,7 +237,11 @@ func (s *stage) strike(ctx context.Context) error {
 		f.Close()
 	}
 	s.owners.Wait()
-	return errors.Join(s.doors.Close(), s.cloud.destroy(ctx, s.template, s.known))
+	var closed error
+	if s.doors != nil {
+		closed = s.doors.Close()
+	}
+	return errors.Join(closed, s.cloud.destroy(ctx, s.template, s.known))
 }
 
 // killer kills the ingest function's processes in the middle of their work.

@@ -45,7 +45,8 @@ func (s *stage) tell(ctx context.Context) (*teller, error) {
 		{"follow the audit log", t.follow}, {"walk the other routes", t.others},
 	} {
 		if err := step.do(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.what, err)
+			log := s.log.String()
+			return nil, fmt.Errorf("%s: %w; the functions' log ends:\n%s", step.what, err, log[max(0, len(log)-2000):])
 		}
 	}
 	return t, s.honest()
@@ -152,7 +153,10 @@ func (t *teller) send(context.Context) error {
 		t.blobs++
 	}
 	t.truth = truth(slice)
-	return nil
+	// What is no record is kept aside, and the blob settles all the same.
+	_, err := t.sim.PublishRaw(t.company.Tenant().ID, "Audit.Exchange", t.sim.Now(), []byte(`[42,"text",null,{"Operation":"Send","Item":{"Attachments":"no id.txt (1b)"}}]`))
+	t.blobs++
+	return err
 }
 
 // follow ticks and delivers as the template says, until all blobs have ended and all that was sent is found.
@@ -232,6 +236,14 @@ func (t *teller) others(ctx context.Context) error {
 	var linked struct{ AuthorizeURL string }
 	if err := t.ask(ctx, http.MethodPost, "/v1/connections/"+t.id+"/link", "", http.StatusCreated, &linked); err != nil {
 		return err
+	}
+	events, err := t.search(ctx)
+	if err != nil {
+		return err
+	}
+	one, err := t.matching(ctx, "event.id", events[0].Event.ID)
+	if err != nil || len(one) != 1 || one[0].Event.ID != events[0].Event.ID {
+		return fmt.Errorf("%d events have the id %s, err %v", len(one), events[0].Event.ID, err)
 	}
 	for _, turn := range []string{"deauthorize", "resume"} {
 		if err := t.ask(ctx, http.MethodPost, "/v1/connections/"+t.id+"/"+turn, "", http.StatusOK, nil); err != nil {
@@ -320,8 +332,7 @@ func (t *teller) until(ctx context.Context, what string, cond func() (bool, erro
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 			c, err := t.connection(context.WithoutCancel(ctx))
-			log := t.log.String()
-			return errors.Join(fmt.Errorf("%w; the connection is %+v; the log ends:\n%s", context.Cause(ctx), c, log[max(0, len(log)-4000):]), err)
+			return errors.Join(fmt.Errorf("%w; the connection is %+v", context.Cause(ctx), c), err)
 		}
 	}
 }
