@@ -10,23 +10,33 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
+const (
+	// maxAhead is how far in the future a cursor's times can be by right: polls wait and hold leases for no longer, and clocks differ less.
+	maxAhead = maxWait + time.Hour
+	// releases is how often giving back a lease is tried.
+	releases = 3
+)
+
 // errBusy means that another poll follows the connection right now.
 var errBusy = errors.New("another poll holds the connection")
 
-// Cursor is how far the listing of a connection has come. It is also the lease that lets one poll at a time follow it.
+// Cursor is how far the listing of a connection has come, as the connections API shows it: times in UTC, left out when it has not come
+// to that. It is also the lease that lets one poll at a time follow the connection.
 type Cursor struct {
-	Through   time.Time // every blob that became available before was queued and remembered
-	Completed time.Time // arrival of the last poll that remembered all that it queued
-	Arrival   time.Time // arrival of the poll that holds, or held, the lease
-	Swept     time.Time // when the last day was last listed again as a whole
-	LastTry   time.Time // when the last poll ended, whatever came of it
-	LastGood  time.Time // when the last listing succeeded
-	LastBlob  time.Time // when the newest blob became available
-	Asked     time.Time // when the subscription was last asked for
-	NotBefore time.Time // Microsoft asked us to wait until then
-	Failures  int64     // listings that failed in a row
+	Since     time.Time `json:"since,omitzero"`     // where the first listing began: nothing that became available before is listed
+	Through   time.Time `json:"through,omitzero"`   // every blob that became available before was queued and remembered
+	Completed time.Time `json:"completed,omitzero"` // arrival of the last poll that remembered all that it queued
+	Arrival   time.Time `json:"arrival,omitzero"`   // arrival of the poll that holds, or held, the lease
+	Swept     time.Time `json:"swept,omitzero"`     // when the last day was last listed again as a whole
+	LastTry   time.Time `json:"lastTry,omitzero"`   // when the last listing ended, whatever came of it
+	LastGood  time.Time `json:"lastGood,omitzero"`  // when the last listing that succeeded ended
+	LastBlob  time.Time `json:"lastBlob,omitzero"`  // when the newest blob became available
+	Asked     time.Time `json:"asked,omitzero"`     // when the subscription was last asked for
+	NotBefore time.Time `json:"notBefore,omitzero"` // Microsoft is left alone until then
+	Failures  int64     `json:"failures"`           // listings that failed in a row
 	// GapFrom and GapTo bound the newest time that nobody listed before it was too far back to be listed; both zero when there is none.
-	GapFrom, GapTo time.Time
+	GapFrom time.Time `json:"gapFrom,omitzero"`
+	GapTo   time.Time `json:"gapTo,omitzero"`
 
 	holder   string
 	until    time.Time
@@ -48,6 +58,7 @@ func (l *Ledger) cursor(ctx context.Context, c connection.ID) (Cursor, error) {
 	}
 	a := item.Attrs
 	return Cursor{
+		Since:     unstamp(a["since"]),
 		Through:   unstamp(a["through"]),
 		Completed: unstamp(a["completed"]),
 		Arrival:   unstamp(a["arrival"]),
@@ -72,6 +83,7 @@ func (l *Ledger) store(ctx context.Context, c connection.ID, cur Cursor) error {
 		Key:      cursorKey(c),
 		Revision: cur.revision,
 		Attrs: table.Attrs{
+			"since":     stamp(cur.Since),
 			"through":   stamp(cur.Through),
 			"completed": stamp(cur.Completed),
 			"arrival":   stamp(cur.Arrival),
@@ -97,17 +109,18 @@ func (l *Ledger) store(ctx context.Context, c connection.ID, cur Cursor) error {
 	return nil
 }
 
-// save stores the cursor of the poll that holds the lease, and reads it again for its new revision.
+// save stores the cursor of the poll that holds the lease, and reads it again for its new revision. With an error it returns the
+// cursor as it was given: the lease can still be given back.
 func (l *Ledger) save(ctx context.Context, c connection.ID, cur Cursor) (Cursor, error) {
 	if err := l.store(ctx, c, cur); err != nil {
-		return Cursor{}, err
+		return cur, err
 	}
 	saved, err := l.cursor(ctx, c)
 	if err != nil {
-		return Cursor{}, err
+		return cur, err
 	}
 	if saved.holder != cur.holder {
-		return Cursor{}, fmt.Errorf("save cursor of connection %s: %w", c, table.ErrConflict)
+		return cur, fmt.Errorf("save cursor of connection %s: %w", c, table.ErrConflict)
 	}
 	return saved, nil
 }
@@ -119,6 +132,7 @@ func (l *Ledger) acquire(ctx context.Context, c connection.ID, holder string, no
 	if err != nil {
 		return Cursor{}, err
 	}
+	cur.rewind(now)
 	if cur.holder != "" && cur.until.After(now) {
 		return Cursor{}, errBusy
 	}
@@ -134,13 +148,47 @@ func (l *Ledger) acquire(ctx context.Context, c connection.ID, holder string, no
 	return cur, err
 }
 
-// release gives the lease back. complete says that everything that this poll queued is remembered.
+// rewind forgets what a clock wrote that ran ahead and was put right: without it, nothing would be listed until the time comes that
+// the clock had shown. What was listed meanwhile is not known, so that all that can be listed is listed again, and the ledger knows
+// what of it is new. Arrivals are not taken back, for event ids must not begin again.
+func (c *Cursor) rewind(now time.Time) {
+	limit := now.Add(maxAhead)
+	for _, at := range []*time.Time{&c.until, &c.NotBefore, &c.Asked, &c.Swept} {
+		if at.After(limit) {
+			*at = time.Time{}
+		}
+	}
+	if c.Through.After(now.Add(overlap)) { // the next window would be empty
+		c.Through = now.Add(-lookBack)
+	}
+}
+
+// release gives the lease back. complete says that everything that this poll queued is remembered. A write that fails is tried again
+// while the lease is still this poll's, which also tells whether a write that was reported as failed was done.
 func (l *Ledger) release(ctx context.Context, c connection.ID, cur Cursor, complete bool) error {
+	holder := cur.holder
 	if complete {
 		cur.Completed = cur.Arrival
 	}
 	cur.holder, cur.until = "", time.Time{}
-	return l.store(ctx, c, cur)
+	var failed error
+	for range releases {
+		if failed = l.store(ctx, c, cur); failed == nil {
+			return nil
+		}
+		held, err := l.cursor(ctx, c)
+		if err != nil {
+			return errors.Join(failed, err)
+		}
+		if held.holder == "" && held.Arrival.Equal(cur.Arrival) {
+			return nil
+		}
+		if held.holder != holder {
+			return failed
+		}
+		cur.revision = held.revision
+	}
+	return failed
 }
 
 // Free takes the lease of a connection from whoever holds it. It is for a process that knows that no other polls, and that a lease is

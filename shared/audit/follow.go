@@ -19,6 +19,7 @@ const (
 	askSpacing = 15 * time.Minute // Microsoft wants so long between two starts of a subscription
 	leaseSlack = 30 * time.Second // how much longer than a poll's patience its lease lasts
 	maxBackoff = 10 * time.Minute
+	maxWait    = time.Hour        // of what Microsoft asks us to wait
 	old        = 30 * time.Minute // a blob that became available longer ago is of a backlog
 )
 
@@ -47,7 +48,7 @@ func (p *Poller) follow(ctx context.Context, c connection.Connection, holder str
 	err = f.requeue(ctx)
 	if f.waiting = err == nil && f.cur.NotBefore.After(now); err == nil && !f.waiting {
 		err = f.list(ctx, now)
-		f.note(err, now)
+		f.note(err, p.Now()) // a wait begins when it is asked for
 	}
 	// What this poll was given must not end the release: it is short, and saves the next poll the wait for the lease to run out.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
@@ -64,7 +65,7 @@ func (f *follower) note(err error, now time.Time) {
 	}
 	f.cur.Failures++
 	if wait := fault.Wait(err); wait > 0 {
-		f.cur.NotBefore = now.Add(min(wait, time.Hour))
+		f.cur.NotBefore = now.Add(min(wait, maxWait))
 	} else if f.cur.Failures > 3 {
 		// The first failures are tried again at the next tick, for most pass at once; then ever more seldom.
 		f.cur.NotBefore = now.Add(min(time.Second<<min(f.cur.Failures, 20), maxBackoff))
@@ -113,19 +114,21 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// from is where this poll's listing begins, and whether it is a sweep of the last day.
+// from is where this poll's listing begins, and whether it is a sweep of the last day. The first listing decides what is never
+// looked behind; a consent that is given again later changes nothing about it.
 func (f *follower) from(now time.Time) (from time.Time, sweep bool) {
-	first := f.c.Consented.Add(-f.First)
-	from = f.cur.Through.Add(-overlap)
 	if f.cur.Through.IsZero() {
-		from = first
-	} else if sweep = now.Sub(f.cur.Swept) >= sweepEvery; sweep {
+		f.cur.Since = f.c.Consented.Add(-f.First)
+		return f.cur.Since, false
+	}
+	from = f.cur.Through.Add(-overlap)
+	if sweep = now.Sub(f.cur.Swept) >= sweepEvery; sweep {
 		if day := now.Add(-maxWindow); day.Before(from) {
 			from = day
 		}
 	}
-	if from.Before(first) {
-		from = first
+	if from.Before(f.cur.Since) {
+		from = f.cur.Since
 	}
 	return from, sweep
 }
@@ -160,13 +163,13 @@ func (f *follower) window(ctx context.Context, w window) error {
 	return fmt.Errorf("list content of connection %s: more than %d pages in one window: %w", f.c.ID, maxPages, fault.Retry)
 }
 
-// ask asks for one page, and at once again when Microsoft's servers fail: most of their failures pass, and a window of many pages
-// would seldom come to its end if each could stop it.
+// ask asks for one page, and at once again when Microsoft's servers fail without asking for a wait: most of their failures pass, and
+// a window of many pages would seldom come to its end if each could stop it.
 func (f *follower) ask(ctx context.Context, w window, next string) (Page, error) {
 	for attempt := 1; ; attempt++ {
 		page, err := f.Feed.List(ctx, f.c.Tenant, Exchange, w.From, w.To, next)
 		var failure *fault.Error
-		if attempt == maxAsks || !errors.As(err, &failure) || failure.Status < 500 {
+		if attempt == maxAsks || !errors.As(err, &failure) || failure.Status < 500 || failure.After > 0 {
 			return page, err
 		}
 	}

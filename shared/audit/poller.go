@@ -114,10 +114,7 @@ func (o *Outcome) add(one Outcome) {
 
 // one polls a connection, logs a failure once, and tells the connection.
 func (p *Poller) one(ctx context.Context, c connection.Connection, holder string) Outcome {
-	ctx, cancel := context.WithTimeout(ctx, p.Patience)
-	defer cancel()
-
-	f, err := p.follow(ctx, c, holder)
+	f, err := p.patiently(ctx, c, holder)
 	outcome := Outcome{Queued: f.queued, Requeued: f.requeued}
 	if errors.Is(err, errBusy) {
 		outcome.Busy = 1
@@ -131,11 +128,18 @@ func (p *Poller) one(ctx context.Context, c connection.Connection, holder string
 		}
 		p.Log.Log(ctx, level, "polling a tenant failed", "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
 	}
-	if f.waiting {
+	if f.waiting || ctx.Err() != nil { // nothing was learned of the tenant, or we are ending
 		return outcome
 	}
 	if err := p.Connections.Report(ctx, c.ID, err); err != nil {
 		p.Log.Error("a connection's status could not be written", "connection", c.ID, "err", err)
 	}
 	return outcome
+}
+
+// patiently is follow, with an end.
+func (p *Poller) patiently(ctx context.Context, c connection.Connection, holder string) (*follower, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.Patience)
+	defer cancel()
+	return p.follow(ctx, c, holder)
 }
