@@ -225,11 +225,15 @@ func (o *office) ask(query string) page {
 	return p
 }
 
-// counting counts the items that are read of a table.
+// counting counts the items that are read of a table, and the queries.
 type counting struct {
 	table.Table
-	mu    sync.Mutex
-	items int
+	mu      sync.Mutex
+	items   int
+	queries int
+	open    int    // queries under way
+	most    int    // of them at once
+	opening func() // called in each query, while it is under way
 }
 
 func (c *counting) add(n int) {
@@ -245,6 +249,23 @@ func (c *counting) reads(f func()) int {
 	return c.items - before
 }
 
+func (c *counting) begin() {
+	c.mu.Lock()
+	c.queries++
+	c.open++
+	c.most = max(c.most, c.open)
+	c.mu.Unlock()
+	if c.opening != nil {
+		c.opening()
+	}
+}
+
+func (c *counting) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+}
+
 func (c *counting) Get(ctx context.Context, key table.Key) (table.Item, error) {
 	c.add(1)
 	return c.Table.Get(ctx, key)
@@ -257,6 +278,8 @@ func (c *counting) GetMany(ctx context.Context, keys []table.Key) ([]table.Item,
 
 func (c *counting) Query(ctx context.Context, q table.Query) iter.Seq2[table.Item, error] {
 	return func(yield func(table.Item, error) bool) {
+		c.begin()
+		defer c.end()
 		for item, err := range c.Table.Query(ctx, q) {
 			c.add(1)
 			if !yield(item, err) {

@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/mailtrail/mailtrail/shared/access"
 )
@@ -77,7 +76,7 @@ func (s *Search) answer(ctx context.Context, body []byte) (Result, error) {
 		At:     s.Now(),
 		Who:    access.From(ctx).ID,
 		What:   "search",
-		Detail: strings.ToValidUTF8(asked.String(), "\ufffd"),
+		Detail: asked.String(),
 		Count:  int64(result.Len()),
 	})
 	return result, err

@@ -21,6 +21,9 @@ type wildcard struct {
 	pattern pattern
 }
 
+// able tells whether the lookup can be had, without or also with wildcards.
+func (l lookup) able(wild bool) bool { return wild || len(l.wild) == 0 }
+
 // lookups are the ways to find the predicate's matches, any one of which is enough; none when the index knows none.
 func (p *predicate) lookups() []lookup {
 	if p.term.kind != text || (p.operator != Is && p.operator != IsAny) {

@@ -38,13 +38,21 @@ func (s span) hull(o span) span {
 	return span{min(s.from, o.from), max(s.to, o.to)}
 }
 
+// momentLayouts are the forms of times; seconds may have a fraction.
+func momentLayouts() []string {
+	return []string{
+		time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04Z0700",
+		"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04",
+	}
+}
+
 // parseMoment reads a date or a time in ISO 8601; without a zone it is UTC. whole is how long what it names lasts: a
 // day, or a millisecond.
 func parseMoment(s string) (at int64, whole int64, err error) {
 	if t, err := time.Parse(dayFormat, s); err == nil {
 		return t.UnixMilli(), dayMillis, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04Z07:00"} {
+	for _, layout := range momentLayouts() {
 		if t, err := time.Parse(layout, s); err == nil {
 			at = t.UnixMilli()
 			if at < minMoment || at >= maxMoment {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Limits of a query. Incydr's are those of criteria, page and rows; the others keep one caller from hurting all.
@@ -59,6 +60,9 @@ type filter struct {
 func Parse(body []byte, now time.Time) (Query, error) {
 	if len(body) > MaxBody {
 		return Query{}, problem(MaxLengthExceeded, "The query has more than %d bytes.", MaxBody)
+	}
+	if !utf8.Valid(body) { // the trail, which holds queries as they came, takes text alone
+		return Query{}, problem(IllegalValue, "The body is not UTF-8.")
 	}
 	var r request
 	if err := json.Unmarshal(body, &r); err != nil {
@@ -220,11 +224,16 @@ func (p *parser) sorting(q *Query, r request) {
 	}
 }
 
-// clip quotes what a caller wrote, cut to what fits into a sentence.
-func clip(s string) string {
-	const longest = 100
+// longest is how many bytes of what a caller wrote stand in a problem.
+const longest = 100
+
+// cut is what a caller wrote, cut to what fits into a sentence.
+func cut(s string) string {
 	if len(s) <= longest {
-		return fmt.Sprintf("%q", s)
+		return s
 	}
-	return fmt.Sprintf("%q…", strings.ToValidUTF8(s[:longest], ""))
+	return strings.ToValidUTF8(s[:longest], "") + "…"
 }
+
+// clip quotes what a caller wrote, cut to what fits into a sentence.
+func clip(s string) string { return fmt.Sprintf("%q", cut(s)) }

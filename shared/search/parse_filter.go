@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// bad is the filter as a problem shows it; an overlong value is left out.
+// bad is the filter as a problem shows it: names cut, and without an overlong value.
 func (f filter) bad() *BadFilter {
-	b := &BadFilter{Term: strings.Trim(clip(f.Term), `"`)}
+	b := &BadFilter{Term: cut(f.Term)}
 	if f.Operator != nil {
-		b.Operator = strings.Trim(clip(*f.Operator), `"`)
+		b.Operator = cut(*f.Operator)
 	}
 	if len(f.Value) > 0 && len(f.Value) <= MaxValue {
 		b.Value = f.Value

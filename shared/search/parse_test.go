@@ -38,6 +38,7 @@ func TestParseProblems(t *testing.T) {
 	}{
 		{"no JSON", `{`, IllegalValue, "JSON"},
 		{"no object", `[]`, IllegalValue, "array"},
+		{"no UTF-8", filtered(`{"term":"file.name","value":"` + "\xff" + `"}`), IllegalValue, "UTF-8"},
 		{"two objects", anything + anything, IllegalValue, "one JSON object"},
 		{"null", `null`, MissingGroups, "groups"},
 		{"no groups", `{}`, MissingGroups, "groups"},
@@ -98,6 +99,25 @@ func TestParseProblems(t *testing.T) {
 	}
 }
 
+// TestBadFilterIsWhatTheCallerWrote shows names as they came, and neither long names nor long values whole.
+func TestBadFilterIsWhatTheCallerWrote(t *testing.T) {
+	long := strings.Repeat("ü", 300)
+	for _, c := range []struct{ term, operator, shown string }{
+		{`"größe"\`, "IS", `"größe"\`},
+		{long, "IS", strings.Repeat("ü", longest/2) + "…"},
+	} {
+		body, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"filters": []any{map[string]any{"term": c.term, "operator": c.operator, "value": "x"}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Parse(body, start)
+		problems := problemsOf(err)
+		if len(problems) != 1 || problems[0].BadFilter == nil || problems[0].BadFilter.Term != c.shown || problems[0].BadFilter.Operator != c.operator {
+			t.Errorf("%q: %+v", c.term, problems)
+		}
+	}
+}
+
 // TestParseTellsAll of what is wrong at once.
 func TestParseTellsAll(t *testing.T) {
 	_, err := Parse([]byte(`{"groups":[{"filters":[{"term":"x","value":"y"},{"term":"file.name"}]},{}],"pgSize":0,"srtDir":"up"}`), start)
@@ -143,6 +163,10 @@ func TestMoments(t *testing.T) {
 		{OnOrAfter, "2026-10-01", "2026-10-01T00:00:00Z", "2026-09-30T23:59:59.999Z"},
 		{OnOrAfter, "2026-10-01T12:00:00", "2026-10-01T12:00:00Z", "2026-10-01T11:59:59.999Z"},
 		{OnOrAfter, "2026-10-01T12:00:00+02:00", "2026-10-01T10:00:00Z", "2026-10-01T09:59:59.999Z"},
+		{OnOrAfter, "2026-10-01T12:00:00.000+0200", "2026-10-01T10:00:00Z", "2026-10-01T09:59:59.999Z"},
+		{OnOrAfter, "2026-10-01T12:00-0530", "2026-10-01T17:30:00Z", "2026-10-01T17:29:59.999Z"},
+		{OnOrAfter, "2026-10-01 12:00", "2026-10-01T12:00:00Z", "2026-10-01T11:59:59.999Z"},
+		{On, "2026-10-01T23:30:00-01:00", "2026-10-02T12:00:00Z", "2026-10-01T23:59:59.999Z"},
 		{OnOrBefore, "2026-10-01", "2026-10-01T23:59:59.999Z", "2026-10-02T00:00:00Z"},
 		{OnOrBefore, "2026-10-01T12:00:00.000Z", "2026-10-01T12:00:00Z", "2026-10-01T12:00:00.001Z"},
 		{OnOrBefore, "2026-10-01T12:00:00.123456Z", "2026-10-01T12:00:00.123Z", "2026-10-01T12:00:00.124Z"},

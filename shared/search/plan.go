@@ -96,17 +96,34 @@ func bounds(condition *tree) (observed, arrived span) {
 	return observed, arrived
 }
 
+// indexed tells whether the index offers a stream of the matches of a folded condition, without or also with wildcards.
+func (t *tree) indexed(wild bool) bool {
+	able := func(b *tree) bool { return b.indexed(wild) }
+	switch {
+	case t.predicate != nil:
+		return slices.ContainsFunc(t.predicate.lookups(), func(l lookup) bool { return l.able(wild) })
+	case t.any:
+		return !slices.ContainsFunc(t.branches, func(b *tree) bool { return !able(b) })
+	}
+	return slices.ContainsFunc(t.branches, able)
+}
+
 // driver is a stream by time observed that has all matches of the condition, the rarest that the index offers; nil when
 // it offers none. budget is how many postings may be read to find the values that a wildcard matches.
 func (t *timeline) driver(ctx context.Context, condition *tree, budget int) (stream, error) {
 	switch {
 	case condition.predicate != nil:
 		lookups := condition.predicate.lookups()
-		return t.rarest(ctx, len(lookups), budget, func(i, budget int) (stream, error) { return t.found(ctx, lookups[i], budget) })
+		return t.rarest(ctx, len(lookups), budget,
+			func(i int, wild bool) bool { return lookups[i].able(wild) },
+			func(i, budget int) (stream, error) { return t.found(ctx, lookups[i], budget) })
 	case !condition.any:
-		return t.rarest(ctx, len(condition.branches), budget, func(i, budget int) (stream, error) {
-			return t.driver(ctx, condition.branches[i], budget)
-		})
+		return t.rarest(ctx, len(condition.branches), budget,
+			func(i int, wild bool) bool { return condition.branches[i].indexed(wild) },
+			func(i, budget int) (stream, error) { return t.driver(ctx, condition.branches[i], budget) })
+	}
+	if !condition.indexed(budget > 0) {
+		return nil, nil
 	}
 	streams := make([]stream, len(condition.branches))
 	for i, b := range condition.branches {
@@ -119,9 +136,13 @@ func (t *timeline) driver(ctx context.Context, condition *tree, budget int) (str
 	return merge(t.ascending, streams), nil
 }
 
-// rarest opens n streams, each of which would do, and returns the one that runs thinnest; nil when there is none. Those
-// that need a wildcard's values come last, with what they may cost in proportion to what there is to gain.
-func (t *timeline) rarest(ctx context.Context, n, budget int, open func(i, budget int) (stream, error)) (stream, error) {
+// rarest opens those of n streams that there are, each of which would do, and returns the one that runs thinnest; nil when
+// there is none. Those that need a wildcard's values come last, with what they may cost in proportion to what there is to
+// gain. None is opened in vain, and none twice: streams nest, and so would what that costs.
+func (t *timeline) rarest(ctx context.Context, n, budget int, able func(i int, wild bool) bool, open func(i, budget int) (stream, error)) (stream, error) {
+	if n == 1 && able(0, budget > 0) {
+		return open(0, budget)
+	}
 	var best *probed
 	opened := make([]bool, n)
 	for _, budget := range []int{0, budget} {
@@ -129,7 +150,7 @@ func (t *timeline) rarest(ctx context.Context, n, budget int, open func(i, budge
 			budget = min(budget, littleScan)
 		}
 		for i := range n {
-			if opened[i] || (best != nil && best.whole) {
+			if opened[i] || !able(i, budget > 0) || (best != nil && best.whole) {
 				continue
 			}
 			s, err := open(i, budget)
@@ -157,9 +178,6 @@ func (t *timeline) rarest(ctx context.Context, n, budget int, open func(i, budge
 
 // found is the stream of what a lookup finds; nil when that would cost more than the budget.
 func (t *timeline) found(ctx context.Context, l lookup, budget int) (stream, error) {
-	if len(l.wild) > 0 && budget == 0 {
-		return nil, nil
-	}
 	var streams []stream
 	if len(l.wild) > 0 {
 		s, err := t.wildcards(ctx, l.wild, budget)

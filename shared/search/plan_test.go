@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// big delivers n mails of a larger company over 60 days: 200 senders, 5,000 file names, and few that stand out.
+// big delivers n mails of a larger company over 60 days: 200 senders, 5,000 file names, and five of each kind that stands out.
 func big(t testing.TB, n int) *office {
 	o := newOffice(t)
 	mails := make([]mail, 0, 5000)
@@ -19,11 +19,11 @@ func big(t testing.TB, n int) *office {
 			files:      fmt.Sprintf("document %d.docx (20480b); image001.png (512b)", i%5000),
 		}
 		switch {
-		case i%10_000 == 7:
+		case i%(n/5) == 7:
 			m.user = "rare@corp.example"
-		case i%10_000 == 8:
+		case i%(n/5) == 8:
 			m.files = fmt.Sprintf("project merger %d.pdf (1024b)", i)
-		case i%10_000 == 9:
+		case i%(n/5) == 9:
 			m.recipients = append(m.recipients, "journalist@paper.example")
 		}
 		if mails = append(mails, m); len(mails) == cap(mails) || i == n-1 {
@@ -34,9 +34,10 @@ func big(t testing.TB, n int) *office {
 	return o
 }
 
-// TestCostGrowsWithTheAnswer counts what searches read of a table of 50,000 messages and 350,000 postings.
+// TestCostGrowsWithTheAnswer counts what searches read of a table of 12,000 messages and 84,000 postings: hardly more than
+// they answer.
 func TestCostGrowsWithTheAnswer(t *testing.T) {
-	o := big(t, 50_000)
+	o := big(t, 12_000)
 	and := func(filters ...string) string { return filtered(strings.Join(filters, ",")) }
 	const (
 		rare     = `{"term":"user.email","value":"rare@corp.example"}`
@@ -58,18 +59,18 @@ func TestCostGrowsWithTheAnswer(t *testing.T) {
 		{"a rare user", and(rare), 10, 200},
 		{"a rare user in the order of ids", strings.TrimSuffix(and(rare), "}") + `,"srtKey":"event.id","srtDir":"asc","pgToken":"","pgSize":10000}`, 10, 200},
 		{"a rare user among all images", and(image, rare, observer), 5, 400},
-		{"images of a user", and(image, common), 250, 1000},
-		{"images of a user, oldest first", strings.TrimSuffix(and(image, common), "}") + `,"srtDir":"asc"}`, 250, 1000},
-		{"images of a user to a contact", strings.TrimSuffix(and(common, `{"term":"destination.email.recipients","value":"contact3@customer3.example"}`), "}") + `}`, 34, 600},
+		{"images of a user", and(image, common), 60, 700},
+		{"images of a user, oldest first", strings.TrimSuffix(and(image, common), "}") + `,"srtDir":"asc"}`, 60, 700},
+		{"images of a user to a contact", strings.TrimSuffix(and(common, `{"term":"destination.email.recipients","value":"contact3@customer3.example"}`), "}") + `}`, 8, 300},
 		{"either of two rare things", `{"groupClause":"OR","groups":[{"filters":[` + rare + `]},{"filterClause":"AND","filters":[` + image + `,` + paper + `]}]}`, 15, 600},
 		{"a domain", and(paper), 10, 200},
 		{"a beginning of names", and(project), 5, 500},
 		{"a beginning and an end of names", and(`{"term":"file.name","value":"project*.pdf"}`), 5, 500},
-		{"a part of names", and(merger), 5, 80_000},
+		{"a part of names", and(merger), 5, 20_000},
 		{"a part of names of a rare user", and(merger, rare), 0, 500},
 		{"one message", and(`{"term":"source.email.messageId","value":"<77@corp.example>"}`), 2, 200},
 		{"one event", and(`{"term":"event.id","value":"` + id + `"}`), 1, 200},
-		{"a day", and(newest), 1655, 1600},
+		{"a day", and(newest), 399, 900},
 		{"nothing that mail can be", and(`{"term":"event.observer","value":"Endpoint"}`, image), 0, 0},
 		{"a category", and(`{"term":"file.category","value":"Pdf"}`), 5, 200},
 		{"all", and(observer), MaxRows, 7000},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/forensic"
@@ -82,14 +83,19 @@ func (r *running) settle(ctx context.Context, marks Watermarks) error {
 	default:
 		return nil
 	}
-	settled := maxMoment
-	for _, c := range r.conns {
-		mark, err := marks.Watermark(ctx, c.ID)
+	ends := make([]int64, len(r.conns))
+	err := each(ctx, len(r.conns), func(ctx context.Context, i int) error {
+		mark, err := marks.Watermark(ctx, r.conns[i].ID)
 		if err != nil {
-			return fmt.Errorf("find out how far connection %s is settled: %w", c.ID, err)
+			return fmt.Errorf("find out how far connection %s is settled: %w", r.conns[i].ID, err)
 		}
-		settled = min(settled, mark.UnixMilli()+1)
+		ends[i] = mark.UnixMilli() + 1
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	settled := slices.Min(ends)
 	t, _ := theSchema().lookup(name)
 	upTo := &predicate{term: t, operator: OnOrBefore, within: span{minMoment, settled}}
 	r.condition = &tree{branches: []*tree{r.condition, {predicate: upTo}}}
@@ -127,7 +133,7 @@ func (r *running) page(ctx context.Context) (Result, error) {
 
 // timeline opens streams within the condition's bounds, from the posting on.
 func (r *running) timeline(after *posting) *timeline {
-	t := &timeline{events: r.events, conns: r.conns, ascending: r.query.ascending, after: after, scans: maxScan}
+	t := &timeline{events: r.events, conns: r.conns, ascending: r.query.ascending, after: after, scans: maxScan, reads: make(chan struct{}, width)}
 	t.observed, t.arrived = bounds(r.condition)
 	if after == nil {
 		return t

@@ -42,6 +42,7 @@ const (
 // ranged is the stream of a range of one partition.
 type ranged struct {
 	events table.Table
+	reads  chan struct{} // holds one while it reads
 	query  table.Query
 	read   func(table.Item) (posting, error)
 	chunk  []posting
@@ -63,6 +64,8 @@ func (r *ranged) next(ctx context.Context) (posting, bool, error) {
 }
 
 func (r *ranged) fill(ctx context.Context) error {
+	r.reads <- struct{}{}
+	defer func() { <-r.reads }()
 	r.query.Limit = min(max(firstChunk, 4*r.query.Limit), lastChunk)
 	r.chunk = r.chunk[:0]
 	n, last := 0, ""
@@ -137,13 +140,9 @@ func merge(ascending bool, streams []stream) stream {
 }
 
 func (m *merged) next(ctx context.Context) (posting, bool, error) {
-	for ; len(m.waiting) > 0; m.waiting = m.waiting[1:] {
-		p, ok, err := m.waiting[0].next(ctx)
-		if err != nil {
+	if len(m.waiting) > 0 {
+		if err := m.begin(ctx); err != nil {
 			return posting{}, false, err
-		}
-		if ok {
-			heap.Push(&m.heads, head{p, m.waiting[0]})
 		}
 	}
 	for m.heads.Len() > 0 {
@@ -166,6 +165,26 @@ func (m *merged) next(ctx context.Context) (posting, bool, error) {
 		return p, true, nil
 	}
 	return posting{}, false, nil
+}
+
+// begin asks each stream for its first posting, several at once: they read different partitions.
+func (m *merged) begin(ctx context.Context) error {
+	first := make([]posting, len(m.waiting))
+	some := make([]bool, len(m.waiting))
+	err := each(ctx, len(m.waiting), func(ctx context.Context, i int) (err error) {
+		first[i], some[i], err = m.waiting[i].next(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, s := range m.waiting {
+		if some[i] {
+			heap.Push(&m.heads, head{first[i], s})
+		}
+	}
+	m.waiting = nil
+	return nil
 }
 
 // head is a stream of a merge, with the posting that it has come to.

@@ -22,6 +22,7 @@ type timeline struct {
 	arrived   span
 	after     *posting      // streams begin with this message, in their order; nil is from the start
 	scans     int           // postings that may still be read to find the values of wildcards
+	reads     chan struct{} // one for each read that is under way
 	days      [][]time.Time // of each connection: days on which messages were observed, in order; nil until read
 }
 
@@ -48,15 +49,22 @@ func (t *timeline) observedDays(ctx context.Context) error {
 	if t.days != nil {
 		return nil
 	}
-	days := make([][]time.Time, len(t.conns))
-	for i, c := range t.conns {
-		var err error
-		if days[i], err = t.marks(ctx, c.ID, forensic.DaysObserved, t.observed, true); err != nil {
-			return err
-		}
+	days, err := t.marksOfAll(ctx, forensic.DaysObserved, t.observed, true)
+	if err != nil {
+		return err
 	}
 	t.days = days
 	return nil
+}
+
+// marksOfAll are the marks of each connection.
+func (t *timeline) marksOfAll(ctx context.Context, kind string, within span, eventual bool) ([][]time.Time, error) {
+	all := make([][]time.Time, len(t.conns))
+	err := each(ctx, len(t.conns), func(ctx context.Context, i int) (err error) {
+		all[i], err = t.marks(ctx, t.conns[i].ID, kind, within, eventual)
+		return err
+	})
+	return all, err
 }
 
 // marks are the days of one kind that touch within, in the order of the streams.
@@ -89,11 +97,8 @@ func (t *timeline) all(ctx context.Context) (stream, error) {
 		days := &chain{}
 		for _, day := range t.days[i] {
 			days.open = append(days.open, func() stream {
-				return &ranged{
-					events: t.events,
-					query:  table.Query{Partition: forensic.DayPartition(c.ID, day), From: from, To: to, Backward: !t.ascending, Eventual: true},
-					read:   reading(c, forensic.ReadDay),
-				}
+				q := table.Query{Partition: forensic.DayPartition(c.ID, day), From: from, To: to, Backward: !t.ascending, Eventual: true}
+				return t.ranged(q, reading(c, forensic.ReadDay))
 			})
 		}
 		streams[i] = days
@@ -124,7 +129,7 @@ func (t *timeline) term(c *connection.Connection, month time.Time, term forensic
 	if to != "" {
 		q.To = prefix + to
 	}
-	return &ranged{events: t.events, query: q, read: reading(c, forensic.ReadTerm)}
+	return t.ranged(q, reading(c, forensic.ReadTerm))
 }
 
 // monthly is the stream of what open gives for each connection and month.
@@ -155,21 +160,18 @@ func (t *timeline) months(conn int) []time.Time {
 // arrivals is the stream of all messages by arrival. Its reads see all that was written before, for whoever asks in
 // this order counts on missing nothing up to the watermark.
 func (t *timeline) arrivals(ctx context.Context) (stream, error) {
+	listed, err := t.marksOfAll(ctx, forensic.DaysArrival, t.arrived, false)
+	if err != nil {
+		return nil, err
+	}
 	streams := make([]stream, len(t.conns))
 	for i, c := range t.conns {
-		listed, err := t.marks(ctx, c.ID, forensic.DaysArrival, t.arrived, false)
-		if err != nil {
-			return nil, err
-		}
 		from, to := t.arrivalBound(c)
 		days := &chain{}
-		for _, day := range listed {
+		for _, day := range listed[i] {
 			days.open = append(days.open, func() stream {
-				return &ranged{
-					events: t.events,
-					query:  table.Query{Partition: forensic.ArrivalPartition(c.ID, day), From: from, To: to, Backward: !t.ascending},
-					read:   readingArrival(c),
-				}
+				q := table.Query{Partition: forensic.ArrivalPartition(c.ID, day), From: from, To: to, Backward: !t.ascending}
+				return t.ranged(q, readingArrival(c))
 			})
 		}
 		streams[i] = days
@@ -200,6 +202,11 @@ func (t *timeline) arrivalBound(c *connection.Connection) (from, to string) {
 		return max(from, first), to
 	}
 	return from, min(to, first)
+}
+
+// ranged is the stream of a range, whose reads are among those that the search has under way.
+func (t *timeline) ranged(q table.Query, read func(table.Item) (posting, error)) stream {
+	return &ranged{events: t.events, reads: t.reads, query: q, read: read}
 }
 
 // reading reads postings by time observed of connection c.

@@ -14,6 +14,8 @@ import (
 const (
 	maxExpanded = 1000    // values that a query's wildcards match, counted in every month
 	maxScan     = 100_000 // postings that a search reads to find them, of which some stay in memory
+	// readCost is as how many postings a read counts at least: what it brings is not all that it costs.
+	readCost = 8
 	// wholeValue is up to how many bytes a value has surely not been cut: Normal cuts at 512, between characters.
 	wholeValue = 512 - 4
 )
@@ -123,6 +125,6 @@ func (x *expansion) read(ctx context.Context, q table.Query, c *connection.Conne
 			last.postings = append(last.postings, p)
 		}
 	}
-	x.budget -= n
+	x.budget -= max(n, readCost)
 	return runs, n, nil
 }
