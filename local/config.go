@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -53,11 +54,17 @@ func readConfig(getenv func(string) string) (config, error) {
 		}
 		c.retention = time.Duration(n) * 24 * time.Hour
 	}
-	if getenv(envClientID)+getenv(envSecret)+getenv(envCertificate) == "" {
+	var named []string
+	for _, name := range []string{envClientID, envSecret, envCertificate, envPublisher, envRedirect, envCloud} {
+		if getenv(name) != "" {
+			named = append(named, name)
+		}
+	}
+	if len(named) == 0 {
 		return c, nil
 	}
 	if c.records != "" {
-		return c, fmt.Errorf("RECORDS= imports into a simulated tenant: unset %s, %s and %s", envClientID, envSecret, envCertificate)
+		return c, fmt.Errorf("RECORDS= imports into a simulated tenant: unset %s", strings.Join(named, ", "))
 	}
 	return c.real(getenv)
 }
@@ -75,8 +82,8 @@ func (c config) real(getenv func(string) string) (config, error) {
 		missing = append(missing, fmt.Errorf("%s: %w", envCloud, err))
 	}
 	base, ok := strings.CutSuffix(getenv(envRedirect), machine.CallbackPath)
-	if c.base = base; !ok && getenv(envRedirect) != "" {
-		missing = append(missing, fmt.Errorf("%s must end with %s: that is where this machine answers Microsoft", envRedirect, machine.CallbackPath))
+	if c.base = base; getenv(envRedirect) != "" && !(ok && absolute(base)) {
+		missing = append(missing, fmt.Errorf("%s must be http:// or https://, a host, and %s: that is where this machine answers Microsoft", envRedirect, machine.CallbackPath))
 	}
 	if err := errors.Join(missing...); err != nil {
 		return c, err
@@ -96,4 +103,10 @@ func (c config) real(getenv func(string) string) (config, error) {
 		}
 	}
 	return c, nil
+}
+
+// absolute tells whether s is a scheme and a host, and nothing else.
+func absolute(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && s == u.Scheme+"://"+u.Host
 }

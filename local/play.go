@@ -22,11 +22,24 @@ func (s *session) play(ctx context.Context, l net.Listener, d *demo.Demo, source
 	select {
 	case <-caught:
 	case err := <-published:
-		return errors.Join(err, s.machine.Close())
+		published <- err
+		select {
+		case <-caught: // the source ended with its past
+		default:
+			return errors.Join(ended(ctx, err), s.machine.Close())
+		}
 	}
 	err := s.alongside(ctx, l, func(ctx context.Context) error { return s.introduce(ctx, d, source) })
 	stop()
 	return errors.Join(err, <-published)
+}
+
+// ended is err, unless it only says that ctx has ended: that is how a run ends well.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }
 
 // introduce has the administrator consent to a connection, waits until events can be searched, all of them when they

@@ -15,6 +15,9 @@ import (
 const (
 	// History is how much of the company's past is in its audit log when a folder is new.
 	History = time.Hour
+	// remade is how far back a start makes the company's past again: a folder that was left alone for weeks starts at once, and what
+	// its company did meanwhile, nobody has seen.
+	remade = 6 * time.Hour
 	// beat is how often the company's newest records become available.
 	beat = 10 * time.Second
 	// bundle is how many records a blob of the company holds at most.
@@ -45,8 +48,14 @@ func (c *Company) Publish(ctx context.Context, sim *m365sim.Server, since time.T
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	at := since.Add(-History)
+	if late := c.now().Add(-remade).Sub(at); late > 0 {
+		at = at.Add(late.Truncate(beat))
+	}
 	for {
 		for ; !at.Add(beat).After(c.now()); at = at.Add(beat) {
+			if ctx.Err() != nil {
+				return nil
+			}
 			if err := c.publish(sim, at); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/browser"
@@ -34,7 +35,7 @@ type Source interface {
 	// Tenant is who they say it is.
 	Tenant() (world.Tenant, []world.Person)
 	// Publish hands over what is in the audit log from the beginning on, and ends when there will be no more, or ctx ends. The same
-	// beginning gives the same blobs in the same order. caught is called once, when all of the past has been published.
+	// beginning gives the same blobs in the same order, but for an invented past of more than some hours, which is cut off. caught is called once, when all of the past has been published.
 	Publish(ctx context.Context, sim *m365sim.Server, since time.Time, caught func()) error
 }
 
@@ -71,7 +72,11 @@ func Open(ctx context.Context, o Options, source Source) (*Demo, error) {
 	}
 
 	d := &Demo{sim: m365sim.New(hostility(o)), dir: o.Dir, source: source}
-	if d.Doors, err = d.sim.Start(ctx, saved.Protocol, saved.Control); err != nil {
+	d.Doors, err = d.sim.Start(ctx, saved.Protocol, saved.Control)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("folder %s is in use: another Mailtrail runs with the same DATA, or another program took the port of its simulated Microsoft 365: %w", o.Dir, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("start the simulated Microsoft 365 of folder %s: %w", o.Dir, err)
 	}
 	saved.Protocol = strings.TrimSuffix(strings.TrimPrefix(d.Doors.Login, "http://"), "/login")

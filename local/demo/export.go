@@ -78,7 +78,7 @@ func (e *Export) publish(ctx context.Context, sim *m365sim.Server, since time.Ti
 	s := &spool{dir: e.Spool}
 	e.Summary, err = exported.Read(ctx, f, func(_ int, raw []byte) error { return s.add(raw) })
 	if err != nil {
-		return err
+		return fmt.Errorf("RECORDS=%s: %w", e.File, err)
 	}
 	if err := s.end(); err != nil {
 		return err

@@ -20,7 +20,7 @@ const (
 
 // agents runs the poller and the workers until ctx ends and all have stopped.
 func (m *Machine) agents(ctx context.Context) {
-	if err := m.free(ctx); err != nil {
+	if err := m.free(ctx); err != nil && ctx.Err() == nil {
 		// Nothing is lost by it: the leases run out.
 		m.config.Log.Warn("leases of the last start could not be freed", "err", err)
 	}
