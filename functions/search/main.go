@@ -23,7 +23,7 @@ func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 	login := &access.Login{Clients: p.Clients(), Tokens: p.Tokens(), Log: p.Log}
 	searches := &search.Search{
 		Events: p.EventsTable(), Connections: p.Registry(), Watermarks: p.Ledger(), Trail: p.Trail(),
-		Now: time.Now, Log: p.Log, Limit: limit,
+		Now: time.Now, Log: p.Log, Limit: limit, MaxAnswer: trigger.MaxAnswer,
 	}
 	return &trigger.HTTP{Handler: access.Mux(p.Guard(), slices.Concat(login.Routes(), searches.Routes())), Log: p.Log}, nil
 }

@@ -68,6 +68,9 @@ func (s *Search) answer(ctx context.Context, body []byte) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if s.MaxAnswer > 0 && q.inTokens() { // before the trail, which says how many events left
+		result.cut(s.MaxAnswer - envelope)
+	}
 	var asked bytes.Buffer
 	if err := json.Compact(&asked, body); err != nil {
 		return Result{}, fmt.Errorf("put the query on one line: %w", err)
@@ -124,8 +127,10 @@ func writeProblems(w http.ResponseWriter, status int, problems ...*Problem) {
 	}{FileEvents: []struct{}{}, Problems: problems})
 }
 
-// flushBytes is how much of an answer is gathered before it is sent on.
-const flushBytes = 64 << 10
+const (
+	flushBytes = 64 << 10 // of an answer that are gathered before they are sent on
+	envelope   = 1 << 10  // more than an answer has around its documents, and than gzip adds to text that it cannot compress
+)
 
 // write sends the page, document by document: it may be tens of megabytes.
 func write(w http.ResponseWriter, r Result) {

@@ -31,6 +31,9 @@ type Query struct {
 	after     string // token mode: the event id that rows come after; "" is from the start
 }
 
+// inTokens tells whether pages follow each other by token.
+func (q *Query) inTokens() bool { return q.page == 0 }
+
 // request is the wire form (Incydr: file event query v2).
 type request struct {
 	Groups      []group `json:"groups"`

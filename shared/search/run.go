@@ -38,6 +38,18 @@ func (r Result) Documents() iter.Seq[[]byte] {
 	}
 }
 
+// cut ends the page before its documents, with their commas, have more than most bytes, but not before its first event.
+func (r *Result) cut(most int) {
+	n, size := 0, 0
+	for document := range r.Documents() {
+		if size += len(document) + 1; size > most && n > 0 {
+			r.events, r.Next = r.events[:n], r.events[n-1].id()
+			return
+		}
+		n++
+	}
+}
+
 // running is one query on its way.
 type running struct {
 	events    table.Table
@@ -202,7 +214,7 @@ func (r *running) walked(ctx context.Context, open func(context.Context, *timeli
 	if err != nil {
 		return Result{}, err
 	}
-	if q.page == 0 && matched > q.size {
+	if q.inTokens() && matched > q.size {
 		result.Next = result.events[q.size-1].id()
 	}
 	result.Total = min(matched, MaxRows)
@@ -234,7 +246,7 @@ func (r *running) sorted(ctx context.Context, s stream) (Result, error) {
 	for i := range rows[:min(q.size, len(rows))] {
 		result.events = append(result.events, rows[i].event)
 	}
-	if q.page == 0 && len(rows) > q.size {
+	if q.inTokens() && len(rows) > q.size {
 		result.Next = rows[q.size-1].id
 	}
 	return result, nil

@@ -46,4 +46,8 @@ type Search struct {
 	Now         func() time.Time
 	Log         *slog.Logger
 	Limit       time.Duration // how long one search may take; 0 is as long as its context allows
+	// MaxAnswer is how many bytes an answer may have before it is compressed; 0 is no limit. In token mode a page ends where
+	// the next event would pass it, and the rest comes with the next token; a page holds one event at least. Pages by number
+	// cannot be shorter without losing events: whoever carries the answer compresses or refuses them.
+	MaxAnswer int
 }

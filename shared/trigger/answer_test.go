@@ -187,7 +187,7 @@ func TestAnswersAreBoundedByWhatLambdaTakes(t *testing.T) {
 			if got.status != c.want {
 				t.Fatalf("status %d, want %d", got.status, c.want)
 			}
-			if c.want == 413 && (!strings.Contains(got.body, `"type":"ANSWER_TOO_LARGE"`) || !strings.Contains(said, "answer too large")) {
+			if c.want == 413 && (!strings.Contains(got.body, `"type":"RESPONSE_CONTENT_TOO_LARGE"`) || !strings.Contains(said, "answer too large")) {
 				t.Errorf("answered %s, logged %s", got.body, said)
 			}
 		})

@@ -25,7 +25,7 @@ import (
 //
 // The request's Host is the domain name that API Gateway was reached by, and its RemoteAddr the caller's address with port 0. A handler's
 // context ends a little before the function's time does. An answer of more than 16 KiB is compressed for whoever accepts gzip; one that
-// then is larger than MaxAnswer becomes a 413. A panic becomes a 500 that holds nothing but a reference to the line in the log.
+// then is larger than MaxAnswer becomes a 413 (Incydr: RESPONSE_CONTENT_TOO_LARGE). A panic becomes a 500 that holds nothing but a reference to the line in the log.
 type HTTP struct {
 	Handler http.Handler
 	Log     *slog.Logger
@@ -63,7 +63,8 @@ func (t *HTTP) serve(r *http.Request) (a *answer) {
 		t.Log.WarnContext(r.Context(), "answer too large", "method", r.Method, "path", r.URL.Path, "status", a.status, "gzip", a.zip != nil)
 		a = newAnswer(r)
 		access.WriteProblems(a, http.StatusRequestEntityTooLarge, access.Problem{
-			Type: "ANSWER_TOO_LARGE", Description: fmt.Sprintf("The answer has more than the %d bytes that can be sent at once. Ask for less at a time, or accept gzip.", MaxAnswer),
+			Type:        "RESPONSE_CONTENT_TOO_LARGE",
+			Description: fmt.Sprintf("The answer has more than the %d bytes that can be sent at once. Ask for less at a time, page by token, or accept gzip.", MaxAnswer),
 		})
 	}
 	return a
