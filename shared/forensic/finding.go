@@ -89,5 +89,6 @@ type Attachment struct {
 
 	MD5, SHA256 string // of the file's bytes, lower-case hex; "" with NoHash
 	QuickXor    string // OneDrive's quickXorHash of a reference's file, base64, where that is told
+	URL         string // where a reference's file is, where that is told
 	NoHash      Reason // why MD5 and SHA256 are not known; "" when they are
 }
