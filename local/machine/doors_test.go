@@ -11,8 +11,8 @@ import (
 
 func auditID(id string) audit.ContentID { return audit.ContentID(id) }
 
-// connectKnown is connect for a tenant that the simulation has already.
-func (w *world) connectKnown(c *company.Company) connection.ID {
+// connect adds a tenant that the simulation has, as if its administrator had consented.
+func (w *world) connect(c *company.Company) connection.ID {
 	w.t.Helper()
 	tenant := c.Tenant()
 	if err := w.sim.Grant(tenant.ID, clientID); err != nil {

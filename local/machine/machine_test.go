@@ -75,8 +75,9 @@ func TestEverythingThatWasSentIsFoundOnceInAHostileWorld(t *testing.T) {
 	opts.RolePropagation, opts.LateBy, opts.TokenLife = 300*time.Millisecond, time.Second, 2*time.Second
 	w := start(t, opts)
 	c := company.New(company.Options{Seed: 7, MailsPerHour: 150, Noise: 10})
-	id := w.connect(c)
+	w.sim.AddTenant(c.Tenant(), c.People())
 	n := w.day(c, morning, morning.Add(2*time.Hour))
+	id := w.connect(c)
 	w.ended(id, n)
 
 	want := truth(c, morning, morning.Add(2*time.Hour))
@@ -140,8 +141,8 @@ func TestABlobThatCannotBeHadStopsNothing(t *testing.T) {
 	gone := raw(`[]`)
 	w.sim.Fault(m365sim.Fault{Op: "feed.blob", Path: gone, Code: "AF20050"})
 
-	id := w.connectKnown(c)
 	n := w.day(c, morning, morning.Add(30*time.Minute))
+	id := w.connect(c)
 	w.ended(id, n+5)
 	w.wait("the good events", func() bool {
 		return len(w.search(everything, "@timestamp", 100)) > total(truth(c, morning, morning.Add(30*time.Minute)))
@@ -183,7 +184,7 @@ func TestATenantInTroubleDelaysNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range tenants {
-		ids = append(ids, w.connectKnown(c))
+		ids = append(ids, w.connect(c))
 	}
 	w.ended(ids[3], blobs[3])
 	same(t, shown(w.search(everything, "@timestamp", 50)), truth(tenants[3], morning, morning.Add(20*time.Minute)))

@@ -126,15 +126,8 @@ func (w *world) login(roles ...access.Role) string {
 	return answer.Token
 }
 
-// connect adds a tenant to both sides, as if its administrator had consented.
-func (w *world) connect(c *company.Company) connection.ID {
-	w.t.Helper()
-	w.sim.AddTenant(c.Tenant(), c.People())
-	return w.connectKnown(c)
-}
-
 // day publishes what happens at a company in an interval, bundled as Microsoft does, and returns how many blobs that is. The blobs
-// become available within the last hour.
+// became available within the last hour: a connection that was polled before finds them no sooner than by its sweep.
 func (w *world) day(c *company.Company, from, to time.Time) int64 {
 	w.t.Helper()
 	blobs := company.Blobs(c.Between(from, to).Records, 1, 60)

@@ -38,6 +38,8 @@ type Cursor struct {
 	GapFrom time.Time `json:"gapFrom,omitzero"`
 	GapTo   time.Time `json:"gapTo,omitzero"`
 
+	left     window // that the last poll did not come to the end of
+	page     string // Page.Next that it failed at; "" when nothing was left
 	holder   string
 	until    time.Time
 	revision int64
@@ -71,6 +73,8 @@ func (l *Ledger) cursor(ctx context.Context, c connection.ID) (Cursor, error) {
 		Failures:  attrNumber(a["failures"]),
 		GapFrom:   unstamp(a["gapfrom"]),
 		GapTo:     unstamp(a["gapto"]),
+		left:      window{unstamp(a["leftfrom"]), unstamp(a["leftto"])},
+		page:      attrText(a["page"]),
 		holder:    attrText(a["holder"]),
 		until:     unstamp(a["until"]),
 		revision:  item.Revision,
@@ -96,6 +100,9 @@ func (l *Ledger) store(ctx context.Context, c connection.ID, cur Cursor) error {
 			"failures":  cur.Failures,
 			"gapfrom":   stamp(cur.GapFrom),
 			"gapto":     stamp(cur.GapTo),
+			"leftfrom":  stamp(cur.left.From),
+			"leftto":    stamp(cur.left.To),
+			"page":      cur.page,
 			"holder":    cur.holder,
 			"until":     stamp(cur.until),
 		},

@@ -181,3 +181,85 @@ func (r *lateRoll) Report(ctx context.Context, c connection.ID, outcome error) e
 	r.err = ctx.Err()
 	return r.roll.Report(ctx, c, outcome)
 }
+
+// TestAWindowThatNoPollHasTheLuckForComesToItsEnd lets every second request fail. Each poll goes on where the last one stopped.
+func TestAWindowThatNoPollHasTheLuckForComesToItsEnd(t *testing.T) {
+	s := newStage(t, 1)
+	s.feed.publish("t0", 30, s.clock.Now().Add(-30*time.Minute))
+	calls := 0
+	s.feed.fail = func(connection.TenantID, string) error {
+		if calls++; calls%2 == 0 {
+			return fault.Retry
+		}
+		return nil
+	}
+	polls := 0
+	for progress := (audit.Cursor{}); progress.Through.IsZero(); polls++ {
+		if polls > 10 {
+			t.Fatalf("after %d polls %d of 30 blobs are queued", polls, len(s.out.ids()))
+		}
+		s.poll(t)
+		s.clock.advance(5 * time.Second)
+		var err error
+		if progress, err = s.Ledger.Progress(t.Context(), "c0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids := s.out.ids(); len(ids) != 30 || s.sums(t, "c0").Listed != 30 {
+		t.Errorf("%d blobs queued, ledger: %+v", len(ids), s.sums(t, "c0"))
+	}
+	for id, n := range s.out.ids() {
+		if n != 1 {
+			t.Errorf("blob %s was queued %d times", id, n)
+		}
+	}
+}
+
+// TestAPageThatCannotBeGoneOnWithIsNotWaitedFor stops a listing in the middle, and then has its page refused.
+func TestAPageThatCannotBeGoneOnWithIsNotWaitedFor(t *testing.T) {
+	for name, refusal := range map[string]error{
+		"forgotten":      fmt.Errorf("AF20031: %w", audit.ErrPage),
+		"not subscribed": fmt.Errorf("AF20022: %w", audit.ErrNotSubscribed),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, 1)
+			s.feed.publish("t0", 8, s.clock.Now().Add(-30*time.Minute))
+			first := true
+			s.feed.fail = func(_ connection.TenantID, page string) error {
+				switch {
+				case page != "6":
+					return nil
+				case first:
+					first = false
+					return fault.Retry
+				}
+				s.feed.fail = nil
+				return refusal
+			}
+			if o := s.poll(t); o.Failed != 1 {
+				t.Fatalf("first poll: %+v", o)
+			}
+			s.clock.advance(5 * time.Second)
+			if o := s.poll(t); o.Failed != 0 || len(s.out.ids()) != 8 {
+				t.Errorf("second poll: %+v, %d blobs queued, want 8", o, len(s.out.ids()))
+			}
+		})
+	}
+}
+
+// TestAThrottledPageIsAskedForAgainInTheSamePoll has Microsoft throttle once without saying for how long.
+func TestAThrottledPageIsAskedForAgainInTheSamePoll(t *testing.T) {
+	s := newStage(t, 1)
+	s.feed.publish("t0", 8, s.clock.Now().Add(-30*time.Minute))
+	throttled := false
+	s.feed.fail = func(_ connection.TenantID, page string) error {
+		if page == "3" && !throttled {
+			throttled = true
+			return &fault.Error{Kind: fault.Retry, Code: "AF429", Status: 403, Err: errors.New("throttled")}
+		}
+		return nil
+	}
+	if o := s.poll(t); o.Failed != 0 || o.Queued != 8 || !throttled {
+		t.Errorf("%+v, throttled %t", o, throttled)
+	}
+}

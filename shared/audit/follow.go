@@ -16,11 +16,15 @@ import (
 const (
 	maxPages   = 10_000           // of one window; more is a listing that never ends
 	maxAsks    = 3                // for one page
+	throttled  = "AF429"          // comes without a Retry-After (its troubleshooting page)
+	maxMark    = 4 << 10          // bytes of a page's address that are remembered; a longer one, never seen yet, is not
 	askSpacing = 15 * time.Minute // Microsoft wants so long between two starts of a subscription
 	leaseSlack = 30 * time.Second // how much longer than a poll's patience its lease lasts
 	maxBackoff = 10 * time.Minute
-	maxWait    = time.Hour        // of what Microsoft asks us to wait
-	old        = 30 * time.Minute // a blob that became available longer ago is of a backlog
+	maxWait    = time.Hour // of what Microsoft asks us to wait
+	// restBetween is half of how long a throttled page rests before it is asked for again; twice as long each time.
+	restBetween = 100 * time.Millisecond
+	old         = 30 * time.Minute // a blob that became available longer ago is of a backlog
 )
 
 // follower is one poll of one connection.
@@ -29,6 +33,7 @@ type follower struct {
 	c        connection.Connection
 	cur      Cursor
 	seen     map[ContentID]bool // queued or known in this poll: pages may repeat blobs
+	pages    int                // listed to their end
 	loose    bool               // something was queued and is not remembered
 	waiting  bool               // nothing was asked of Microsoft: it wants us to wait
 	queued   int
@@ -63,7 +68,9 @@ func (f *follower) note(err error, now time.Time) {
 		f.cur.LastGood, f.cur.Failures, f.cur.NotBefore = now, 0, time.Time{}
 		return
 	}
-	f.cur.Failures++
+	if f.cur.Failures++; f.pages > 0 {
+		f.cur.Failures = 1 // it got further: what comes next is not more of the same
+	}
 	if wait := fault.Wait(err); wait > 0 {
 		f.cur.NotBefore = now.Add(min(wait, maxWait))
 	} else if f.cur.Failures > 3 {
@@ -72,12 +79,16 @@ func (f *follower) note(err error, now time.Time) {
 	}
 }
 
-// list goes through the windows from the cursor to now, and moves the cursor past each one that was listed to its end.
+// list ends the window that the last poll left, and goes through those from the cursor to now. It moves the cursor past each one that
+// was listed to its end.
 func (f *follower) list(ctx context.Context, now time.Time) error {
 	if f.cur.Asked.IsZero() {
 		if err := f.subscribe(ctx, now); err != nil {
 			return err
 		}
+	}
+	if err := f.resume(ctx, now); err != nil {
+		return err
 	}
 	from, sweep := f.from(now)
 	if oldest := now.Add(-lookBack); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
@@ -86,10 +97,10 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 	}
 	all := windows(from, now)
 	for i, w := range all {
-		err := f.window(ctx, w)
+		err := f.window(ctx, w, "")
 		if errors.Is(err, ErrNotSubscribed) && now.Sub(f.cur.Asked) >= askSpacing {
 			if err = f.subscribe(ctx, now); err == nil {
-				err = f.window(ctx, w)
+				err = f.window(ctx, w, "")
 			}
 		}
 		if err != nil {
@@ -110,6 +121,27 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 	}
 	if sweep {
 		f.cur.Swept = now
+	}
+	return nil
+}
+
+// resume goes on with the page that the last poll failed at: a window of thousands of pages comes to its end although no poll has the
+// time, or the luck, for all of them. What came into pages before meanwhile is found by the overlap and the sweep, like everything late.
+func (f *follower) resume(ctx context.Context, now time.Time) error {
+	w, page := f.cur.left, f.cur.page
+	f.cur.left, f.cur.page = window{}, ""
+	if page == "" || w.From.Before(now.Add(-lookBack)) {
+		return nil
+	}
+	switch err := f.window(ctx, w, page); {
+	case errors.Is(err, ErrNotSubscribed):
+		f.cur.left, f.cur.page = window{}, "" // what is listed next subscribes
+		return nil
+	case err != nil:
+		return err
+	}
+	if w.To.After(f.cur.Through) {
+		f.cur.Through = w.To
 	}
 	return nil
 }
@@ -141,21 +173,30 @@ func (f *follower) subscribe(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// window lists one window, page by page. A page that Microsoft does not know any more begins the window again, once.
-func (f *follower) window(ctx context.Context, w window) error {
-	next, again := "", false
+// window lists one window, page by page from next on, which is "" for the first. A page that Microsoft does not know any more begins the
+// window again, once. With an error the cursor keeps the page that it failed at: all before are remembered.
+func (f *follower) window(ctx context.Context, w window, next string) error {
+	again := false
 	for range maxPages {
 		page, err := f.ask(ctx, w, next)
-		if errors.Is(err, ErrPage) && !again {
-			next, again = "", true
-			continue
+		if errors.Is(err, ErrPage) {
+			if next = ""; !again {
+				again = true
+				continue
+			}
 		}
 		if err != nil {
-			return fmt.Errorf("list content of connection %s: %w", f.c.ID, err)
+			err = fmt.Errorf("list content of connection %s: %w", f.c.ID, err)
+		} else {
+			err = f.page(ctx, page.Blobs)
 		}
-		if err := f.page(ctx, page.Blobs); err != nil {
+		if err != nil {
+			if len(next) <= maxMark {
+				f.cur.left, f.cur.page = w, next
+			}
 			return err
 		}
+		f.pages++
 		if next = page.Next; next == "" {
 			return nil
 		}
@@ -163,15 +204,35 @@ func (f *follower) window(ctx context.Context, w window) error {
 	return fmt.Errorf("list content of connection %s: more than %d pages in one window: %w", f.c.ID, maxPages, fault.Retry)
 }
 
-// ask asks for one page, and at once again when Microsoft's servers fail without asking for a wait: most of their failures pass, and
-// a window of many pages would seldom come to its end if each could stop it.
+// ask asks for one page, and again when Microsoft's servers fail, or throttle, without saying how long to wait: most of that passes, and a
+// tick that waits for the next one is a minute on AWS.
 func (f *follower) ask(ctx context.Context, w window, next string) (Page, error) {
 	for attempt := 1; ; attempt++ {
 		page, err := f.Feed.List(ctx, f.c.Tenant, Exchange, w.From, w.To, next)
 		var failure *fault.Error
-		if attempt == maxAsks || !errors.As(err, &failure) || failure.Status < 500 || failure.After > 0 {
+		if attempt == maxAsks || !errors.As(err, &failure) || failure.After > 0 {
 			return page, err
 		}
+		switch {
+		case failure.Code == throttled:
+			if !rest(ctx, restBetween<<attempt) {
+				return page, err
+			}
+		case failure.Status < 500:
+			return page, err
+		}
+	}
+}
+
+// rest waits, and tells whether it did to the end.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
