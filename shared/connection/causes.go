@@ -6,17 +6,35 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// AuditLogOff is the code for Microsoft's answer when a tenant's unified audit log is off: the answer itself has none.
-const AuditLogOff = "AuditLogOff"
+// Codes that we give to what Microsoft has no code for.
+const (
+	// AuditLogOff is Microsoft's answer when a tenant's unified audit log is off.
+	AuditLogOff = "AuditLogOff"
+	// OtherCloud, with a cloud's name behind it, says that the tenant lives in that cloud and not in the connection's.
+	OtherCloud = "OtherCloud."
+)
 
-// Cause is what an error code of Microsoft means for a connection.
+// About is what a cause is about.
+type About string
+
+// Only what is about the tenant changes the status of a connection.
+const (
+	OfTenant  About = "tenant"
+	OfMailbox About = "mailbox" // one mailbox or person: the connection goes on
+	OfItem    About = "item"    // one message, attachment or blob: the connection goes on
+)
+
+// Cause is what an error code of Microsoft means.
 type Cause struct {
+	// Known is false for a code that nobody has told us about; the rest is then what is said of such a code.
+	Known bool
 	// Class is a sentinel of package fault, or nil when the code tells of a success. Only fault.Refused is the tenant's affair.
 	Class error
+	About About
 	// Spreads tells that a consent of the last hour shows itself so until Microsoft's directory knows it everywhere.
 	Spreads bool
-	// Sentence says what is wrong and Action what to do, both to the tenant's administrator. They are "" unless Class is
-	// fault.Refused. NAME stands for the connection's display name.
+	// Sentence says what is wrong and Action what to do, both to the tenant's administrator. They are "" when there is nothing that a
+	// tenant's administrator could do. NAME stands for the connection's display name.
 	Sentence string
 	Action   string
 }
@@ -26,23 +44,17 @@ func (c Cause) Reason(displayName string) string {
 	return strings.ReplaceAll(strings.TrimSpace(c.Sentence+" "+c.Action), "NAME", displayName)
 }
 
-const byItself = " The connection returns to Monitoring by itself."
-
-const (
-	authorizeAgain = "Authorize this connection again with a new link, and consent as a Global Administrator or Privileged Role Administrator." + byItself
-	grantConsent   = "In the Microsoft Entra admin center open Enterprise applications, choose the application, then Permissions, and grant admin consent; or authorize this connection again with a new link." + byItself
-	enableApp      = "In the Microsoft Entra admin center open Enterprise applications, choose the application, then Properties, and enable it for users to sign in." + byItself
-	checkLicence   = "Check in the Microsoft 365 admin center that the subscription is active and holds Exchange Online and auditing." + byItself
-	rightCloud     = "Add a new connection and choose the cloud that the tenant lives in."
-)
-
 // CauseOf looks up a code: AF codes of the Office 365 Management Activity API ("API error codes" of its reference), AADSTS codes of
-// Microsoft's login ("Microsoft Entra authentication and authorization error codes"), AuditLogOff. A code that is not listed is a refusal with
-// a general sentence.
+// Microsoft's login ("Microsoft Entra authentication and authorization error codes"), codes of Microsoft Graph ("Microsoft Graph error
+// responses"), and our own. A code that is not listed is a refusal with a general sentence.
 func CauseOf(code string) Cause {
 	if c, ok := tenantCause(code); ok {
 		return c
 	}
+	if c, ok := graphCause(code); ok {
+		return c
+	}
+	known := Cause{Known: true, About: OfTenant}
 	switch code {
 	case "AF429", "AF50000", // throttled; Microsoft's own failure
 		"AF20022", "AF20023", // no subscription, or it was disabled: the poller starts it again
@@ -50,11 +62,13 @@ func CauseOf(code string) Cause {
 		"AADSTS90033", "AADSTS90024", "AADSTS90006", "AADSTS90090", // transient
 		"AADSTS50033", "AADSTS90012",
 		"AADSTS90055", "AADSTS50196": // throttled
-		return Cause{Class: fault.Retry}
+		known.Class = fault.Retry
+		return known
 	case "AF20050", "AF20051", "AF20052": // this content does not exist, has expired, has no valid id
-		return Cause{Class: fault.Poison}
+		known.Class, known.About = fault.Poison, OfItem
+		return known
 	case "AF20024": // the subscription is enabled already
-		return Cause{}
+		return known
 	case "AF20001", "AF20002", "AF20003", "AF20010", "AF20013", "AF20020", "AF20021", // a request that we should not have made
 		"AF20030", "AF20053", "AF20054", "AF20055",
 		"AADSTS7000215", "AADSTS7000222", // our secret is wrong, or has expired
@@ -63,12 +77,15 @@ func CauseOf(code string) Cause {
 		"AADSTS650051", "AADSTS650057", // our registration asks for what does not exist, or not for what we use
 		"AADSTS70011", "AADSTS700022", "AADSTS700023", "AADSTS28002", "AADSTS901002", "AADSTS9001023", // our request
 		"AADSTS50194", "AADSTS50011", "AADSTS900971": // our registration: not multi-tenant, or without our redirect address
-		return Cause{Class: fault.Ours}
+		known.Class = fault.Ours
+		return known
 	}
 	return Cause{
 		Class:    fault.Refused,
+		About:    OfTenant,
 		Sentence: "There was an issue with the connection to NAME: Microsoft refused access" + named(code) + ".",
-		Action:   "Authorize this connection again with a new link. If that does not help, look at the sign-in logs of the application in the Microsoft Entra admin center.",
+		Action: "Deauthorize the connection and resume it. If that does not help, authorize it again with a new link, and look at the " +
+			"service principal sign-ins of the application in the Microsoft Entra admin center.",
 	}
 }
 
@@ -80,45 +97,38 @@ func named(code string) string {
 	return " (" + code + ")"
 }
 
-// tenantCause looks up what only the tenant's administrator can mend.
-func tenantCause(code string) (Cause, bool) {
-	refused := func(sentence, action string) (Cause, bool) {
-		return Cause{Class: fault.Refused, Sentence: sentence, Action: action}, true
-	}
-	spreading := func(sentence, action string) (Cause, bool) {
-		return Cause{Class: fault.Refused, Spreads: true, Sentence: sentence, Action: action}, true
-	}
+// graphCause looks up what Microsoft Graph says of one mailbox, person, message or attachment, and of our own requests. That the application lacks
+// Mail.Read in the whole tenant shows itself as ErrorAccessDenied too: nothing but other mailboxes tells the two apart.
+func graphCause(code string) (Cause, bool) {
+	known := Cause{Known: true, About: OfTenant}
 	switch code {
-	case AuditLogOff, "AF20011":
-		return refused("The Microsoft 365 audit log is inaccessible.",
-			"Turn auditing on in the Microsoft Purview portal (Audit, Start recording user and admin activity). It can take an hour until Microsoft has done so."+byItself)
-	case "AF20012":
-		return refused("Microsoft's audit service says that the tenant of NAME is not set up correctly.", "Open a support request with Microsoft.")
-
-	case "AF10001", "AADSTS65001", "AADSTS650056":
-		return spreading("The application in the tenant does not have the right permissions.", grantConsent)
-	case "AADSTS700016", "AADSTS700011", "AADSTS7000229":
-		return spreading("The application has been deleted from the tenant, or was never there.", authorizeAgain)
-	case "AADSTS7000112", "AADSTS70001", "AADSTS1000031":
-		return refused("The application has been disabled in the tenant.", enableApp)
-
-	case "AADSTS500011":
-		return spreading("A service that the connection reads is missing in the tenant: the Office 365 Management APIs or Exchange Online.", checkLicence)
-	case "AADSTS50001", "AADSTS500014":
-		return refused("A service that the connection reads is disabled in the tenant, or its subscription has lapsed.", checkLicence)
-	case "AADSTS650052", "AADSTS650054":
-		return refused("The tenant has no subscription to a service that the connection reads.", checkLicence)
-
-	case "AADSTS90002":
-		return refused("Microsoft does not know the tenant: it was deleted, or lives in another cloud.", rightCloud)
-	case "AADSTS90038", "AADSTS900382", "AADSTS900432":
-		return refused("The tenant lives in another of Microsoft's clouds than the connection says.", rightCloud)
-	case "AADSTS53003", "AADSTS530032":
-		return refused("A Conditional Access policy of the tenant blocks the application.",
-			"Exclude the application from policies for workload identities in the Microsoft Entra admin center."+byItself)
-
-	case "AADSTS50020", "PersonalAccount": // at the consent page and at the sign-in
-		return refused("The account that signed in belongs to another tenant, or to none.", "Sign in with an administrator's account of the tenant itself.")
+	case "ErrorAccessDenied":
+		known.Class, known.About = fault.Refused, OfMailbox
+		known.Sentence = "Microsoft keeps the application out of this mailbox: a policy of the tenant excludes it, or the application lacks Mail.Read."
+		known.Action = "In Exchange Online PowerShell run Test-ServicePrincipalAuthorization (role-based access for applications) or Test-ApplicationAccessPolicy for the mailbox, and add it to the scope."
+	case "MailboxNotEnabledForRESTAPI", "ErrorInvalidUser", "ResourceNotFound", "Request_ResourceNotFound", "ErrorNonExistentMailbox":
+		known.Class, known.About = fault.Poison, OfMailbox
+		known.Sentence = "There is no such mailbox in Exchange Online: it was deleted, has no licence, or lies in an Exchange of the company's own."
+		known.Action = "Nothing needs to be done if that is meant. Else give the person an Exchange Online licence, or move the mailbox."
+	case "extensionError":
+		known.Class, known.About = fault.Poison, OfMailbox
+		known.Sentence = "Microsoft Graph does not reach this mailbox: it lies in an Exchange of the company's own, or a policy stands before it."
+		known.Action = "Move the mailbox to Exchange Online, or add it to the scope of the policy."
+	case "ErrorItemNotFound", "itemNotFound":
+		known.Class, known.About = fault.Poison, OfItem
+		known.Sentence = "The message or attachment is not there: it was deleted, moved, or not saved."
+		known.Action = "Nothing can be done about it: what the audit log said of it is kept."
+	case "resyncRequired", "ResyncRequired", "syncStateNotFound", "SyncStateNotFound", "SyncStateInvalid":
+		known.Class, known.About = fault.Poison, OfItem // a delta link that has ended: the listing starts again
+	case "InvalidAuthenticationToken", // of a token that lived too long on its way; a fresh one was tried
+		"TooManyRequests", "activityLimitReached", "ApplicationThrottled", // throttled
+		"ErrorMailboxStoreUnavailable", "ErrorMailboxMoveInProgress", "ErrorServerBusy", "ErrorTimeoutExpired",
+		"serviceNotAvailable", "ServiceUnavailable", "generalException", "InternalServerError", "UnknownError", "timeout":
+		known.Class = fault.Retry
+	case "InefficientFilter", "RequestBroker--ParseUri", "BadRequest", "Request_BadRequest", "Request_UnsupportedQuery", "ErrorInvalidRequest", "invalidRequest":
+		known.Class = fault.Ours
+	default:
+		return Cause{}, false
 	}
-	return Cause{}, false
+	return known, true
 }

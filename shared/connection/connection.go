@@ -35,6 +35,19 @@ func ParseCloud(s string) (Cloud, error) {
 	return "", fmt.Errorf("cloud %q is none of commercial, gcc, gcchigh, dod", s)
 }
 
+// Title is the name that Microsoft gives the cloud.
+func (c Cloud) Title() string {
+	switch c {
+	case GCC:
+		return "GCC"
+	case GCCHigh:
+		return "GCC High"
+	case DoD:
+		return "DoD"
+	}
+	return "commercial"
+}
+
 // Tenant is where a tenant is found: its id, and the cloud that it lives in.
 type Tenant struct {
 	ID    TenantID

@@ -84,7 +84,7 @@ func (c Connection) after(outcome error, now time.Time) Connection {
 	}
 	cause := CauseOf(fault.Code(outcome))
 	switch {
-	case !errors.Is(cause.Class, fault.Refused):
+	case cause.Class != fault.Refused || cause.About != OfTenant:
 	case cause.Spreads && now.Before(c.Consented.Add(spreading)):
 		c.Status, c.Reason = Initializing, permissionsSpread
 	default:

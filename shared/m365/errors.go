@@ -52,11 +52,11 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 		return a.fault(fault.Refused, connection.AuditLogOff, errors.New("the tenant's unified audit log is off or not provisioned yet"))
 	}
 	detail := a.detail(code, message)
-	kind, cause, known := activityKind(code)
-	switch {
+	kind, known := kindOf(code)
+	switch cause := activityCause(code); {
 	case a.status >= 500 || a.status == http.StatusTooManyRequests:
 		return a.fault(fault.Retry, code, detail)
-	case known && cause != nil:
+	case cause != nil:
 		return a.fault(kind, code, fmt.Errorf("%w: %w", detail, cause))
 	case known:
 		return a.fault(kind, code, detail)
@@ -91,7 +91,7 @@ func (a answer) loginError() error {
 	}
 	detail := a.detail(code, message)
 	byName, named := loginErrorKind(said.Error)
-	byNumber, numbered := loginKind(number)
+	byNumber, numbered := kindOf("AADSTS" + strconv.Itoa(number))
 	switch {
 	case a.status >= 500, a.status == http.StatusTooManyRequests, named && byName == fault.Retry:
 		return a.fault(fault.Retry, code, detail)

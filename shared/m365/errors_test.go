@@ -30,28 +30,28 @@ func TestActivityAnswersAreClassified(t *testing.T) {
 		cause       error
 	}{
 		{401, "", af("AF10001"), fault.Refused, "AF10001", nil},
-		{400, "", af("AF20001"), fault.Retry, "AF20001", nil},
-		{400, "", af("AF20002"), fault.Retry, "AF20002", nil},
-		{400, "", af("AF20003"), fault.Retry, "AF20003", nil},
-		{400, "", af("AF20010"), fault.Retry, "AF20010", nil},
-		{401, "", af("AF20010"), fault.Retry, "AF20010", nil},
+		{400, "", af("AF20001"), fault.Ours, "AF20001", nil},
+		{400, "", af("AF20002"), fault.Ours, "AF20002", nil},
+		{400, "", af("AF20003"), fault.Ours, "AF20003", nil},
+		{400, "", af("AF20010"), fault.Ours, "AF20010", nil},
+		{401, "", af("AF20010"), fault.Ours, "AF20010", nil},
 		{400, "", af("AF20011"), fault.Refused, "AF20011", nil},
 		{400, "", af("AF20012"), fault.Refused, "AF20012", nil},
-		{400, "", af("AF20013"), fault.Retry, "AF20013", nil},
-		{400, "", af("AF20020"), fault.Retry, "AF20020", nil},
-		{400, "", af("AF20021"), fault.Retry, "AF20021", nil},
+		{400, "", af("AF20013"), fault.Ours, "AF20013", nil},
+		{400, "", af("AF20020"), fault.Ours, "AF20020", nil},
+		{400, "", af("AF20021"), fault.Ours, "AF20021", nil},
 		{400, "", af("AF20022"), fault.Retry, "AF20022", audit.ErrNotSubscribed},
 		{400, "", af("AF20023"), fault.Retry, "AF20023", audit.ErrNotSubscribed},
 		{400, "", af("AF20024"), fault.Retry, "AF20024", nil},
-		{400, "", af("AF20030"), fault.Retry, "AF20030", nil},
+		{400, "", af("AF20030"), fault.Ours, "AF20030", nil},
 		{400, "", af("AF20031"), fault.Retry, "AF20031", audit.ErrPage},
 		{400, "", af("AF20050"), fault.Poison, "AF20050", audit.ErrGone},
 		{404, "", af("AF20050"), fault.Poison, "AF20050", audit.ErrGone},
 		{400, "", af("AF20051"), fault.Poison, "AF20051", audit.ErrGone},
 		{400, "", af("AF20052"), fault.Poison, "AF20052", audit.ErrGone},
-		{400, "", af("AF20053"), fault.Retry, "AF20053", nil},
-		{400, "", af("AF20054"), fault.Retry, "AF20054", nil},
-		{400, "", af("AF20055"), fault.Retry, "AF20055", nil},
+		{400, "", af("AF20053"), fault.Ours, "AF20053", nil},
+		{400, "", af("AF20054"), fault.Ours, "AF20054", nil},
+		{400, "", af("AF20055"), fault.Ours, "AF20055", nil},
 		{403, "", af("AF429"), fault.Retry, "AF429", nil},
 		{429, "", af("AF429"), fault.Retry, "AF429", nil},
 		{500, "", af("AF50000"), fault.Retry, "AF50000", nil},
@@ -195,34 +195,6 @@ func TestLoginAnswersThatAreNone(t *testing.T) {
 			_, err := list(m.client(t))
 			check(t, err, tc.kind, tc.code, tc.status)
 		})
-	}
-}
-
-// What we call the tenant's refusal is what the connection has a sentence for, and nothing else is: the two tables are of two
-// rooms, and must not drift apart.
-func TestRefusalsAreThoseThatTheConnectionKnows(t *testing.T) {
-	agree := func(err error) {
-		t.Helper()
-		cause := connection.CauseOf(fault.Code(err))
-		if errors.Is(err, fault.Refused) != (cause.Class == fault.Refused) {
-			t.Errorf("the connection takes it for %v: %v", cause.Class, err)
-		}
-	}
-	for _, code := range []int{
-		10001, 20001, 20002, 20003, 20010, 20011, 20012, 20013, 20020, 20021, 20022, 20023, 20024, 20030, 20031,
-		20050, 20051, 20052, 20053, 20054, 20055, 429, 50000,
-	} {
-		m := newMicrosoft(t, always(400, "application/json", af(fmt.Sprintf("AF%d", code))))
-		agree(listOnly(m.client(t)))
-	}
-	for _, number := range []int{
-		700016, 700011, 7000112, 70001, 1000031, 7000229, 65001, 53003, 530032, 650056, 90002, 90038, 900382, 900432, 650052, 650054,
-		50001, 500011, 500014, 7000215, 7000222, 700027, 700024, 50012, 50013, 50027, 7000216, 7000218, 700025, 70011, 700022, 700023,
-		28002, 901002, 9001023, 650051, 650057, 50194, 50011, 900971, 90033, 90024, 90006, 90090, 50033, 90012, 90055, 50196,
-	} {
-		m := newMicrosoft(t, emptyPage)
-		m.login = func(w http.ResponseWriter, _ *http.Request) { loginRefuses(w, 400, "invalid_request", number) }
-		agree(listOnly(m.client(t)))
 	}
 }
 
