@@ -55,6 +55,48 @@ func readValue(text string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
+// readAliases reads a filter that is proxyAddresses/any(p:p eq 'smtp:...'), or several of them joined by "or".
+func readAliases(filter string) (aliases []string, ok bool) {
+	const begin, middle = "proxyAddresses/any(", " eq "
+	for rest := filter; ; {
+		inner, found := strings.CutPrefix(rest, begin)
+		name, body, ok := strings.Cut(inner, ":")
+		body, named := strings.CutPrefix(body, name+middle)
+		if !found || !ok || !named || !strings.HasPrefix(body, "'") {
+			return nil, false
+		}
+		end := closingQuote(body)
+		if end < 0 || !strings.HasPrefix(body[end+1:], ")") {
+			return nil, false
+		}
+		value, _, good := readValue(body[:end+1])
+		if !good {
+			return nil, false
+		}
+		aliases = append(aliases, value)
+		if rest = body[end+2:]; rest == "" {
+			return aliases, true
+		}
+		if rest, ok = strings.CutPrefix(rest, " or "); !ok {
+			return nil, false
+		}
+	}
+}
+
+// closingQuote is where the quoted string at the beginning of text ends, in which a quote is written twice; -1 when it does not.
+func closingQuote(text string) int {
+	for i := 1; i < len(text); i++ {
+		if text[i] != '\'' {
+			continue
+		}
+		if i+1 == len(text) || text[i+1] != '\'' {
+			return i
+		}
+		i++
+	}
+	return -1
+}
+
 // readUserFilter reads the filters of /users that are simulated: accountEnabled, mail, userPrincipalName, userType
 // and assignedPlans/any(p: ...), joined by "and".
 func readUserFilter(filter string) (accepts func(world.Person) bool, ok bool) {

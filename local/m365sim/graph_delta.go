@@ -2,6 +2,7 @@ package m365sim
 
 import (
 	"net/http"
+	"reflect"
 	"strconv"
 	"time"
 )
@@ -64,6 +65,9 @@ func (c *call) round() (round, bool) {
 	if skip == "" && delta == "" {
 		return round{upTo: version}, true
 	}
+	if delta == "latest" && skip == "" { // no change, and a token for those from now on
+		return round{since: version, upTo: version, selection: c.query.Get("$select")}, true
+	}
 	parts, ok := unseal(skip+delta, 5)
 	if !ok || len(c.query) > 1 {
 		c.badRequest("The delta token is not valid, or comes with other query options.")
@@ -111,7 +115,22 @@ func (t *tenant) changes(r round, size int, names []string) (value []any, next i
 			value = append(value, map[string]any{"id": e.person.ID, "@removed": map[string]string{"reason": "changed"}})
 			continue
 		}
-		value = append(value, only(userObject(e.person), names))
+		object := only(userObject(e.person), names)
+		if r.since > 0 {
+			e.leaveOut(object, r.since)
+		}
+		value = append(value, object)
 	}
 	return value, 0
+}
+
+// leaveOut takes away what Graph need not tell of somebody who changed: what is empty, and what did not change since the version.
+func (e *entry) leaveOut(object map[string]any, since int) {
+	before := userObject(e.before)
+	for name, value := range object {
+		same := e.earlier <= since && e.earlier > 0 && reflect.DeepEqual(value, before[name])
+		if name != "id" && (same || value == nil) {
+			delete(object, name)
+		}
+	}
 }

@@ -58,19 +58,18 @@ func listUsers(c *call) {
 	if !ok {
 		return
 	}
+	if aliases, ok := readAliases(c.query.Get("$filter")); ok {
+		c.listAliases(aliases, names)
+		return
+	}
 	accepts, ok := readUserFilter(c.query.Get("$filter"))
 	if !ok {
 		c.fail(http.StatusBadRequest, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified.")
 		return
 	}
-	from := 0
-	if token, asked := c.query["$skiptoken"]; asked {
-		parts, good := unseal(token[0], 1)
-		var err error
-		if from, err = strconv.Atoi(parts[0]); !good || err != nil {
-			c.badRequest("The skip token is not valid.")
-			return
-		}
+	from, ok := c.skipped()
+	if !ok {
+		return
 	}
 	page, next := c.tenant.usersPage(from, size, accepts)
 	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users"}
@@ -92,6 +91,39 @@ func (c *call) pageSize() (int, bool) {
 		size = min(size, most)
 	}
 	return size, ok
+}
+
+// skipped is the place where the page begins that the request asks for.
+func (c *call) skipped() (from int, ok bool) {
+	token, asked := c.query["$skiptoken"]
+	if !asked {
+		return 0, true
+	}
+	parts, good := unseal(token[0], 1)
+	from, err := strconv.Atoi(parts[0])
+	if !good || err != nil || from < 0 {
+		c.badRequest("The skip token is not valid.")
+		return 0, false
+	}
+	return from, true
+}
+
+// listAliases answers with the people who have one of the proxy addresses. The prefix is compared as it is written: SMTP is the primary
+// address, smtp any other.
+func (c *call) listAliases(aliases, names []string) {
+	value := []any{}
+	c.tenant.mu.RLock()
+	seen := map[*entry]bool{}
+	for _, alias := range aliases {
+		for _, e := range c.tenant.directory.aliases[aliasKey(alias)] {
+			if !e.removed && !seen[e] {
+				seen[e] = true
+				value = append(value, only(userObject(e.person), names))
+			}
+		}
+	}
+	c.tenant.mu.RUnlock()
+	c.json(http.StatusOK, map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users", "value": value})
 }
 
 // usersPage gives up to size people from a place in the directory on, and the place where the next page begins, or 0

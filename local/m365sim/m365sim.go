@@ -148,6 +148,7 @@ func (s *Server) routes() []route {
 		{"GET", "/graph/v1.0/users", "graph.users", graph, listUsers},
 		{"GET", "/graph/v1.0/users/delta", "graph.delta", graph, usersDelta},
 		{"GET", "/graph/v1.0/users/{user}", "graph.user", graph, getUser},
+		{"GET", "/graph/v1.0/groups/{group}/transitiveMembers/microsoft.graph.user", "graph.members", graph, transitiveUsers},
 		{"GET", mailbox + "messages", "graph.messages", graph, listMessages},
 		{"GET", mailbox + "mailFolders/{folder}/messages", "graph.messages", graph, listMessages},
 		{"GET", mailbox + "messages/{message}", "graph.message", graph, getMessage},

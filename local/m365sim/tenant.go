@@ -112,17 +112,21 @@ type directory struct {
 	entries []*entry
 	names   map[string]*entry // by id and by user principal name, lower case
 	version int
+	aliases map[string][]*entry    // by proxy address as it is written: "smtp:" or "SMTP:" and the address in lower case
+	groups  map[string]world.Group // by id, lower case
 }
 
 type entry struct {
 	person  world.Person
 	changed int
 	removed bool
+	before  world.Person // as it was until the last change
+	earlier int          // the version of the change before that
 }
 
 func (d *directory) add(people []world.Person) {
 	if d.names == nil {
-		d.names = map[string]*entry{}
+		d.names, d.aliases = map[string]*entry{}, map[string][]*entry{}
 	}
 	for _, p := range people {
 		d.version++
@@ -132,10 +136,34 @@ func (d *directory) add(people []world.Person) {
 			d.entries = append(d.entries, e)
 		} else {
 			delete(d.names, strings.ToLower(e.person.UserPrincipalName))
+			d.unname(e)
+		}
+		e.before, e.earlier = e.person, e.changed
+		if e.removed { // who comes back comes whole
+			e.earlier = d.version
 		}
 		e.person, e.changed, e.removed = p, d.version, false
+		for _, alias := range p.ProxyAddresses {
+			d.aliases[aliasKey(alias)] = append(d.aliases[aliasKey(alias)], e)
+		}
 		d.names[strings.ToLower(p.ID)] = e
 		d.names[strings.ToLower(p.UserPrincipalName)] = e
+	}
+}
+
+// aliasKey keeps the letter case of the prefix, which says whether the address is the primary one.
+func aliasKey(alias string) string {
+	kind, address, _ := strings.Cut(alias, ":")
+	return kind + ":" + strings.ToLower(address)
+}
+
+// unname takes the person out of the index of aliases.
+func (d *directory) unname(e *entry) {
+	for _, alias := range e.person.ProxyAddresses {
+		key := aliasKey(alias)
+		if d.aliases[key] = slices.DeleteFunc(d.aliases[key], func(other *entry) bool { return other == e }); len(d.aliases[key]) == 0 {
+			delete(d.aliases, key)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *Client) Subscribe(ctx context.Context, t connection.Tenant, ct audit.Co
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	resp, err := c.send(ctx, call{what: what, tenant: t, method: http.MethodPost, url: u})
+	resp, err := c.send(ctx, call{what: what, tenant: t, resource: activity, method: http.MethodPost, url: u})
 	if fault.Code(err) == "AF20024" {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (c *Client) List(ctx context.Context, t connection.Tenant, ct audit.Content
 	if err != nil {
 		return audit.Page{}, foreign(what, fault.Retry, err)
 	}
-	resp, err := c.send(ctx, call{what: what, tenant: t, method: http.MethodGet, url: u})
+	resp, err := c.send(ctx, call{what: what, tenant: t, resource: activity, method: http.MethodGet, url: u})
 	if err != nil {
 		return audit.Page{}, err
 	}
@@ -96,7 +96,7 @@ func (c *Client) Open(ctx context.Context, t connection.Tenant, uri string) (io.
 	if err != nil {
 		return nil, foreign(what, fault.Poison, err)
 	}
-	resp, err := c.send(ctx, call{what: what, tenant: t, method: http.MethodGet, url: u, blob: true})
+	resp, err := c.send(ctx, call{what: what, tenant: t, resource: activity, method: http.MethodGet, url: u, blob: true})
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (c *Client) pinned(t connection.Tenant, uri string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pin(e.Activity, uri)
+	return pin(e.Activity, "/api/v1", uri)
 }
 
 // foreign marks an address that cannot be used. For a listing it is kind Retry, since the next listing may come with another.

@@ -46,7 +46,7 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 	if redirected(a.status) {
 		return a.redirect()
 	}
-	code, message := activityCode(a.body)
+	code, message := apiCode(a.body)
 	if a.status == http.StatusBadRequest && !isActivityCode(code) && logOff(message, tenant) {
 		// The raw text is an exception of Microsoft's with its stack: none of it is quoted.
 		return a.fault(fault.Refused, connection.AuditLogOff, errors.New("the tenant's unified audit log is off or not provisioned yet"))
@@ -66,6 +66,29 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 		return a.fault(fault.Poison, code, fmt.Errorf("%w: %w", detail, audit.ErrGone))
 	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
 		return a.fault(fault.Refused, code, detail)
+	}
+	return a.fault(fault.Retry, code, detail)
+}
+
+// graphError classifies an answer of Graph. Microsoft says to branch on the code, which the caller does where one thing is asked for
+// ("Microsoft Graph error responses and resource types"); the kind comes from the status.
+//
+// fault.Refused is a permission that the application lacks (Authorization_RequestDenied), or a mailbox that the tenant keeps from us
+// (ErrorAccessDenied). fault.Poison is what is not there (404), not any more (410), or not so (405). A request that Graph
+// calls wrong (400) is our own mistake, and comes back as fault.Retry: nothing is lost until we are mended.
+func (a answer) graphError() error {
+	if redirected(a.status) {
+		return a.redirect()
+	}
+	code, message := apiCode(a.body)
+	detail := a.detail(code, message)
+	switch {
+	case !a.isJSON() && len(a.body) > 0: // a page of something in between, which knows nothing of the tenant
+		return a.fault(fault.Retry, code, detail)
+	case a.status == http.StatusForbidden:
+		return a.fault(fault.Refused, code, detail)
+	case a.status == http.StatusNotFound, a.status == http.StatusGone, a.status == http.StatusMethodNotAllowed:
+		return a.fault(fault.Poison, code, detail)
 	}
 	return a.fault(fault.Retry, code, detail)
 }
@@ -137,8 +160,9 @@ func isJSON(h http.Header) bool {
 	return kind == "" || kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
 }
 
-// activityCode reads {"error":{"code","message"}}, or {"Message"}, as the front end answers before the API is reached.
-func activityCode(body []byte) (code, message string) {
+// apiCode reads {"error":{"code","message"}}, which is the form of both APIs, or {"Message"}, as the front end answers before the
+// Activity API is reached.
+func apiCode(body []byte) (code, message string) {
 	var said struct {
 		Error   json.RawMessage `json:"error"`
 		Message string          `json:"message"`

@@ -12,10 +12,10 @@ const maxURI = 8 << 10
 // errForeign says that a URI does not belong to the cloud; the URI is not quoted, for whoever wrote it is not known.
 var errForeign = errors.New("the URI is not one of the tenant's cloud")
 
-// pin reads a URI out of Microsoft's answer (NextPageUri, contentUri), and takes it only when a token may be sent there: the
-// scheme, host and port are those of the root, and the path is a plain one of its API. The scheme and host that it returns are
-// the root's own. The query stays as it is.
-func pin(root, uri string) (*url.URL, error) {
+// pin reads a URI out of Microsoft's answer (NextPageUri, contentUri; @odata.nextLink, @odata.deltaLink), and takes it only when a
+// token may be sent there: the scheme, host and port are those of the root, and the path is a plain one of its API, in the version
+// that base begins. The scheme and host that it returns are the root's own. The query stays as it is.
+func pin(root, base, uri string) (*url.URL, error) {
 	r, err := url.Parse(root)
 	if err != nil {
 		return nil, errForeign
@@ -32,7 +32,7 @@ func pin(root, uri string) (*url.URL, error) {
 		return nil, errForeign
 	}
 	// The reference writes /api/v1.0/ everywhere but in its sample of NextPageUri, which has /api/v1/.
-	rest, ok := strings.CutPrefix(u.EscapedPath(), r.EscapedPath()+"/api/v1")
+	rest, ok := strings.CutPrefix(u.EscapedPath(), r.EscapedPath()+base)
 	if !ok || !strings.HasPrefix(rest, "/") && !strings.HasPrefix(rest, ".0/") {
 		return nil, errForeign
 	}

@@ -1,10 +1,12 @@
 package m365
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -16,19 +18,24 @@ import (
 // errSilent says that an answer gave no sign of life for as long as patience goes.
 var errSilent = errors.New("no bytes came for " + patience.String())
 
-// call is one request of the Activity API.
+// call is one request of the Activity API or of Graph.
 type call struct {
-	what   string // what is tried, in our nouns: the beginning of every error
-	tenant connection.Tenant
-	method string
-	url    *url.URL
-	blob   bool // a content blob is asked for, so that "not found" is its end
+	what     string // what is tried, in our nouns: the beginning of every error
+	tenant   connection.Tenant
+	resource resource // whose token it carries, and whose errors come back
+	method   string
+	url      *url.URL
+	header   http.Header // beside Authorization and Accept; nil is none
+	body     []byte      // JSON, or nil
+	blob     bool        // a content blob is asked for, so that "not found" is its end
+	raw      bool        // the answer is a file's bytes, of whatever content type
 }
 
-// send makes the call with the tenant's token, and returns the answer when it is 200 with JSON. A token that the API does not
-// take is dropped, and the call made once more with a fresh one: permissions change while a token lives.
+// send makes the call with the tenant's token, and returns the answer when it is 200 with JSON, or with anything when the call is
+// raw. A token that the API does not take is dropped, and the call made once more with a fresh one: permissions change while a token
+// lives.
 func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
-	key := tokenKey{call.tenant, activity}
+	key := tokenKey{call.tenant, call.resource}
 	for first := true; ; first = false {
 		tok, err := c.tokens.get(ctx, key)
 		if err != nil {
@@ -41,21 +48,31 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 		if resp.StatusCode == http.StatusOK {
 			return readable(call, resp)
 		}
-		err = readAnswer(call.what, resp, c.config.Now(), tok.value).activityError(call.tenant.ID, call.blob)
+		err = call.refusal(readAnswer(call.what, resp, c.config.Now(), tok.value))
 		if !first || !refusesToken(resp.StatusCode, err) || !c.tokens.refused(key, tok) {
 			return nil, err
 		}
 	}
 }
 
-// refusesToken tells whether a fresh token may help; a throttle comes with status 403 too.
+// refusal classifies an answer that is no success by the codes of its resource.
+func (call call) refusal(a answer) error {
+	if call.resource == graph {
+		return a.graphError()
+	}
+	return a.activityError(call.tenant.ID, call.blob)
+}
+
+// refusesToken tells whether a fresh token may help. A throttle of the Activity API comes with status 403 too, and so does the policy
+// of one mailbox in Graph, which no token changes.
 func refusesToken(status int, err error) bool {
-	return (status == http.StatusUnauthorized || status == http.StatusForbidden) && fault.Code(err) != "AF429"
+	code := fault.Code(err)
+	return status == http.StatusUnauthorized || status == http.StatusForbidden && code != "AF429" && code != "ErrorAccessDenied"
 }
 
 // readable keeps pages of something in between, which come with status 200, away from the decoders.
 func readable(call call, resp *http.Response) (*http.Response, error) {
-	if isJSON(resp.Header) {
+	if call.raw || isJSON(resp.Header) {
 		return resp, nil
 	}
 	resp.Body.Close()
@@ -79,14 +96,12 @@ func tokenFailure(what string, err error) error {
 func (c *Client) carry(ctx context.Context, call call, tok token) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := time.AfterFunc(patience, func() { cancel(errSilent) })
-	req, err := http.NewRequestWithContext(ctx, call.method, c.identified(call.url).String(), nil)
+	req, err := c.request(ctx, call, tok)
 	if err != nil {
 		watch.Stop()
 		cancel(nil)
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+tok.value)
-	req.Header.Set("Accept", "application/json")
 	resp, err := c.http.Do(req)
 	watch.Stop()
 	if err != nil {
@@ -96,6 +111,31 @@ func (c *Client) carry(ctx context.Context, call call, tok token) (*http.Respons
 	}
 	resp.Body = &watched{what: call.what, body: resp.Body, ctx: ctx, cancel: cancel, watch: watch}
 	return resp, nil
+}
+
+// request writes the call down, with the token of its resource.
+func (c *Client) request(ctx context.Context, call call, tok token) (*http.Request, error) {
+	u := call.url
+	if call.resource == activity {
+		u = c.identified(u)
+	}
+	var body io.Reader
+	if call.body != nil {
+		body = bytes.NewReader(call.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, call.method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, call.header)
+	if call.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if !call.raw {
+		req.Header.Set("Accept", "application/json")
+	}
+	req.Header.Set("Authorization", "Bearer "+tok.value)
+	return req, nil
 }
 
 // silence puts our own reason in the place of "context canceled".

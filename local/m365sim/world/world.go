@@ -28,6 +28,13 @@ type Person struct {
 	Password          string   // what the sign-in page accepts
 }
 
+// Group is a group of a tenant. Its members are people and other groups.
+type Group struct {
+	ID          string // GUID
+	DisplayName string
+	Members     []string // IDs of people and of groups
+}
+
 // Plan is one assigned service plan.
 type Plan struct {
 	ID               string // GUID, e.g. 2f442157-a11c-46b9-ae5b-6e39ff4e5849 (M365_ADVANCED_AUDITING)

@@ -1,0 +1,63 @@
+package m365
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+)
+
+// maxAnswer bounds an answer of Graph that is taken into memory. A page of 999 people with their plans is about 4 MB.
+const maxAnswer = 16 << 20
+
+// graphURL is the address of a path of Graph v1.0; what stands in the path has been escaped. A "+" of the query is written as %20, for
+// OData does not promise to read it as a space.
+func (c *Client) graphURL(t connection.Tenant, path string, query url.Values) (*url.URL, error) {
+	e, err := c.endpointsOf(t)
+	if err != nil {
+		return nil, err
+	}
+	address := e.Graph + "/v1.0" + path
+	if len(query) > 0 {
+		address += "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
+	}
+	return url.Parse(address)
+}
+
+// graphLink is an @odata.nextLink or @odata.deltaLink, checked to be of the tenant's Graph: it is followed as it is.
+func (c *Client) graphLink(t connection.Tenant, link string) (*url.URL, error) {
+	e, err := c.endpointsOf(t)
+	if err != nil {
+		return nil, err
+	}
+	return pin(e.Graph, "/v1", link)
+}
+
+// graphJSON makes a call of Graph whose answer is one JSON value of at most maxAnswer bytes, and reads it into v.
+func (c *Client) graphJSON(ctx context.Context, call call, v any) error {
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	call.resource = graph
+	if call.method == "" {
+		call.method = http.MethodGet
+	}
+	resp, err := c.send(ctx, call)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return err
+	case len(body) > maxAnswer:
+		return unreadable(call.what, "the answer is larger than 16 MiB")
+	case json.Unmarshal(body, v) != nil:
+		return unreadable(call.what, "the answer is not the JSON that was asked for")
+	}
+	return nil
+}

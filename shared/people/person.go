@@ -1,0 +1,79 @@
+// Package people knows who is in a tenant: the census of its directory, who of them is monitored and why not, and what mail is kept
+// for it.
+//
+// Facts are stored, and coverage is computed from them when it is asked for, so that a change of the gate or the scope counts at once.
+package people
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// ObjectID is the id of a person or a group in the directory of its tenant: a GUID in lower case.
+type ObjectID string
+
+// AdvancedAuditing is the service plan M365_ADVANCED_AUDITING, which every subscription with Audit (Premium) contains.
+const AdvancedAuditing = "2f442157-a11c-46b9-ae5b-6e39ff4e5849"
+
+// Person is one user of a tenant's directory, as Graph tells ("user resource type").
+type Person struct {
+	ID        ObjectID
+	Principal string   // userPrincipalName, as Microsoft writes it
+	Name      string   // displayName
+	Addresses []string // mail and the SMTP addresses of proxyAddresses: lower case, each once, the primary one first
+	Facts
+}
+
+// Facts are what coverage depends on.
+type Facts struct {
+	Enabled bool // accountEnabled
+	Guest   bool // userType is Guest: the mail that it has is its home's
+	// Mailbox says that a member has an address. Graph does not tell of mailboxes themselves without a permission to read them; this
+	// takes one on premises for one in the cloud, whose audit log then tells nothing of it.
+	Mailbox bool
+	// Plan is the capabilityStatus of AdvancedAuditing, the best where there are several: Enabled, Warning, Suspended, LockedOut,
+	// Deleted; "" for a person without the plan.
+	Plan string
+}
+
+// Licensed tells whether the plan can be used: Warning is the grace period of a subscription that has ended ("assignedPlan resource
+// type").
+func (f Facts) Licensed() bool { return f.Plan == "Enabled" || f.Plan == "Warning" }
+
+// names are what a person can be found by: the principal's name and the addresses, in lower case, each once.
+func (p Person) names() []string {
+	names := append([]string{}, p.Addresses...)
+	if principal := Fold(p.Principal); principal != "" && !slices.Contains(names, principal) {
+		names = append(names, principal)
+	}
+	return names
+}
+
+// Fold is an address as it is compared: lower case, valid UTF-8, without the spaces around it.
+func Fold(address string) string {
+	return strings.ToLower(strings.ToValidUTF8(strings.TrimSpace(address), "\ufffd"))
+}
+
+// Change is one thing that the directory tells: a person as it is now, or that it is no more.
+type Change struct {
+	Person
+	Removed bool // only ID is set
+	Partial bool // the directory told a part of the person only: whoever needs the rest asks for it
+}
+
+// Page is one page of a directory.
+type Page struct {
+	Changes []Change
+	Next    string // where the next page is, or ""
+	Delta   string // after the last page of changes: where the next changes are
+}
+
+// Members is one page of a group's people.
+type Members struct {
+	IDs  []ObjectID
+	Next string // where the next page is, or ""
+}
+
+// moment is a time as this room keeps it: UTC, whole milliseconds.
+func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
