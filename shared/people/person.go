@@ -4,11 +4,7 @@
 // Facts are stored, and coverage is computed from them when it is asked for, so that a change of the gate or the scope counts at once.
 package people
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "strings"
 
 // ObjectID is the id of a person or a group in the directory of its tenant: a GUID in lower case.
 type ObjectID string
@@ -41,15 +37,6 @@ type Facts struct {
 // type").
 func (f Facts) Licensed() bool { return f.Plan == "Enabled" || f.Plan == "Warning" }
 
-// names are what a person can be found by: the principal's name and the addresses, in lower case, each once.
-func (p Person) names() []string {
-	names := append([]string{}, p.Addresses...)
-	if principal := Fold(p.Principal); principal != "" && !slices.Contains(names, principal) {
-		names = append(names, principal)
-	}
-	return names
-}
-
 // Fold is an address as it is compared: lower case, valid UTF-8, without the spaces around it.
 func Fold(address string) string {
 	return strings.ToLower(strings.ToValidUTF8(strings.TrimSpace(address), "\ufffd"))
@@ -74,6 +61,3 @@ type Members struct {
 	IDs  []ObjectID
 	Next string // where the next page is, or ""
 }
-
-// moment is a time as this room keeps it: UTC, whole milliseconds.
-func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
