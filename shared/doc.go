@@ -17,6 +17,7 @@
 //   - connection is a tenant's life with us: consent, status, history.
 //   - audit lists a tenant's blobs, keeps the ledger of what became of each, and reads the records out of them.
 //   - forensic turns records into messages and events, stores each once, and keeps the term index.
+//   - enrich finds recipients and hashes of stored messages in the senders' mailboxes.
 //   - search answers Forensic Search over them.
 //
 // The adapters, which never import one another:

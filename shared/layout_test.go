@@ -26,7 +26,7 @@ func rooms() map[string]room {
 	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }
 	sim := []string{"local/m365sim", "local/m365sim/world", "local/m365sim/company"}
 	all := slices.Concat(contracts, sim, []string{
-		"shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/embedded", "shared/m365",
+		"shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365",
 		"local/machine", "local/demo", "local/exported",
 	})
 	function := func(more ...string) room {
@@ -45,10 +45,11 @@ func rooms() map[string]room {
 		"shared/people":          domain("shared/access", "shared/connection"),
 		"shared/forensic":        domain("shared/connection", "shared/audit"),
 		"shared/search":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
+		"shared/enrich":          domain("shared/connection", "shared/audit", "shared/forensic"),
 		"shared/embedded":        {ours: contracts, others: []string{"github.com/cockroachdb/pebble/v2"}},
 		"shared/dynamo":          {ours: contracts, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 		"shared/sqs":             {ours: contracts, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
-		"shared/m365":            {ours: append(slices.Clone(contracts), "shared/connection", "shared/audit", "shared/people"), others: []string{"golang.org/x/oauth2", "golang.org/x/time", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4"}},
+		"shared/m365":            {ours: append(slices.Clone(contracts), "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/enrich"), others: []string{"golang.org/x/oauth2", "golang.org/x/time", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4"}},
 		"shared/trigger":         {ours: []string{"shared/access", "shared/fault", "shared/queue"}, others: []string{"github.com/aws/aws-lambda-go"}},
 		"functions/parts":        {ours: []string{"shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/access", "shared/connection", "shared/audit", "shared/m365"}, others: []string{"github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2"}},
 		"functions/consent":      function("shared/connection", "shared/audit", "shared/m365"),

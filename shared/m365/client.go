@@ -1,4 +1,5 @@
-// Package m365 is the client for Microsoft 365: the login of Microsoft Entra ID, and the Office 365 Management Activity API.
+// Package m365 is the client for Microsoft 365: the login of Microsoft Entra ID, the Office 365 Management Activity API, and
+// Microsoft Graph.
 //
 // Each call follows a page of Microsoft's:
 //
@@ -8,6 +9,8 @@
 //   - tokens: "OAuth 2.0 client credentials flow on the Microsoft identity platform", "Microsoft identity platform application
 //     authentication certificate credentials"
 //   - Subscribe, List, Open: "Office 365 Management Activity API reference" and its page on troubleshooting
+//   - FindSent, FindAnywhere, Attachments, OpenAttachment: "List messages", "List attachments", "Get attachment" of Microsoft Graph
+//   - ResolveShared, OpenShared: "Access shared items", "Download the contents of a driveItem"
 //   - what an AADSTS code means: "Microsoft Entra authentication and authorization error codes"
 //
 // Every failure is a *fault.Error, so that callers branch on its kind and its code. No error holds a token, a code, a
@@ -58,6 +61,7 @@ type Client struct {
 	config Config
 	http   *http.Client
 	tokens *tokens
+	scoped scoped
 }
 
 // New checks the configuration, and names everything that is missing or wrong in it. It asks Microsoft nothing.

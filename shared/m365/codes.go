@@ -14,6 +14,8 @@ const (
 	Redirect = "Redirect"
 	// Unreadable: the answer had a good status, and was not what the API answers: a proxy's page, cut or oversized JSON.
 	Unreadable = "Unreadable"
+	// NotPermitted: Graph forbids a call for which the token does not carry the permission.
+	NotPermitted = "NotPermitted"
 	// BadIDToken: the id_token of a sign-in is not acceptable.
 	BadIDToken = "BadIDToken"
 	// PersonalAccount: somebody signed in with a personal Microsoft account, which belongs to no tenant.

@@ -16,6 +16,10 @@ type Endpoints struct {
 	Activity string // e.g. https://manage.office.com
 	Graph    string // e.g. https://graph.microsoft.com
 
+	// Files is the domain on whose hosts the files of OneDrive and SharePoint are served, e.g. sharepoint.com. "" means that no
+	// download is followed to another host.
+	Files string
+
 	ActivityScope string // e.g. https://manage.office.com/.default
 	GraphScope    string // e.g. https://graph.microsoft.com/.default
 }
@@ -24,16 +28,16 @@ type Endpoints struct {
 // operations"; "National cloud deployments"). GCC signs in, and has its Graph, where the commercial cloud has them.
 func Clouds() map[connection.Cloud]Endpoints {
 	return map[connection.Cloud]Endpoints{
-		connection.Commercial: cloud("https://login.microsoftonline.com", "https://manage.office.com", "https://graph.microsoft.com"),
-		connection.GCC:        cloud("https://login.microsoftonline.com", "https://manage-gcc.office.com", "https://graph.microsoft.com"),
-		connection.GCCHigh:    cloud("https://login.microsoftonline.us", "https://manage.office365.us", "https://graph.microsoft.us"),
-		connection.DoD:        cloud("https://login.microsoftonline.us", "https://manage.protection.apps.mil", "https://dod-graph.microsoft.us"),
+		connection.Commercial: cloud("https://login.microsoftonline.com", "https://manage.office.com", "https://graph.microsoft.com", "sharepoint.com"),
+		connection.GCC:        cloud("https://login.microsoftonline.com", "https://manage-gcc.office.com", "https://graph.microsoft.com", "sharepoint.com"),
+		connection.GCCHigh:    cloud("https://login.microsoftonline.us", "https://manage.office365.us", "https://graph.microsoft.us", "sharepoint.us"),
+		connection.DoD:        cloud("https://login.microsoftonline.us", "https://manage.protection.apps.mil", "https://dod-graph.microsoft.us", "sharepoint-mil.us"),
 	}
 }
 
-func cloud(login, activity, graph string) Endpoints {
+func cloud(login, activity, graph, files string) Endpoints {
 	return Endpoints{
-		Login: login, Activity: activity, Graph: graph,
+		Login: login, Activity: activity, Graph: graph, Files: files,
 		ActivityScope: activity + "/.default", GraphScope: graph + "/.default",
 	}
 }

@@ -70,19 +70,23 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 	return a.fault(fault.Retry, code, detail)
 }
 
-// graphError classifies an answer of Graph. Microsoft says to branch on the code, which the caller does where one thing is asked for
-// ("Microsoft Graph error responses and resource types"); the kind comes from the status.
+// graphError classifies an answer of Graph ("Microsoft Graph error responses and resource types"): by its code, as Microsoft says, and by
+// its status where the code is none that we know. The message is not quoted, for it holds addresses of the tenant's people.
 //
 // fault.Refused is a permission that the application lacks (Authorization_RequestDenied), or a mailbox that the tenant keeps from us
-// (ErrorAccessDenied). fault.Poison is what is not there (404), not any more (410), or not so (405). A request that Graph
-// calls wrong (400) is our own mistake, and comes back as fault.Retry: nothing is lost until we are mended.
+// (ErrorAccessDenied). fault.Poison is what is not there (404), not any more (410), or not so (405).
 func (a answer) graphError() error {
 	if redirected(a.status) {
 		return a.redirect()
 	}
-	code, message := apiCode(a.body)
-	detail := a.detail(code, message)
+	code, _ := apiCode(a.body)
+	detail := a.detail(code, "")
+	kind, known := kindOf(code)
 	switch {
+	case a.status >= 500, a.status == http.StatusTooManyRequests:
+		return a.fault(fault.Retry, code, detail)
+	case known:
+		return a.fault(kind, code, detail)
 	case !a.isJSON() && len(a.body) > 0: // a page of something in between, which knows nothing of the tenant
 		return a.fault(fault.Retry, code, detail)
 	case a.status == http.StatusForbidden:

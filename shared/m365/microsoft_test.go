@@ -32,14 +32,14 @@ func contoso() connection.Tenant {
 // microsoft is the smallest Microsoft: a login that gives out tokens, and an API that answers as a test says.
 type microsoft struct {
 	*httptest.Server
-	login, manage http.HandlerFunc
-	issued        atomic.Int64 // tokens given out by grant
+	login, manage, graph http.HandlerFunc
+	issued               atomic.Int64 // tokens given out by grant
 }
 
 // newMicrosoft starts one whose login grants tokens t1, t2, ... for an hour.
 func newMicrosoft(t *testing.T, manage http.HandlerFunc) *microsoft {
 	t.Helper()
-	m := &microsoft{manage: manage}
+	m := &microsoft{manage: manage, graph: http.NotFound}
 	m.login = func(w http.ResponseWriter, _ *http.Request) { m.grant(w, time.Hour) }
 	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -47,6 +47,8 @@ func newMicrosoft(t *testing.T, manage http.HandlerFunc) *microsoft {
 			m.login(w, r)
 		case strings.HasPrefix(r.URL.Path, "/manage/"):
 			m.manage(w, r)
+		case strings.HasPrefix(r.URL.Path, "/graph/"):
+			m.graph(w, r)
 		default:
 			http.NotFound(w, r)
 		}

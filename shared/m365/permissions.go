@@ -61,15 +61,31 @@ func (c *Client) granted(ctx context.Context, key tokenKey) ([]string, error) {
 	if err != nil {
 		return nil, tokenFailure(what, err)
 	}
+	roles, ok := rolesOf(tok.value)
+	if !ok {
+		return nil, &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the token is not one that can be read", what)}
+	}
+	return roles, nil
+}
+
+// roles are the application permissions that the token carries; none when it cannot be read.
+func (t token) roles() []string {
+	roles, _ := rolesOf(t.value)
+	return roles
+}
+
+// rolesOf reads the claim roles of a token.
+func rolesOf(value string) (roles []string, ok bool) {
 	var said struct {
 		Roles []string `json:"roles"`
 	}
-	parts := strings.Split(tok.value, ".")
-	if len(parts) == 3 {
-		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-		if err == nil && json.Unmarshal(payload, &said) == nil {
-			return said.Roles, nil
-		}
+	parts := strings.Split(value, ".")
+	if len(parts) != 3 {
+		return nil, false
 	}
-	return nil, &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the token is not one that can be read", what)}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &said) != nil {
+		return nil, false
+	}
+	return said.Roles, true
 }

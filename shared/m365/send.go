@@ -28,7 +28,10 @@ type call struct {
 	header   http.Header // beside Authorization and Accept; nil is none
 	body     []byte      // JSON, or nil
 	blob     bool        // a content blob is asked for, so that "not found" is its end
+	role     string      // Graph: the application permission that the call needs; "" when any may do
 	raw      bool        // the answer is a file's bytes, of whatever content type
+	download bool        // a redirect is a good answer too: it leads to the file
+	public   bool        // the address is good by itself, and no token goes there
 }
 
 // send makes the call with the tenant's token, and returns the answer when it is 200 with JSON, or with anything when the call is
@@ -45,10 +48,11 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 		if err != nil {
 			return nil, unreachable(call.what, err, tok.value)
 		}
-		if resp.StatusCode == http.StatusOK {
+		if resp.StatusCode == http.StatusOK || call.download && redirected(resp.StatusCode) {
+			c.scoped.allowed(call, tok)
 			return readable(call, resp)
 		}
-		err = call.refusal(readAnswer(call.what, resp, c.config.Now(), tok.value))
+		err = c.scoped.refused(call, tok, call.refusal(readAnswer(call.what, resp, c.config.Now(), tok.value)))
 		if !first || !refusesToken(resp.StatusCode, err) || !c.tokens.refused(key, tok) {
 			return nil, err
 		}
@@ -131,10 +135,14 @@ func (c *Client) request(ctx context.Context, call call, tok token) (*http.Reque
 	if call.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if !call.raw {
+	if call.raw {
+		req.Header.Set("Accept-Encoding", "identity") // or net/http would unpack what it had asked to be packed
+	} else {
 		req.Header.Set("Accept", "application/json")
 	}
-	req.Header.Set("Authorization", "Bearer "+tok.value)
+	if !call.public {
+		req.Header.Set("Authorization", "Bearer "+tok.value)
+	}
 	return req, nil
 }
 
