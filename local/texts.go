@@ -12,7 +12,7 @@ Mailtrail is running, and has read {{.Records.File}} ({{.Records.Form}}):
   {{.Records.Records}} records, {{.Records.Sends}} of them sends of mail with attachments
   {{.Records.Messages}} different messages with {{.Records.Events}} attachments can be searched
   {{.Records.Repeated}} sends were repeated, {{.Records.Noise}} were sharing notifications, {{.Records.Rejected}} lacked what a record must have
-  {{.Records.Unreadable}} lines could not be read{{range .Records.Problems}}
+  {{.Records.Unreadable}} line{{if ne .Records.Unreadable 1}}s{{end}} could not be read{{range .Records.Problems}}
     line {{.Line}}: {{.Reason}}{{end}}
 `
 

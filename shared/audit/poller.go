@@ -120,6 +120,9 @@ func (p *Poller) one(ctx context.Context, c connection.Connection, holder string
 		outcome.Busy = 1
 		return outcome
 	}
+	if errors.Is(ctx.Err(), context.Canceled) { // we are ending, and so did the poll
+		return outcome
+	}
 	if err != nil {
 		outcome.Failed = 1
 		level := slog.LevelInfo // most failures pass by the next tick
