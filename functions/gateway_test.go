@@ -99,7 +99,7 @@ func get(t *testing.T, f *lambdasim.Running, domain, path string) (status int, b
 func ask(t *testing.T, f *lambdasim.Running, method, domain, path string) (status int, body string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	gateway := &lambdasim.Gateway{Domain: domain, Route: func(*http.Request) *lambdasim.Running { return f }, Log: t.Logf}
+	gateway := &lambdasim.Gateway{Domain: domain, Route: func(*http.Request) *lambdasim.Running { return f }}
 	gateway.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
 	answer := w.Result()
 	text, err := io.ReadAll(answer.Body)

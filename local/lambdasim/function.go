@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -58,6 +59,7 @@ type Running struct {
 
 	mu   sync.Mutex
 	idle []*sandbox
+	busy map[*sandbox]bool
 }
 
 // Start starts a first sandbox, so that a function that cannot start says so at once: as an *Error. Sandboxes run until Close, or until ctx
@@ -70,7 +72,7 @@ func Start(ctx context.Context, f Function) (*Running, error) {
 	if f.Log == nil {
 		f.Log = io.Discard
 	}
-	r := &Running{function: f, slots: make(chan struct{}, f.Concurrency), log: &shared{to: f.Log}}
+	r := &Running{function: f, slots: make(chan struct{}, f.Concurrency), log: &shared{to: f.Log}, busy: map[*sandbox]bool{}}
 	r.ctx, r.stop = context.WithCancel(ctx)
 	s, err := r.start()
 	if err != nil {
@@ -107,9 +109,7 @@ func (r *Running) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 			return nil, err
 		}
 		answer, begun, err := s.invoke(ctx, event)
-		if s.alive() {
-			r.give(s)
-		}
+		r.give(s)
 		if begun {
 			return answer, err
 		}
@@ -117,23 +117,61 @@ func (r *Running) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 }
 
-// take is a sandbox that waits for an invocation.
+// Signal sends a signal to the processes that work on an invocation, and returns how many there were: what kills, stops or breaks a
+// process from outside looks to Lambda as if the process had done so itself.
+func (r *Running) Signal(signal os.Signal) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reached := 0
+	for s := range r.busy {
+		if s.process.Signal(signal) == nil {
+			reached++
+		}
+	}
+	return reached
+}
+
+// Retire ends the sandboxes that are idle, as Lambda does when it likes: the next invocation starts another one, and fails when that
+// cannot start.
+func (r *Running) Retire() {
+	r.mu.Lock()
+	idle := r.idle
+	r.idle = nil
+	r.mu.Unlock()
+	for _, s := range idle {
+		s.end()
+	}
+}
+
+// take is a sandbox that waits for an invocation; it is busy until give.
 func (r *Running) take() (*sandbox, error) {
 	r.mu.Lock()
 	if n := len(r.idle); n > 0 {
+		defer r.mu.Unlock()
 		s := r.idle[n-1]
 		r.idle = r.idle[:n-1]
-		r.mu.Unlock()
+		r.busy[s] = true
 		return s, nil
 	}
 	r.mu.Unlock()
-	return r.start()
+	s, err := r.start()
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy[s] = true
+	return s, nil
 }
 
+// give takes a sandbox back, if it still lives.
 func (r *Running) give(s *sandbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.idle = append(r.idle, s)
+	delete(r.busy, s)
+	if s.alive() {
+		r.idle = append(r.idle, s)
+	}
 }
 
 // shared lets many sandboxes write to one log.

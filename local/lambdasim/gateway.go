@@ -20,7 +20,8 @@ type Gateway struct {
 	Domain string // that the API is reached by; "" is the request's own Host
 	// Route is the function that answers the request, nil for a 404.
 	Route func(r *http.Request) *Running
-	Log   func(format string, args ...any) // why an invocation failed, which the caller is not told; nil drops it
+	// Failed is told why an invocation failed, which the caller is not; nil is nobody. It is called concurrently.
+	Failed func(r *http.Request, err error)
 }
 
 // maxRequest is how many bytes of a body API Gateway takes.
@@ -47,8 +48,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = respond(w, answer)
 	}
 	if err != nil {
-		if g.Log != nil {
-			g.Log("%s %s: %v", r.Method, r.URL.Path, err)
+		if g.Failed != nil {
+			g.Failed(r, err)
 		}
 		say(w, http.StatusInternalServerError, "Internal Server Error")
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -208,6 +209,48 @@ func TestACallersEndKillsTheProcessInTheMiddleOfItsWork(t *testing.T) {
 	if _, err := r.Invoke(ctx, []byte(`{"Do":"sleep"}`)); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
+	if got := ask(t, r); got.Count != 1 {
+		t.Errorf("the process lives on: %+v", got)
+	}
+}
+
+func TestSignalsLookLikeWhatTheProcessDidItself(t *testing.T) {
+	for _, c := range []struct {
+		signal               syscall.Signal
+		typ, message, output string
+	}{
+		{syscall.SIGKILL, "Runtime.ExitError", "signal: killed", ""},
+		{syscall.SIGQUIT, "Runtime.ExitError", "exit status 2", "goroutine "}, // as a panic that nobody recovers
+		{syscall.SIGSTOP, "Sandbox.Timedout", "Task timed out after 2.00 seconds", ""},
+	} {
+		asleep := &waiter{word: "asleep", there: make(chan struct{})}
+		r := start(t, lambdasim.Function{Timeout: 2 * time.Second, Log: asleep})
+		reached := make(chan int, 1)
+		go func() {
+			<-asleep.there
+			reached <- r.Signal(c.signal)
+		}()
+		_, err := r.Invoke(t.Context(), []byte(`{"Do":"sleep"}`))
+		var failed *lambdasim.Error
+		if !errors.As(err, &failed) || failed.Type != c.typ || !strings.HasSuffix(failed.Message, c.message) || !strings.Contains(failed.Output, c.output) {
+			t.Errorf("%s: %v", c.signal, err)
+		}
+		if n := <-reached; n != 1 {
+			t.Errorf("%s reached %d processes", c.signal, n)
+		}
+		if got := ask(t, r); got.Count != 1 {
+			t.Errorf("%s: the process lives on: %+v", c.signal, got)
+		}
+		if n := r.Signal(syscall.SIGKILL); n != 0 {
+			t.Errorf("%d processes are at work, and nothing is to be done", n)
+		}
+	}
+}
+
+func TestARetiredProcessIsReplaced(t *testing.T) {
+	r := start(t, lambdasim.Function{Timeout: time.Minute})
+	ask(t, r)
+	r.Retire()
 	if got := ask(t, r); got.Count != 1 {
 		t.Errorf("the process lives on: %+v", got)
 	}

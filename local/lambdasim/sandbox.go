@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ type sandbox struct {
 	timeout time.Duration
 	kill    context.CancelFunc
 	tail    *tail
+	process *os.Process
 	gone    chan struct{} // closed when process and server have ended
 	exit    error         // of the process, once gone
 }
@@ -45,6 +47,7 @@ func (r *Running) start() (*sandbox, error) {
 		_ = listener.Close() // nobody has been served
 		return nil, fmt.Errorf("run %s: %w", r.function.Binary, err)
 	}
+	s.process = command.Process
 	server := &http.Server{Handler: s.routes(), ReadHeaderTimeout: time.Minute}
 	served := make(chan struct{})
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,11 +26,6 @@ type mapping struct {
 	slots    chan struct{}
 	dice     *rand.Rand
 	again    []sqstypes.Message // to be delivered a second time
-
-	mu        sync.Mutex
-	delivered int
-	reported  int // as failed, alone
-	failed    int // messages of batches that failed whole
 }
 
 // mappings are those of the template.
@@ -48,9 +44,7 @@ func (s *stage) mappings() ([]*mapping, error) {
 			stage: s, function: s.functions[source[0]], batch: int32(batch), slots: make(chan struct{}, min(most, 4)),
 			dice: rand.New(rand.NewPCG(s.seed, 99)),
 		}
-		for _, kind := range list(p["FunctionResponseTypes"]) {
-			m.partial = m.partial || kind == "ReportBatchItemFailures"
-		}
+		m.partial = slices.Contains(list(p["FunctionResponseTypes"]), any("ReportBatchItemFailures"))
 		queue := reference(p["Queue"])
 		for _, id := range s.template.named(typeQueue) {
 			if queue == id+".Arn" {
@@ -67,6 +61,11 @@ func (s *stage) mappings() ([]*mapping, error) {
 
 // run delivers until ctx ends, and returns when all that it began has ended.
 func (m *mapping) run(ctx context.Context) error {
+	// Lambda asks what the queue is like before it takes anything ("Using Lambda with Amazon SQS": the permissions of the role).
+	m.act("GetQueueAttributes")
+	if _, err := m.stage.cloud.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: aws.String(m.stage.known[m.queue])}); err != nil {
+		return fmt.Errorf("map queue %s to %s: %w", m.queue, m.function.id, err)
+	}
 	var all sync.WaitGroup
 	defer all.Wait()
 	for ctx.Err() == nil {
@@ -122,19 +121,18 @@ func (m *mapping) receive(ctx context.Context) ([]sqstypes.Message, error) {
 }
 
 func (m *mapping) deliver(ctx context.Context, batch []sqstypes.Message) {
-	answer, err := m.function.Invoke(m.stage.killer.context(), batchEvent(m.stage.known[m.queue+".Arn"], batch))
+	answer, err := m.function.Invoke(context.WithoutCancel(ctx), batchEvent(m.stage.known[m.queue+".Arn"], batch))
 	back, whole := map[string]bool{}, err != nil
+	if err != nil {
+		m.stage.record.suffer(m.function.id + " failed: " + kind(err))
+	}
 	if err == nil && m.partial {
 		back, whole = failures(answer)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.delivered += len(batch)
 	for _, message := range batch {
 		switch {
 		case whole:
 			// The message comes back when its visibility ends. Nobody waits 12 minutes for it here: it ends now.
-			m.failed++
 			m.settle(ctx, func(ctx context.Context) error {
 				_, err := m.stage.cloud.sqs.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
 					QueueUrl: aws.String(m.stage.known[m.queue]), ReceiptHandle: message.ReceiptHandle, VisibilityTimeout: 0,
@@ -142,7 +140,7 @@ func (m *mapping) deliver(ctx context.Context, batch []sqstypes.Message) {
 				return err
 			})
 		case back[aws.ToString(message.MessageId)]:
-			m.reported++ // the function has said when it comes back
+			// The function has said when it comes back.
 		default:
 			m.act("DeleteMessage")
 			m.settle(ctx, func(ctx context.Context) error {

@@ -82,15 +82,8 @@ func sorted(all []act) []act {
 
 // excused tells why a statement is there although no call of the story needs it.
 func excused(a act) string {
-	switch {
-	case strings.HasPrefix(a.action, "logs:"):
-		return "Lambda writes a function's log with its role"
-	case a == act{"PollRole", "dynamodb:DeleteItem", "BlobsTable"}:
+	if (a == act{"PollRole", "dynamodb:DeleteItem", "BlobsTable"}) {
 		return "the poller moves a blob that nothing was read of for 10 minutes, which is longer than the story"
-	case a.action == "sqs:GetQueueAttributes":
-		return "Lambda asks with the function's role when it maps the queue to the function"
-	case a.action == "sqs:SendMessage" && a.resource == "MissedTicks":
-		return "Scheduler and Lambda themselves put ticks there that failed"
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // weather is what goes wrong between a function and AWS, in shares of its calls. The zero value is a fine day.
@@ -20,8 +21,19 @@ type weather struct {
 	lost      float64 // done, but the connection ends instead of an answer
 	twice     float64 // messages of SQS that are delivered a second time, maybe after they were deleted
 	shuffled  bool    // messages come in no order
-	// kills are the writes of the ingest function after which its processes are killed before they hear of it, by their number.
-	kills []int
+	// turnedAway is every how-manieth tick Lambda does not take, so that Scheduler puts it among the dead letters.
+	turnedAway int
+	limit      time.Duration // of an invocation, where the template's is longer: nobody waits two minutes here
+	outage     bool          // for a while the credential cannot be read, and functions that start need it
+	endings    []ending
+}
+
+// shorter is a function's timeout in this weather.
+func (w weather) shorter(timeout time.Duration) time.Duration {
+	if w.limit > 0 {
+		return min(w.limit, timeout)
+	}
+	return timeout
 }
 
 // record is what all roles did, and what came of it. It is safe for concurrent use.
@@ -57,7 +69,7 @@ type proxy struct {
 	resources values // names in the template by names in the engines
 	engines   map[string]string
 	weather   weather
-	wrote     func() // after each write to a table that was done; nil is nothing
+	wrote     func() // called after each write to a table that was done
 	url       string
 
 	mu   sync.Mutex
@@ -110,7 +122,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the caller has gone, or the engine
 	}
-	if p.wrote != nil && resp.StatusCode == http.StatusOK && isWrite(service, operation) {
+	if resp.StatusCode == http.StatusOK && isWrite(service, operation) {
 		p.wrote()
 	}
 	if fate == "lost" {

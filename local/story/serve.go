@@ -22,10 +22,25 @@ func hold(ctx context.Context, owners *sync.WaitGroup, l net.Listener, h http.Ha
 	})
 }
 
-// secrets is as much of Secrets Manager as the functions use: GetSecretValue ("AWS Secrets Manager API reference").
-type secrets map[string]string // by ARN
+// keeper is as much of Secrets Manager as the functions use: GetSecretValue of one secret ("AWS Secrets Manager API reference"). It is safe
+// for concurrent use.
+type keeper struct {
+	arn string
 
-func (s secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	mu    sync.Mutex
+	value string
+	shut  bool // nothing can be read
+	reads int
+}
+
+// set changes the secret, or makes it unreadable.
+func (k *keeper) set(value string, shut bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.value, k.shut = value, shut
+}
+
+func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		ID string `json:"SecretId"`
 	}
@@ -33,11 +48,17 @@ func (s secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = json.Unmarshal(body, &in)
 	}
-	value, ok := s[in.ID]
-	if err != nil || !ok || r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue" {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case err != nil || in.ID != k.arn || r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue":
 		refuse(w, http.StatusBadRequest, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
-		return
+	case k.shut:
+		refuse(w, http.StatusBadRequest, "DecryptionFailure", "Secrets Manager can't decrypt the protected secret text.")
+	default:
+		k.reads++
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		answer := map[string]string{"ARN": in.ID, "Name": "mailtrail", "SecretString": k.value}
+		_ = json.NewEncoder(w).Encode(answer) // a caller who is gone does not miss it
 	}
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	_ = json.NewEncoder(w).Encode(map[string]string{"ARN": in.ID, "Name": "mailtrail", "SecretString": value}) // a caller who is gone does not miss it
 }

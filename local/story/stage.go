@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,9 +51,13 @@ type stage struct {
 	doors     *m365sim.Doors
 	functions map[string]*function
 	front     string // the address behind which the HTTP API is
-	killer    killer
+	keeper    *keeper
+	reaper    reaper
 	log       logs
 	owners    sync.WaitGroup
+
+	ticks  int // that the schedules had
+	missed int // of them, among the dead letters
 }
 
 // function is one function of the template that runs.
@@ -100,16 +105,17 @@ func raise(ctx context.Context, p plan) (*stage, error) {
 	if err := s.microsoft(ctx); err != nil {
 		return s, err
 	}
-	keeper, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return s, fmt.Errorf("listen as Secrets Manager: %w", err)
 	}
-	hold(ctx, &s.owners, keeper, secrets{secretARN: secret})
-	engines := map[string]string{"secretsmanager": "http://" + keeper.Addr().String()}
+	s.keeper = &keeper{arn: secretARN, value: secret}
+	hold(ctx, &s.owners, l, s.keeper)
+	engines := map[string]string{"secretsmanager": "http://" + l.Addr().String()}
 	for service, address := range p.engines {
 		engines[service] = address
 	}
-	s.killer.reset(ctx, p.weather.kills)
+	s.reaper.left = slices.Clone(p.weather.endings)
 	for _, id := range p.template.named(typeFunction) {
 		if err := s.start(ctx, id, engines); err != nil {
 			return s, err
@@ -142,9 +148,7 @@ func (s *stage) start(ctx context.Context, id string, engines map[string]string)
 		role: f.role, policy: s.policy, record: s.record, resources: engineNames(s.template, s.known), engines: engines,
 		weather: w, dice: rand.New(rand.NewPCG(s.seed, uint64(len(s.functions)))),
 	}
-	if s.drains(id) {
-		p.wrote = s.killer.wrote
-	}
+	p.wrote = func() { s.reaper.wrote(f, s.record) }
 	if err := p.serve(ctx, &s.owners); err != nil {
 		return err
 	}
@@ -165,13 +169,17 @@ func (s *stage) start(ctx context.Context, id string, engines map[string]string)
 		return fmt.Errorf("function %s: Timeout: %w", id, err)
 	}
 	f.spec = lambdasim.Function{
-		Binary: filepath.Join(s.binaries, filepath.Base(folder)), Env: env, Timeout: time.Duration(timeout) * time.Second,
+		Binary: filepath.Join(s.binaries, filepath.Base(folder)), Env: env, Timeout: s.weather.shorter(time.Duration(timeout) * time.Second),
 		Concurrency: 4, Log: &s.log,
 	}
 	if f.Running, err = lambdasim.Start(ctx, f.spec); err != nil {
 		return fmt.Errorf("function %s: %w", id, err)
 	}
 	s.functions[id] = f
+	// Lambda itself logs that each instance starts, and each invocation, in the name of the function's role.
+	group := reference(at(properties, "LoggingConfig", "LogGroup"))
+	s.record.act(act{f.role, "logs:CreateLogStream", group})
+	s.record.act(act{f.role, "logs:PutLogEvents", group})
 	return nil
 }
 
@@ -181,16 +189,6 @@ func (known values) orDefault(v any, other string) string {
 		return other
 	}
 	return cmp.Or(text, other)
-}
-
-// drains tells whether a function is fed by a queue.
-func (s *stage) drains(id string) bool {
-	for source := range s.template.events("SQS") {
-		if source[0] == id {
-			return true
-		}
-	}
-	return false
 }
 
 // open opens the HTTP API: the routes of the template, and no other.
@@ -203,7 +201,10 @@ func (s *stage) open(ctx context.Context) error {
 	for _, r := range routes {
 		gateway := &lambdasim.Gateway{
 			Domain: s.domain, Route: func(*http.Request) *lambdasim.Running { return s.functions[r.function].Running },
-			Log: func(format string, args ...any) { fmt.Fprintf(&s.log, format+"\n", args...) },
+			Failed: func(req *http.Request, err error) {
+				s.record.suffer(r.function + " failed: " + kind(err))
+				fmt.Fprintf(&s.log, "%s %s: %v\n", req.Method, req.URL.Path, err)
+			},
 		}
 		// API Gateway knows no HEAD for a GET, and matches what braces name as one segment, as the mux does.
 		mux.Handle(r.pattern(), gateway)
@@ -242,44 +243,4 @@ func (s *stage) strike(ctx context.Context) error {
 		closed = s.doors.Close()
 	}
 	return errors.Join(closed, s.cloud.destroy(ctx, s.template, s.known))
-}
-
-// killer kills the ingest function's processes in the middle of their work.
-type killer struct {
-	mu     sync.Mutex
-	parent context.Context
-	ctx    context.Context
-	cancel context.CancelFunc
-	writes int
-	left   []int
-	killed int
-}
-
-func (k *killer) reset(ctx context.Context, kills []int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.parent, k.left = ctx, kills
-	k.ctx, k.cancel = context.WithCancel(ctx)
-}
-
-// context is that of an invocation which may be killed.
-func (k *killer) context() context.Context {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.ctx
-}
-
-// wrote counts a write, and kills when it is its time: the write is done, and its answer never comes.
-func (k *killer) wrote() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.writes++
-	if len(k.left) == 0 || k.writes < k.left[0] {
-		return
-	}
-	k.left = k.left[1:]
-	k.killed++
-	k.cancel()
-	k.ctx, k.cancel = context.WithCancel(k.parent)
-	panic(http.ErrAbortHandler)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,19 +36,27 @@ func (s *stage) tell(ctx context.Context) (*teller, error) {
 		stage: s, client: &http.Client{Transport: s}, company: company.New(company.Options{Seed: 7, MailsPerHour: 150, Noise: 10}),
 	}
 	s.sim.AddTenant(t.company.Tenant(), t.company.People())
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"log in", t.login}, {"add the connection", t.add}, {"consent", t.consent}, {"send mail", t.send},
-		{"follow the audit log", t.follow}, {"walk the other routes", t.others},
-	} {
-		if err := step.do(ctx); err != nil {
+	for _, c := range t.chapters() {
+		if err := c.tell(ctx); err != nil {
 			log := s.log.String()
-			return nil, fmt.Errorf("%s: %w; the functions' log ends:\n%s", step.what, err, log[max(0, len(log)-2000):])
+			return nil, fmt.Errorf("%s: %w; the functions' log ends:\n%s", c.title, err, log[max(0, len(log)-2000):])
 		}
 	}
 	return t, s.honest()
+}
+
+// chapter is one part of the story. What a new function does is told in a chapter of its own.
+type chapter struct {
+	title string
+	tell  func(context.Context) error
+}
+
+func (t *teller) chapters() []chapter {
+	all := []chapter{{"log in", t.login}, {"add the connection", t.add}, {"consent", t.consent}}
+	if t.weather.outage {
+		all = append(all, chapter{"start anew while the credential cannot be read", t.outage})
+	}
+	return append(all, chapter{"send mail", t.send}, chapter{"follow the audit log", t.follow}, chapter{"walk the other routes", t.others})
 }
 
 // login makes an API client, as `aws lambda invoke` does, and exchanges its secret for a token.
@@ -142,6 +149,33 @@ func (t *teller) connection(ctx context.Context) (shownConnection, error) {
 	return c, err
 }
 
+// outage has every instance go, as Lambda lets them go at times, while the credential cannot be read: what needs it does not start, and says
+// why; what does not need it goes on. When the credential can be read again everything does, and nobody has done anything.
+func (t *teller) outage(ctx context.Context) error {
+	t.keeper.set(secret, true)
+	for _, f := range t.functions {
+		f.Retire()
+	}
+	missed := t.missed
+	for t.missed < missed+2 {
+		if err := t.tick(ctx); err != nil {
+			return err
+		}
+	}
+	var down *unavailable
+	if err := t.once(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil); !errors.As(err, &down) {
+		return fmt.Errorf("consent starts without a credential: %w", err)
+	}
+	if said := t.log.String(); !strings.Contains(said, "read the credential "+secretARN) {
+		return errors.New("no function says that it cannot read the credential")
+	}
+	if err := t.ask(ctx, http.MethodGet, "/v1/connections/"+t.id, "", http.StatusOK, nil); err != nil {
+		return err
+	}
+	t.keeper.set(secret, false)
+	return t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil)
+}
+
 // send publishes what the company sent, bundled as Microsoft does.
 func (t *teller) send(context.Context) error {
 	slice := t.company.Between(morning(), morning().Add(time.Hour))
@@ -199,28 +233,6 @@ func (t *teller) found(ctx context.Context) error {
 	})
 }
 
-// tick invokes what the template's schedules invoke, once.
-func (s *stage) tick(ctx context.Context) error {
-	for source, p := range s.template.events("ScheduleV2") {
-		input, err := text(p["Input"])
-		if err != nil {
-			return fmt.Errorf("schedule %s: Input: %w", source[1], err)
-		}
-		role := strings.TrimSuffix(reference(p["RoleArn"]), ".Arn")
-		a := act{role, "lambda:InvokeFunction", source[0]}
-		s.record.act(a)
-		if _, ok := s.policy[a]; !ok {
-			return fmt.Errorf("schedule %s may not invoke %s", source[1], source[0])
-		}
-		input = strings.ReplaceAll(input, "<aws.scheduler.scheduled-time>", time.Now().UTC().Format(time.RFC3339))
-		// In bad weather a tick may fail: nobody tries it again, the next one does the same and more.
-		if _, err := s.functions[source[0]].Invoke(ctx, []byte(input)); err != nil {
-			s.record.suffer("tick failed")
-		}
-	}
-	return nil
-}
-
 // others asks what the story has not asked for yet, so that each route of the template is shown to be needed.
 func (t *teller) others(ctx context.Context) error {
 	if err := t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil); err != nil {
@@ -271,68 +283,4 @@ func (s *stage) honest() error {
 		}
 	}
 	return nil
-}
-
-// ask asks the API, again when it answers that it cannot now: as a client does.
-func (t *teller) ask(ctx context.Context, method, path, body string, want int, into any) error {
-	for attempt := 1; ; attempt++ {
-		req, err := http.NewRequestWithContext(ctx, method, "https://"+t.domain+path, strings.NewReader(body))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Authorization", "Bearer "+t.token)
-		if body != "" {
-			req.Header.Set("Content-Type", "application/json")
-		}
-		var again *unavailable
-		if err = t.do(req, want, into); attempt == 5 || !errors.As(err, &again) {
-			return err
-		}
-		t.record.suffer("client asked again")
-	}
-}
-
-// unavailable is an answer that asks to come again.
-type unavailable struct{ text string }
-
-func (u *unavailable) Error() string { return u.text }
-
-func (t *teller) do(req *http.Request, want int, into any) error {
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != want {
-		said := fmt.Sprintf("%s %s answers %d, want %d: %.400s", req.Method, req.URL.Path, resp.StatusCode, want, body)
-		if resp.StatusCode >= http.StatusInternalServerError {
-			return &unavailable{said}
-		}
-		return errors.New(said)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(body, into)
-}
-
-// until waits for a condition.
-func (t *teller) until(ctx context.Context, what string, cond func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited %s for %s", patience, what))
-	defer cancel()
-	for {
-		if done, err := cond(); done || err != nil {
-			return err
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			c, err := t.connection(context.WithoutCancel(ctx))
-			return errors.Join(fmt.Errorf("%w; the connection is %+v", context.Cause(ctx), c), err)
-		}
-	}
 }
