@@ -31,16 +31,18 @@ const (
 	attrSession    = "session"
 	attrRecipients = "recipients"
 	attrCount      = "recipientcount" // absent: as many as the item has
-	attrFiles      = "files"          // a list of maps with name and size
+	attrFiles      = "files"          // a list of maps with name and size, and what was found (codec_found.go)
 	attrName       = "name"
 	attrSize       = "size" // absent: not known
 	attrText       = "attachments"
 	attrBlob       = "blob"
-	attrParts      = "parts" // how many further items the message has
+	attrParts      = "parts"      // how many further items the message has
+	attrGeneration = "generation" // by what their keys differ from those of the message before it was enriched; absent: nothing
 )
 
-// encode is the message's item, and the further items that hold what does not fit into it, which are to be there first.
-func encode(m Message, expires time.Time) (message table.Item, parts []table.Item) {
+// encode is the message's item, and the further items that hold what does not fit into it, which are to be there first. An enriched
+// message has further items of its own, named by the generation: who reads the message as it was before finds those of then.
+func encode(m Message, generation string, expires time.Time) (message table.Item, parts []table.Item) {
 	shares := split(m)
 	a := make(table.Attrs, 14)
 	a[attrObserved] = stamp(m.Observed)
@@ -67,24 +69,34 @@ func encode(m Message, expires time.Time) (message table.Item, parts []table.Ite
 	if m.RecipientCount != int64(len(m.Recipients)) || len(shares) > 1 {
 		a[attrCount] = m.RecipientCount
 	}
+	putFound(a, m)
 	shares[0].put(a)
 
 	for i, s := range shares[1:] {
 		part := make(table.Attrs, 3)
 		s.put(part)
-		parts = append(parts, table.Item{Key: partKey(m.Connection, m.Record, m.Arrival, i), Attrs: part, Expires: expires})
+		parts = append(parts, table.Item{Key: partKey(m.Connection, m.Record, m.Arrival, generation, i), Attrs: part, Expires: expires})
 	}
 	if len(parts) > 0 {
 		a[attrParts] = int64(len(parts))
+		if generation != "" {
+			a[attrGeneration] = generation
+		}
 	}
 	return table.Item{Key: MessageKey(m.Connection, m.Record), Attrs: a, Expires: expires}, parts
 }
 
-// decode undoes encode, but for what is in the further items: it says how many there are.
-func decode(c connection.ID, item table.Item) (m Message, parts int, err error) {
+// rest names the further items of a message.
+type rest struct {
+	parts      int
+	generation string
+}
+
+// decode undoes encode, but for what is in the further items: it says which there are.
+func decode(c connection.ID, item table.Item) (m Message, more rest, err error) {
 	prefix, record, ok := strings.Cut(item.Partition, "|message|")
 	if !ok || prefix != string(c) || item.Sort != messageSort {
-		return Message{}, 0, fmt.Errorf("item %q %q is no message of connection %s: %w", item.Partition, item.Sort, c, fault.Poison)
+		return Message{}, rest{}, fmt.Errorf("item %q %q is no message of connection %s: %w", item.Partition, item.Sort, c, fault.Poison)
 	}
 	a := item.Attrs
 	m = Message{
@@ -108,8 +120,11 @@ func decode(c connection.ID, item table.Item) (m Message, parts int, err error) 
 		to   *time.Time
 	}{{attrObserved, &m.Observed}, {attrArrival, &m.Arrival}, {attrStored, &m.Stored}} {
 		if *t.to, err = time.Parse(timeLayout, text(a, t.name, "")); err != nil {
-			return Message{}, 0, fmt.Errorf("message %s of connection %s: time %s: %w", record, c, t.name, fault.Poison)
+			return Message{}, rest{}, fmt.Errorf("message %s of connection %s: time %s: %w", record, c, t.name, fault.Poison)
 		}
+	}
+	if err := takeFound(&m, a); err != nil {
+		return Message{}, rest{}, err
 	}
 	take(&m, a)
 	m.RecipientCount = int64(len(m.Recipients))
@@ -117,7 +132,7 @@ func decode(c connection.ID, item table.Item) (m Message, parts int, err error) 
 		m.RecipientCount = n
 	}
 	n, _ := a[attrParts].(int64)
-	return m, int(n), nil
+	return m, rest{int(n), text(a, attrGeneration, "")}, nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(timeLayout) }

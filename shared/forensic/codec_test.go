@@ -18,6 +18,22 @@ const tester connection.ID = "c0ffee000001"
 
 var stored = time.Date(2026, 4, 2, 8, 0, 1, 5e6, time.UTC)
 
+// aFinding is what is told of a typical message.
+func aFinding() Finding {
+	return Finding{
+		At: stored.Add(time.Second), Mailbox: "adele.vance@contoso.onmicrosoft.com",
+		From: "adele.vance@contoso.com", Sender: "adele.vance@contoso.com", Subject: "Q3 forecast, second draft for your review", Sent: stored.Add(-time.Hour - time.Second),
+		Recipients: []Recipient{{"bob@fabrikam.com", "Bob", To}, {"carol@contoso.com", "Carol", Cc}, {"dan@fabrikam.com", "", Bcc}},
+		Files: []Attachment{
+			{
+				Record: 0, ID: "AAMkAGI1", Name: "Q3 forecast (draft 2).xlsx", ContentType: "application/octet-stream", ByBytes: "application/zip", Kind: FileKind,
+				StoredSize: 184600, Size: 184001, MD5: "9e107d9d372bb6826bd81d3542a419d6", SHA256: "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
+			},
+			{Record: -1, Missing: NotInRecord, ID: "AAMkAGI2", Name: "plans", Kind: ReferenceKind, StoredSize: 300, Size: -1, QuickXor: "AAAA", URL: "https://contoso-my.sharepoint.com/plans", NoHash: NotReachable},
+		},
+	}
+}
+
 func openTable(t testing.TB) *embedded.Table {
 	store, err := embedded.Open(t.TempDir(), embedded.Options{Now: func() time.Time { return stored }})
 	if err != nil {
@@ -49,7 +65,7 @@ func typical() Message {
 }
 
 func TestTypicalMessageFitsOneWriteUnit(t *testing.T) {
-	item, parts := encode(typical(), stored.AddDate(0, 3, 0))
+	item, parts := encode(typical(), "", stored.AddDate(0, 3, 0))
 	item.Revision = 1
 	if size := table.Size(item); size > 1024 || len(parts) > 0 {
 		t.Errorf("a typical message has %d bytes and %d further items; a write unit is 1024 bytes", size, len(parts))
@@ -98,12 +114,30 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 		},
 		"250 long names": func(m *Message) { m.Files = files(250, strings.Repeat("ü", 500)) },
 		"65,536 files":   func(m *Message) { m.Files = files(MaxFiles, "file") },
-		"1 MB of text":   func(m *Message) { m.Attachments = strings.Repeat("日本語", 120_000) },
+		"waiting":        func(m *Message) { m.Waiting = true },
+		"not found":      func(m *Message) { *m = m.with(Finding{At: stored, Reason: NotFound}) },
+		"found":          func(m *Message) { *m = m.with(aFinding()) },
+		"found elsewhere, with nothing told": func(m *Message) {
+			*m = m.with(Finding{At: stored, Mailbox: "boss@contoso.com", Files: []Attachment{{Record: 7}, {Record: 0, Size: -1, StoredSize: -1}, {Record: 0, Name: "again"}}})
+		},
+		"found, and larger than an item": func(m *Message) {
+			f := aFinding()
+			for i := range 1000 {
+				f.Recipients = append(f.Recipients, Recipient{Address: fmt.Sprintf("%s%d@contoso.com", strings.Repeat("r", 300), i), Name: "R", Role: Bcc})
+				f.Files = append(f.Files, Attachment{Record: -1, ID: strings.Repeat("i", 500), Name: fmt.Sprint(i), Size: int64(i), SHA256: strings.Repeat("0", 64)})
+			}
+			*m = m.with(f)
+		},
+		"1 MB of text": func(m *Message) { m.Attachments = strings.Repeat("日本語", 120_000) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := typical()
 			change(&want)
-			item, parts := encode(want, stored.AddDate(0, 3, 0))
+			generation := ""
+			if !want.Found.At.IsZero() {
+				generation = "18a2"
+			}
+			item, parts := encode(want, generation, stored.AddDate(0, 3, 0))
 			events := openTable(t)
 			ctx := context.Background()
 			if err := events.Load(ctx, parts...); err != nil {
@@ -125,13 +159,13 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 
 func TestAttributesOfOthersArePassedOver(t *testing.T) {
 	want := typical()
-	item, _ := encode(want, time.Time{})
+	item, _ := encode(want, "", time.Time{})
 	item.Attrs["enriched"] = true
 	item.Attrs["notes"] = []string{"a"}
 	item.Attrs[attrFiles].([]table.Attrs)[0]["sha256"] = "e3b0c442"
 	got, parts, err := decode(tester, item)
-	if err != nil || parts != 0 || !reflect.DeepEqual(got, want) {
-		t.Errorf("message is read back as %+v, %d, %v, want %+v", got, parts, err, want)
+	if err != nil || parts.parts != 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("message is read back as %+v, %+v, %v, want %+v", got, parts, err, want)
 	}
 }
 
@@ -141,7 +175,7 @@ func TestLoadKeepsTheOrderAskedForAndPassesOverWhatIsNotThere(t *testing.T) {
 	for _, id := range []RecordID{"a", "b"} {
 		m := typical()
 		m.Record = id
-		item, _ := encode(m, time.Time{})
+		item, _ := encode(m, "", time.Time{})
 		if _, err := events.Create(ctx, item); err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +204,7 @@ func FuzzDerive(f *testing.F) {
 			return
 		}
 		m.Stored = stored
-		item, parts := encode(m, stored)
+		item, parts := encode(m, "", stored)
 		item.Revision = 1
 		for _, i := range append(appendPostings(parts, m, stored), item) {
 			if err := i.Valid(); err != nil {
@@ -178,8 +212,8 @@ func FuzzDerive(f *testing.F) {
 			}
 		}
 		got, n, err := decode(tester, item)
-		if err != nil || n != len(parts) {
-			t.Fatalf("message is read back with %d parts of %d: %v", n, len(parts), err)
+		if err != nil || n.parts != len(parts) {
+			t.Fatalf("message is read back with %d parts of %d: %v", n.parts, len(parts), err)
 		}
 		for _, p := range parts {
 			take(&got, p.Attrs)

@@ -13,6 +13,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -51,6 +52,9 @@ type Ingester struct {
 	Now       func() time.Time
 	Retention time.Duration // how long an event is kept from when it was stored; 0 is for ever
 	Log       *slog.Logger
+	// Queue is where messages are sent whose recipients and hashes are to be found. nil: there is no mailbox to look into, and messages
+	// are settled as the record has them.
+	Queue queue.Sender
 
 	marks   marks
 	benches sync.Pool // of *bench

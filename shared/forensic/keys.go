@@ -17,12 +17,14 @@ import (
 //
 //	access                                  partition                        sort
 //	a message                               c|message|r                      message
-//	what does not fit into its item         c|message|r                      part|<a>|<number>
+//	what does not fit into its item         c|message|r                      part|<a>|<number>, enriched: part|<a>|<generation>|<number>
 //	everything, by time observed            c|all|<day of o>                 o|r
 //	events of a value, by time observed     c|<field>|<month of o>|<bucket>  value␟o|r
 //	values of a field (wildcards)           the same: skip from value to value
 //	everything, by arrival (event ids)      c|arrival|<day of a>             a-<hash of r>     (record: r)
 //	which days there are                    c|days                           observed|<day>, arrival|<day>
+//	messages that wait to be enriched       c|waiting                        a-<hash of r>     (record: r; stored: when)
+//	how far the sweep of those has come     c|waiting                        sweep
 //
 // The message is written last and is the commit point: a posting without its message is ignored, and so is one that its
 // message does not confirm. A value is spread over buckets so that no partition grows with the whole tenant.
@@ -45,13 +47,15 @@ type Field string
 
 // The indexed fields. Values are lower-cased.
 const (
-	SenderField    Field = "sender"    // Message.Sender and Message.From
+	SenderField    Field = "sender"    // Message.Sender and Message.From, and those of Message.Found
 	ActorField     Field = "actor"     // Message.Actor, where it is neither sender nor from
-	NameField      Field = "name"      // File.Name
-	ExtensionField Field = "ext"       // of File.Name, without the dot; "" has no posting
+	NameField      Field = "name"      // File.Name, and Found.Name
+	ExtensionField Field = "ext"       // of these, without the dot; "" has no posting
 	MessageIDField Field = "messageid" // InternetMessageID
-	RecipientField Field = "recipient" // Recipients
-	DomainField    Field = "domain"    // of the Recipients
+	RecipientField Field = "recipient" // Addresses
+	DomainField    Field = "domain"    // of the Addresses
+	MD5Field       Field = "md5"       // of a file's bytes
+	SHA256Field    Field = "sha256"
 )
 
 // MessageKey is where a message is stored.
@@ -68,6 +72,9 @@ func DayPartition(c connection.ID, t time.Time) string {
 func ArrivalPartition(c connection.ID, t time.Time) string {
 	return string(c) + "|arrival|" + t.UTC().Format(dayLayout)
 }
+
+// WaitingPartition holds a mark for each message that waits to be enriched.
+func WaitingPartition(c connection.ID) string { return string(c) + "|waiting" }
 
 // DaysPartition lists the days for which a connection has postings: DaysObserved and DaysArrival followed by the day.
 func DaysPartition(c connection.ID) string { return string(c) + "|days" }

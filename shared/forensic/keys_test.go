@@ -17,8 +17,11 @@ func TestKeysStayAsTheyAre(t *testing.T) {
 	keys := []struct{ got, want string }{
 		{MessageKey("c0ffee000001", "r-1").Partition, "c0ffee000001|message|r-1"},
 		{MessageKey("c0ffee000001", "r-1").Sort, "message"},
-		{partKey("c0ffee000001", "r-1", at, 0).Partition, "c0ffee000001|message|r-1"},
-		{partKey("c0ffee000001", "r-1", at, 0).Sort, "part|019d46c4d537|0001"},
+		{partKey("c0ffee000001", "r-1", at, "", 0).Partition, "c0ffee000001|message|r-1"},
+		{partKey("c0ffee000001", "r-1", at, "", 0).Sort, "part|019d46c4d537|0001"},
+		{partKey("c0ffee000001", "r-1", at, "18a2", 0).Sort, "part|019d46c4d537|18a2|0001"},
+		{waitingKey(Message{Connection: "c0ffee000001", Record: "r-1", Arrival: at}).Partition, "c0ffee000001|waiting"},
+		{waitingKey(Message{Connection: "c0ffee000001", Record: "r-1", Arrival: at}).Sort, "019d46c4d537-a5fa777a3dc67268"},
 		{DayPartition("c0ffee000001", at), "c0ffee000001|all|2026-04-01"},
 		{ArrivalPartition("c0ffee000001", at), "c0ffee000001|arrival|2026-04-01"},
 		{DaysPartition("c0ffee000001"), "c0ffee000001|days"},

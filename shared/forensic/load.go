@@ -24,19 +24,19 @@ func Load(ctx context.Context, events table.Table, c connection.ID, ids []Record
 	}
 
 	found := make(map[RecordID]Message, len(items))
-	parts := make(map[RecordID]int)
+	parts := make(map[RecordID]rest)
 	for _, item := range items {
-		m, n, err := decode(c, item)
+		m, more, err := decode(c, item)
 		if err != nil {
 			return nil, err
 		}
 		found[m.Record] = m
-		if n > 0 {
-			parts[m.Record] = n
+		if more.parts > 0 {
+			parts[m.Record] = more
 		}
 	}
-	for id, n := range parts {
-		if found[id], err = loadParts(ctx, events, found[id], n); err != nil {
+	for id, more := range parts {
+		if found[id], err = loadParts(ctx, events, found[id], more); err != nil {
 			return nil, err
 		}
 	}
@@ -51,11 +51,12 @@ func Load(ctx context.Context, events table.Table, c connection.ID, ids []Record
 	return messages, nil
 }
 
-// loadParts adds what is in the message's n further items.
-func loadParts(ctx context.Context, events table.Table, m Message, n int) (Message, error) {
+// loadParts adds what is in the message's further items.
+func loadParts(ctx context.Context, events table.Table, m Message, more rest) (Message, error) {
+	n := more.parts
 	keys := make([]table.Key, n)
 	for i := range keys {
-		keys[i] = partKey(m.Connection, m.Record, m.Arrival, i)
+		keys[i] = partKey(m.Connection, m.Record, m.Arrival, more.generation, i)
 	}
 	items, err := events.GetMany(ctx, keys)
 	if err != nil {

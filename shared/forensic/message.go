@@ -3,6 +3,7 @@
 package forensic
 
 import (
+	"strings"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/audit"
@@ -37,15 +38,60 @@ type Message struct {
 	Recipients     []string
 	RecipientCount int64
 
-	Files []File
+	Files []File // those of the audit record, in its order, and after them those that only the message has
 	// Attachments is the record's own text, kept when it could not be parsed cleanly; else "".
 	Attachments string
 	Blob        audit.ContentID // where the record came from
+
+	// Waiting tells that recipients and hashes are still to be found in a mailbox. Where nobody looks for them, as with exported
+	// records, it is false and Found is zero.
+	Waiting bool
+	Found   Found
 }
 
-// File is one attachment of a message, in the audit record's order.
+// Found is what Microsoft Graph told of a message, beside its files. What the audit record said stays where it stood.
+type Found struct {
+	At      time.Time // when it was found, or given up; whole milliseconds; zero while neither
+	Reason  Reason    // why the message was not found; then what follows is zero
+	Mailbox string    // user principal name of the mailbox that held it
+
+	From, Sender string // addresses
+	Subject      string
+	Sent         time.Time // whole milliseconds
+	Recipients   []Recipient
+}
+
+// Known tells whether the message was found, so that Found and each File.Found say what it is.
+func (f Found) Known() bool { return !f.At.IsZero() && f.Reason == "" }
+
+// Addresses are all recipients that are known, in whatever role: first those that the message has, then those that only the audit
+// record names, regardless of case. It is not to be changed.
+func (m *Message) Addresses() []string {
+	if len(m.Found.Recipients) == 0 {
+		return m.Recipients
+	}
+	all := make([]string, 0, len(m.Found.Recipients)+len(m.Recipients))
+	seen := make(map[string]bool, cap(all))
+	add := func(address string) {
+		if key := strings.ToLower(address); !seen[key] {
+			seen[key] = true
+			all = append(all, address)
+		}
+	}
+	for _, r := range m.Found.Recipients {
+		add(r.Address)
+	}
+	for _, r := range m.Recipients {
+		add(r)
+	}
+	return all
+}
+
+// File is one attachment of a message.
 type File struct {
-	Name string
+	Name string // as the audit record has it; as the message has it, where the record does not name it
 	// StoredSize is what the audit record says, in bytes: the stored attachment object, some hundred bytes more than the file. -1 when it was not said.
 	StoredSize int64
+	// Found is the attachment in the mailbox, where the message was found; else zero.
+	Found Attachment
 }

@@ -10,12 +10,10 @@ import (
 
 const (
 	// shareBytes is how much of a message's lists stands in one item: half of what an item may have, which leaves room
-	// for the other fields, and for what enrichment adds to the message.
+	// for the other fields.
 	shareBytes = 200 << 10
-	// fileBytes is what a file counts besides its name, including the hashes that enrichment adds.
-	fileBytes = 200
-	// recipientBytes is what a recipient counts besides the address.
-	recipientBytes = 10
+	// elementBytes is what an element of a list counts besides its texts.
+	elementBytes = 40
 	// pieceBytes is in what pieces the record's own text of the attachments is shared out.
 	pieceBytes = 16 << 10
 )
@@ -25,6 +23,7 @@ const (
 type share struct {
 	files      []table.Attrs
 	recipients []string
+	addressees []table.Attrs
 	text       string // of Message.Attachments
 	bytes      int
 }
@@ -42,17 +41,19 @@ func split(m Message) []share {
 		return last
 	}
 
-	for _, f := range m.Files {
-		a := table.Attrs{attrName: f.Name}
-		if f.StoredSize >= 0 {
-			a[attrSize] = f.StoredSize
-		}
-		s := next(len(f.Name) + fileBytes)
+	for i := range m.Files {
+		a := fileAttrs(&m.Files[i], m.Found.Known())
+		s := next(weight(a))
 		s.files = append(s.files, a)
 	}
 	for _, r := range m.Recipients {
-		s := next(len(r) + recipientBytes)
+		s := next(len(r) + elementBytes)
 		s.recipients = append(s.recipients, r)
+	}
+	for _, r := range m.Found.Recipients {
+		a := addresseeAttrs(r)
+		s := next(weight(a))
+		s.addressees = append(s.addressees, a)
 	}
 	for rest := m.Attachments; rest != ""; {
 		piece := cut(rest, pieceBytes)
@@ -63,6 +64,16 @@ func split(m Message) []share {
 	return shares
 }
 
+// weight is what the texts of an element of a list count, and the element itself.
+func weight(a table.Attrs) int {
+	n := elementBytes
+	for name, v := range a {
+		s, _ := v.(string)
+		n += len(name) + len(s) + elementBytes/4
+	}
+	return n
+}
+
 // put sets the share's attributes.
 func (s share) put(a table.Attrs) {
 	if len(s.files) > 0 {
@@ -70,6 +81,9 @@ func (s share) put(a table.Attrs) {
 	}
 	if len(s.recipients) > 0 {
 		a[attrRecipients] = s.recipients
+	}
+	if len(s.addressees) > 0 {
+		a[attrAddressees] = s.addressees
 	}
 	if s.text != "" {
 		a[attrText] = s.text
@@ -80,11 +94,11 @@ func (s share) put(a table.Attrs) {
 func take(m *Message, a table.Attrs) {
 	files, _ := a[attrFiles].([]table.Attrs)
 	for _, f := range files {
-		size, ok := f[attrSize].(int64)
-		if !ok {
-			size = -1
-		}
-		m.Files = append(m.Files, File{Name: text(f, attrName, ""), StoredSize: size})
+		m.Files = append(m.Files, readFile(f, len(m.Files), m.Found.Known()))
+	}
+	addressees, _ := a[attrAddressees].([]table.Attrs)
+	for _, r := range addressees {
+		m.Found.Recipients = append(m.Found.Recipients, readAddressee(r))
 	}
 	recipients, _ := a[attrRecipients].([]string)
 	m.Recipients = append(m.Recipients, recipients...)
@@ -92,10 +106,13 @@ func take(m *Message, a table.Attrs) {
 }
 
 // partKey is where the i-th further item of a message is. It holds the arrival, so that a record that Microsoft repeats in
-// another blob never writes over the parts of the message that is stored.
-func partKey(c connection.ID, r RecordID, arrival time.Time, i int) table.Key {
+// another blob never writes over the parts of the message that is stored, and the generation, so that enriching does not either.
+func partKey(c connection.ID, r RecordID, arrival time.Time, generation string, i int) table.Key {
+	if generation != "" {
+		generation += "|"
+	}
 	return table.Key{
 		Partition: MessageKey(c, r).Partition,
-		Sort:      fmt.Sprintf("part|%012x|%04d", arrival.UnixMilli(), i+1),
+		Sort:      fmt.Sprintf("part|%012x|%s%04d", arrival.UnixMilli(), generation, i+1),
 	}
 }

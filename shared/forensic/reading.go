@@ -146,7 +146,8 @@ func (r *reading) derive(raw []byte) (Message, Verdict, error) {
 	return Derive(record, r.blob)
 }
 
-// flush stores the batch: first what the messages are found by and the items that continue them, then the messages.
+// flush stores the batch: first what the messages are found by, the marks of those that wait to be enriched, and the items that continue
+// them, then the messages; and sends those that wait to whoever enriches them.
 //
 // A crash before the messages leaves postings without a message, which searches pass over until they expire; a crash
 // among the messages leaves some of them, each whole. Reading the blob again completes both. A message that is there
@@ -165,10 +166,13 @@ func (r *reading) flush(ctx context.Context) error {
 	messages := make([]table.Item, len(r.messages))
 	for i := range r.messages {
 		m := &r.messages[i]
-		m.Stored = now
+		m.Stored, m.Waiting = now, r.in.Queue != nil
 		var parts []table.Item
-		messages[i], parts = encode(*m, expires)
+		messages[i], parts = encode(*m, "", expires)
 		r.items = append(appendPostings(r.items, *m, expires), parts...)
+		if m.Waiting {
+			r.items = append(r.items, waitingMark(*m, expires))
+		}
 	}
 
 	if err := r.in.Events.Load(ctx, r.items...); err != nil {
@@ -179,7 +183,12 @@ func (r *reading) flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("store %d messages: %w", len(messages), err)
 	}
-	if err := r.count(ctx, created); err != nil {
+	there, err := r.there(ctx, created)
+	if err != nil {
+		return err
+	}
+	r.count(created, there)
+	if err := r.hand(ctx, created, there, expires); err != nil {
 		return err
 	}
 	r.clear()
@@ -187,38 +196,88 @@ func (r *reading) flush(ctx context.Context) error {
 	return nil
 }
 
+// there are the messages of the batch that were there before, where somebody needs to look at them.
+func (r *reading) there(ctx context.Context, created []bool) (map[RecordID]*Message, error) {
+	if r.counted == nil && r.in.Queue == nil {
+		return nil, nil
+	}
+	var records []RecordID
+	for i, isNew := range created {
+		if !isNew {
+			records = append(records, r.messages[i].Record)
+		}
+	}
+	if len(records) == 0 {
+		return nil, nil
+	}
+	stored, err := Load(ctx, r.in.Events, r.blob.Connection, records)
+	if err != nil {
+		return nil, fmt.Errorf("look at %d messages that were there: %w", len(records), err)
+	}
+	there := make(map[RecordID]*Message, len(stored))
+	for i := range stored {
+		there[stored[i].Record] = &stored[i]
+	}
+	return there, nil
+}
+
 // count adds the batch to the tally. A message that was there already is Repeated, unless an earlier attempt at this very blob
 // stored it: then it is counted here, for that attempt's tally was never settled.
-func (r *reading) count(ctx context.Context, created []bool) error {
-	var there []RecordID
+func (r *reading) count(created []bool, there map[RecordID]*Message) {
 	for i, isNew := range created {
-		if isNew {
-			r.tally.Messages++
-			r.tally.Events += int64(len(r.messages[i].Files))
-			if r.counted != nil {
-				r.counted[r.messages[i].Record] = true
-			}
-		} else {
-			there = append(there, r.messages[i].Record)
+		m := &r.messages[i]
+		old := there[m.Record]
+		earlier := r.counted != nil && old != nil && old.Blob == r.blob.ID && !r.counted[m.Record]
+		if !isNew && !earlier {
+			r.tally.Repeated++
+			continue
+		}
+		r.tally.Messages++
+		r.tally.Events += int64(len(m.Files))
+		if r.counted != nil {
+			r.counted[m.Record] = true
 		}
 	}
-	r.tally.Repeated += int64(len(there))
-	if r.counted == nil || len(there) == 0 {
+}
+
+// hand sends the messages of the batch that wait to be enriched, also those that an earlier attempt at this blob stored. Of the others,
+// which were there already, it takes back what was written as if they were new: the mark, and the count of their files.
+func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*Message, expires time.Time) error {
+	if r.in.Queue == nil {
 		return nil
 	}
-	stored, err := Load(ctx, r.in.Events, r.blob.Connection, there)
-	if err != nil {
-		return fmt.Errorf("look at %d messages that were there: %w", len(there), err)
-	}
-	for _, m := range stored {
-		if m.Blob == r.blob.ID && !r.counted[m.Record] {
-			r.counted[m.Record] = true
-			r.tally.Repeated--
-			r.tally.Messages++
-			r.tally.Events += int64(len(m.Files))
+	var waiting []RecordID
+	var idle, days []table.Item
+	for i, isNew := range created {
+		m := &r.messages[i]
+		old := there[m.Record]
+		switch {
+		case isNew:
+			waiting = append(waiting, m.Record)
+		case old == nil || !old.Waiting || !old.Arrival.Equal(m.Arrival):
+			idle = append(idle, table.Item{Key: waitingKey(*m)})
+		case old.Blob == r.blob.ID:
+			waiting = append(waiting, m.Record)
+		}
+		if old != nil && len(old.Files) > len(m.Files) {
+			days = append(days, dayPosting(*old, expires))
 		}
 	}
-	return nil
+	if len(days) > 0 {
+		if err := r.in.Events.Load(ctx, days...); err != nil {
+			return fmt.Errorf("count the files of %d messages that were there: %w", len(days), err)
+		}
+	}
+	for some := range slices.Chunk(idle, table.MaxCommit) {
+		if err := deleteAll(ctx, r.in.Events, some); err != nil {
+			return fmt.Errorf("take back the marks of %d messages that were there: %w", len(some), err)
+		}
+	}
+	group := string(r.blob.Connection)
+	if r.in.Now().Sub(r.blob.Created) > oldWaiting {
+		group = backlogGroup(r.blob.Connection)
+	}
+	return sendWaiting(ctx, r.in.Queue, r.blob.Connection, group, waiting)
 }
 
 // days are where the batch's days are marked, each once.

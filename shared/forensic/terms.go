@@ -8,9 +8,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// MaxRecipientTerms is by how many recipients, the first ones, a message is found; Microsoft lists 1,000 at most. All
-// of them stand in the message.
-const MaxRecipientTerms = 1000
+// MaxRecipientTerms is by how many recipients, the first ones, a message is found. Exchange takes 1,000, and a record lists as many,
+// perhaps by other addresses. All of them stand in the message.
+const MaxRecipientTerms = 2000
 
 // Term is a value of a field, as Normal gives it.
 type Term struct {
@@ -19,32 +19,45 @@ type Term struct {
 }
 
 // Terms are all terms that the message is found by, each once. There are none of empty values.
-func (m Message) Terms() []Term {
-	terms := make([]Term, 0, 4+2*len(m.Files)+2*len(m.Recipients))
-	actor, sender, from := Normal(m.Actor), Normal(m.Sender), Normal(m.From)
-	terms = appendTerms(terms, SenderField, sender, from)
-	if actor != sender && actor != from {
+func (m *Message) Terms() []Term {
+	addresses := m.Addresses()
+	terms := make([]Term, 0, 4+2*len(m.Files)+2*len(addresses))
+	actor, senders := Normal(m.Actor), []string{Normal(m.Sender), Normal(m.From)}
+	if m.Found.Known() {
+		senders = append(senders, Normal(m.Found.Sender), Normal(m.Found.From))
+	}
+	terms = appendTerms(terms, SenderField, senders...)
+	if !slices.Contains(senders, actor) {
 		terms = appendTerms(terms, ActorField, actor)
 	}
 	terms = appendTerms(terms, MessageIDField, Normal(m.InternetMessageID))
 
-	values := make([]string, 0, max(len(m.Files), len(m.Recipients)))
-	for _, f := range m.Files {
-		values = append(values, Normal(f.Name))
+	values := make([]string, 0, max(2*len(m.Files), len(addresses)))
+	ofFiles := func(field Field, value func(*File) string, more func(*File) string) {
+		values = values[:0]
+		for i := range m.Files {
+			values = append(values, value(&m.Files[i]))
+			if found := more(&m.Files[i]); found != "" {
+				values = append(values, found)
+			}
+		}
+		terms = appendTerms(terms, field, values...)
 	}
-	terms = appendTerms(terms, NameField, values...)
-	for i, f := range m.Files {
-		values[i] = Extension(f.Name)
+	ofFiles(NameField, func(f *File) string { return Normal(f.Name) }, func(f *File) string { return Normal(f.Found.Name) })
+	ofFiles(ExtensionField, func(f *File) string { return Extension(f.Name) }, func(f *File) string { return Extension(f.Found.Name) })
+	if m.Found.Known() {
+		none := func(*File) string { return "" }
+		ofFiles(MD5Field, func(f *File) string { return Normal(f.Found.MD5) }, none)
+		ofFiles(SHA256Field, func(f *File) string { return Normal(f.Found.SHA256) }, none)
 	}
-	terms = appendTerms(terms, ExtensionField, values...)
 
-	recipients := m.Recipients[:min(len(m.Recipients), MaxRecipientTerms)]
+	addresses = addresses[:min(len(addresses), MaxRecipientTerms)]
 	values = values[:0]
-	for _, r := range recipients {
+	for _, r := range addresses {
 		values = append(values, Normal(r))
 	}
 	terms = appendTerms(terms, RecipientField, values...)
-	for i, r := range recipients {
+	for i, r := range addresses {
 		values[i] = Domain(r)
 	}
 	return appendTerms(terms, DomainField, values...)
@@ -87,18 +100,14 @@ const (
 
 // appendPostings appends all that m is found by: its day, its arrival, and its terms.
 func appendPostings(items []table.Item, m Message, expires time.Time) []table.Item {
-	at := TimeSort(m.Observed, m.Record)
 	items = append(items,
-		table.Item{
-			Key:     table.Key{Partition: DayPartition(m.Connection, m.Observed), Sort: at},
-			Attrs:   table.Attrs{attrFileCount: int64(len(m.Files))},
-			Expires: expires,
-		},
+		dayPosting(m, expires),
 		table.Item{
 			Key:     table.Key{Partition: ArrivalPartition(m.Connection, m.Arrival), Sort: m.EventID(0).ArrivalSort()},
 			Attrs:   table.Attrs{attrRecord: string(m.Record)},
 			Expires: expires,
 		})
+	at := TimeSort(m.Observed, m.Record)
 	for _, t := range m.Terms() {
 		items = append(items, table.Item{
 			Key: table.Key{
@@ -109,4 +118,13 @@ func appendPostings(items []table.Item, m Message, expires time.Time) []table.It
 		})
 	}
 	return items
+}
+
+// dayPosting is the posting of m's day, which counts its files.
+func dayPosting(m Message, expires time.Time) table.Item {
+	return table.Item{
+		Key:     table.Key{Partition: DayPartition(m.Connection, m.Observed), Sort: TimeSort(m.Observed, m.Record)},
+		Attrs:   table.Attrs{attrFileCount: int64(len(m.Files))},
+		Expires: expires,
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/embedded"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -29,6 +30,7 @@ type world struct {
 	store  *embedded.Store
 	events table.Table
 	blobs  table.Table
+	queue  queue.Sender // of messages to be enriched; nil: none are
 }
 
 func newWorld(t testing.TB) *world {
@@ -53,6 +55,7 @@ func (w *world) ingester() *forensic.Ingester {
 		Now:       func() time.Time { return now },
 		Retention: 90 * 24 * time.Hour,
 		Log:       slog.New(slog.DiscardHandler),
+		Queue:     w.queue,
 	}
 }
 
