@@ -38,15 +38,21 @@ const (
 	patience = 30 * time.Second
 )
 
-// Config is what a Client needs to know. ClientID, RedirectURL, Publisher and one of Secret and Certificate are required.
+// Config is what a Client needs to know: RedirectURL, and our application, once for all clouds or one for each.
 type Config struct {
 	ClientID    string       // our application's id
 	Secret      string       // our application's client secret, or "" with a Certificate
 	Certificate *Certificate // our application's certificate, or nil with a Secret
-	RedirectURL string       // where sign-in and consent come back to; registered with the application
 	Publisher   string       // GUID of our own tenant: PublisherIdentifier, by which Microsoft counts our requests apart
+	// Credentials are further ones of the application, while one is changed for another; they may stand in the place of Secret and Certificate.
+	Credentials []Credential
+	Renew       func(ctx context.Context) ([]Credential, error) // see Application
 
-	Endpoints   map[connection.Cloud]Endpoints // nil means Clouds()
+	// Applications are those of clouds that have one of their own; the fields above need not be set when every cloud has.
+	Applications map[connection.Cloud]Application
+	RedirectURL  string // where sign-in and consent come back to; registered with every application
+
+	Endpoints   map[connection.Cloud]Endpoints // the clouds that are served; nil means Clouds()
 	Permissions Permissions                    // zero means RequiredPermissions()
 
 	// HTTP lends its transport (nil means one of our own, which follows no proxy of the environment). Its Timeout and
@@ -58,10 +64,11 @@ type Config struct {
 
 // Client speaks to Microsoft in the name of our application. It is safe for concurrent use.
 type Client struct {
-	config Config
-	http   *http.Client
-	tokens *tokens
-	scoped scoped
+	config       Config
+	applications map[connection.Cloud]*registration
+	http         *http.Client
+	tokens       *tokens
+	scoped       scoped
 }
 
 // New checks the configuration, and names everything that is missing or wrong in it. It asks Microsoft nothing.
@@ -82,31 +89,32 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("configure the Microsoft client: %w", err)
 	}
 	c.Endpoints = maps.Clone(c.Endpoints)
-	client := &Client{config: c, http: &http.Client{Transport: transport(c.HTTP), CheckRedirect: refuseRedirect}}
+	client := &Client{
+		config: c, applications: c.registrations(),
+		http: &http.Client{Transport: transport(c.HTTP), CheckRedirect: refuseRedirect},
+	}
 	client.tokens = newTokens(c.Now, client.fetchToken)
 	return client, nil
 }
 
 func (c Config) check() error {
 	var wrong []error
-	demand := func(name, value string, acceptable func(string) bool, what string) {
-		switch {
-		case value == "":
-			wrong = append(wrong, fmt.Errorf("%s is missing", name))
-		case !acceptable(value):
-			wrong = append(wrong, fmt.Errorf("%s is no %s", name, what))
-		}
-	}
-	demand("ClientID", c.ClientID, isGUID, "GUID")
-	demand("Publisher", c.Publisher, isGUID, "GUID")
-	demand("RedirectURL", c.RedirectURL, isAbsolute, "absolute URL")
 	switch {
-	case c.Secret == "" && c.Certificate == nil:
-		wrong = append(wrong, errors.New("one of Secret and Certificate is missing"))
-	case c.Secret != "" && c.Certificate != nil:
-		wrong = append(wrong, errors.New("only one of Secret and Certificate may be given"))
-	case c.Certificate != nil:
-		wrong = append(wrong, c.Certificate.check())
+	case c.RedirectURL == "":
+		wrong = append(wrong, errors.New("RedirectURL is missing"))
+	case !isAbsolute(c.RedirectURL):
+		wrong = append(wrong, errors.New("RedirectURL is no absolute URL"))
+	}
+	if !c.allNamed() {
+		wrong = append(wrong, c.application().check())
+	}
+	for cloud, a := range c.Applications {
+		if err := a.check(); err != nil {
+			wrong = append(wrong, fmt.Errorf("Application of cloud %s: %w", cloud, err))
+		}
+		if _, ok := c.Endpoints[cloud]; !ok {
+			wrong = append(wrong, fmt.Errorf("Application of cloud %s: there are no Endpoints of that cloud", cloud))
+		}
 	}
 	if len(c.Endpoints) == 0 {
 		wrong = append(wrong, errors.New("Endpoints are missing"))

@@ -89,7 +89,7 @@ func (a answer) graphError() error {
 		return a.fault(kind, code, detail)
 	case !a.isJSON() && len(a.body) > 0: // a page of something in between, which knows nothing of the tenant
 		return a.fault(fault.Retry, code, detail)
-	case a.status == http.StatusForbidden:
+	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
 		return a.fault(fault.Refused, code, detail)
 	case a.status == http.StatusNotFound, a.status == http.StatusGone, a.status == http.StatusMethodNotAllowed:
 		return a.fault(fault.Poison, code, detail)

@@ -36,7 +36,7 @@ type claims struct {
 
 // administrator verifies the id_token, and reads who it is about. The nonce is compared last, so that only a genuine token is
 // looked at.
-func (c *Client) administrator(ctx context.Context, e Endpoints, raw, nonce string) (connection.Administrator, error) {
+func (c *Client) administrator(ctx context.Context, cloud connection.Cloud, e Endpoints, raw, nonce string) (connection.Administrator, error) {
 	keys, err := c.signingKeys(ctx, e)
 	if err != nil {
 		return connection.Administrator{}, err
@@ -46,7 +46,7 @@ func (c *Client) administrator(ctx context.Context, e Endpoints, raw, nonce stri
 	}
 	// The issuer is checked below: it holds the tenant, which the token itself names.
 	verifier := oidc.NewVerifier("", &oidc.StaticKeySet{PublicKeys: keys}, &oidc.Config{
-		ClientID: c.config.ClientID, SkipIssuerCheck: true, SupportedSigningAlgs: []string{oidc.RS256}, Now: c.config.Now,
+		ClientID: c.applications[cloud].ClientID, SkipIssuerCheck: true, SupportedSigningAlgs: []string{oidc.RS256}, Now: c.config.Now,
 	})
 	verified, err := verifier.Verify(ctx, raw)
 	if err != nil {

@@ -26,46 +26,34 @@ func (c *Client) fetchToken(ctx context.Context, key tokenKey) (token, error) {
 		scope = e.GraphScope
 	}
 	tokenURL := e.Login + "/" + string(key.tenant.ID) + "/oauth2/v2.0/token"
-	params, err := c.credential(tokenURL)
-	if err != nil {
-		return token{}, fmt.Errorf("%s: %w", what, err)
-	}
 	ctx, cancel := brief(ctx)
 	defer cancel()
-	grant := clientcredentials.Config{
-		ClientID: c.config.ClientID, TokenURL: tokenURL, Scopes: []string{scope},
-		EndpointParams: params, AuthStyle: oauth2.AuthStyleInParams,
-	}
-	asked := c.config.Now()
-	got, err := grant.Token(context.WithValue(ctx, oauth2.HTTPClient, c.http))
+	app := c.applications[key.tenant.Cloud]
+	var asked time.Time
+	var got *oauth2.Token
+	err = app.keys.use(ctx, func(cred Credential) error {
+		params, err := c.params(cred, app.ClientID, tokenURL)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		grant := clientcredentials.Config{
+			ClientID: app.ClientID, TokenURL: tokenURL, Scopes: []string{scope},
+			EndpointParams: params, AuthStyle: oauth2.AuthStyleInParams,
+		}
+		asked = c.config.Now()
+		if got, err = grant.Token(context.WithValue(ctx, oauth2.HTTPClient, c.http)); err != nil {
+			return c.loginFailure(what, err, secretsOf(params)...)
+		}
+		return nil
+	})
 	if err != nil {
-		return token{}, c.loginFailure(what, err, secretsOf(params)...)
+		return token{}, err
 	}
 	life := lifetime(got)
 	if life <= 0 {
 		return token{}, &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the answer does not say how long the token lives", what)}
 	}
 	return token{value: got.AccessToken, renew: asked.Add(life - min(renewAhead, life/3))}, nil
-}
-
-// credential is what proves that we are the application: parameters of a token request.
-func (c *Client) credential(tokenURL string) (url.Values, error) {
-	if c.config.Certificate == nil {
-		return url.Values{"client_secret": {c.config.Secret}}, nil
-	}
-	assertion, err := c.config.Certificate.assertion(c.config.ClientID, tokenURL, c.config.Now(), c.config.Rand)
-	if err != nil {
-		return nil, &fault.Error{Kind: fault.Ours, Err: fmt.Errorf("sign a client assertion: %w", err)}
-	}
-	return url.Values{
-		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
-		"client_assertion":      {assertion},
-	}, nil
-}
-
-// secretsOf are the values of a token request that no error may repeat.
-func secretsOf(params url.Values) []string {
-	return []string{params.Get("client_secret"), params.Get("client_assertion")}
 }
 
 // loginFailure classifies what x/oauth2 returns. Its own errors quote the whole answer, so none of them is passed on.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
 // maxURI bounds a URI that Microsoft hands us.
@@ -66,9 +68,9 @@ func plain(path string) bool {
 	return true
 }
 
-// identified adds PublisherIdentifier, which Microsoft wants on every call, to a URI that lacks it; what the query holds
-// stays as it is, letter by letter.
-func (c *Client) identified(u *url.URL) *url.URL {
+// identified adds the PublisherIdentifier of the tenant's cloud, which Microsoft wants on every call, to a URI that lacks it; what the
+// query holds stays as it is, letter by letter.
+func (c *Client) identified(cloud connection.Cloud, u *url.URL) *url.URL {
 	const name = "PublisherIdentifier="
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
 		if len(pair) >= len(name) && strings.EqualFold(pair[:len(name)], name) {
@@ -79,6 +81,6 @@ func (c *Client) identified(u *url.URL) *url.URL {
 	if with.RawQuery != "" {
 		with.RawQuery += "&"
 	}
-	with.RawQuery += name + url.QueryEscape(c.config.Publisher)
+	with.RawQuery += name + url.QueryEscape(c.applications[cloud].Publisher)
 	return &with
 }

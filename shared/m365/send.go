@@ -121,7 +121,7 @@ func (c *Client) carry(ctx context.Context, call call, tok token) (*http.Respons
 func (c *Client) request(ctx context.Context, call call, tok token) (*http.Request, error) {
 	u := call.url
 	if call.resource == activity {
-		u = c.identified(u)
+		u = c.identified(call.tenant.Cloud, u)
 	}
 	var body io.Reader
 	if call.body != nil {

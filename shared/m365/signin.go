@@ -24,7 +24,7 @@ func (c *Client) SignInURL(cloud connection.Cloud, ch connection.Challenge) (str
 	if ch.State == "" || ch.Nonce == "" || ch.Verifier == "" {
 		return "", errors.New("make a sign-in address: the challenge is not complete")
 	}
-	return c.codeFlow(e).AuthCodeURL(ch.State,
+	return c.codeFlow(cloud, e).AuthCodeURL(ch.State,
 		oauth2.SetAuthURLParam("nonce", ch.Nonce),
 		oauth2.SetAuthURLParam("response_mode", "query"),
 		oauth2.SetAuthURLParam("prompt", "select_account"),
@@ -42,7 +42,7 @@ func (c *Client) ConsentURL(t connection.Tenant, state string) (string, error) {
 		return "", errors.New("make a consent address: the state is missing")
 	}
 	query := url.Values{
-		"client_id":    {c.config.ClientID},
+		"client_id":    {c.applications[t.Cloud].ClientID},
 		"redirect_uri": {c.config.RedirectURL},
 		"scope":        {e.GraphScope},
 		"state":        {state},
@@ -64,27 +64,34 @@ func (c *Client) Redeem(ctx context.Context, cloud connection.Cloud, code string
 	}
 	ctx, cancel := brief(ctx)
 	defer cancel()
-	idToken, err := c.exchange(ctx, what, e, code, ch.Verifier)
+	idToken, err := c.exchange(ctx, what, cloud, e, code, ch.Verifier)
 	if err != nil {
 		return connection.Administrator{}, err
 	}
-	return c.administrator(ctx, e, idToken, ch.Nonce)
+	return c.administrator(ctx, cloud, e, idToken, ch.Nonce)
 }
 
-// exchange returns the raw id_token. The access token beside it is for nothing that we do, and is dropped.
-func (c *Client) exchange(ctx context.Context, what string, e Endpoints, code, verifier string) (string, error) {
-	flow := c.codeFlow(e)
-	params, err := c.credential(flow.Endpoint.TokenURL)
+// exchange returns the raw id_token. The access token beside it is for nothing that we do, and is dropped. A code that came with a credential
+// that was refused is not used up: Microsoft looks at who asks first.
+func (c *Client) exchange(ctx context.Context, what string, cloud connection.Cloud, e Endpoints, code, verifier string) (string, error) {
+	flow := c.codeFlow(cloud, e)
+	var got *oauth2.Token
+	err := c.applications[cloud].keys.use(ctx, func(cred Credential) error {
+		params, err := c.params(cred, flow.ClientID, flow.Endpoint.TokenURL)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		options := []oauth2.AuthCodeOption{oauth2.VerifierOption(verifier)}
+		for name := range params {
+			options = append(options, oauth2.SetAuthURLParam(name, params.Get(name)))
+		}
+		if got, err = flow.Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), code, options...); err != nil {
+			return c.loginFailure(what, err, append(secretsOf(params), code, verifier)...)
+		}
+		return nil
+	})
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", what, err)
-	}
-	options := []oauth2.AuthCodeOption{oauth2.VerifierOption(verifier)}
-	for name := range params {
-		options = append(options, oauth2.SetAuthURLParam(name, params.Get(name)))
-	}
-	got, err := flow.Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), code, options...)
-	if err != nil {
-		return "", c.loginFailure(what, err, append(secretsOf(params), code, verifier)...)
+		return "", err
 	}
 	idToken, _ := got.Extra("id_token").(string)
 	if idToken == "" {
@@ -93,10 +100,10 @@ func (c *Client) exchange(ctx context.Context, what string, e Endpoints, code, v
 	return idToken, nil
 }
 
-func (c *Client) codeFlow(e Endpoints) *oauth2.Config {
+func (c *Client) codeFlow(cloud connection.Cloud, e Endpoints) *oauth2.Config {
 	root := e.Login + "/" + signInTenant + "/oauth2/v2.0"
 	return &oauth2.Config{
-		ClientID:    c.config.ClientID,
+		ClientID:    c.applications[cloud].ClientID,
 		RedirectURL: c.config.RedirectURL,
 		Scopes:      []string{"openid", "profile"},
 		Endpoint:    oauth2.Endpoint{AuthURL: root + "/authorize", TokenURL: root + "/token", AuthStyle: oauth2.AuthStyleInParams},
