@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,15 +26,18 @@ type config struct {
 	microsoft *m365.Config // nil: simulate
 }
 
-// realTenant are the variables that make Mailtrail talk to Microsoft. Any one of them asks for all that are required.
+// The variables that make Mailtrail talk to Microsoft. Any one of them asks for all that are required. Those of the application may be set once
+// for each cloud, with the cloud's name behind them: MAILTRAIL_CLIENT_ID_GCCHIGH.
 const (
-	envClientID    = "MAILTRAIL_CLIENT_ID"
-	envSecret      = "MAILTRAIL_CLIENT_SECRET"
-	envCertificate = "MAILTRAIL_CLIENT_CERTIFICATE"
-	envPublisher   = "MAILTRAIL_PUBLISHER"
-	envRedirect    = "MAILTRAIL_REDIRECT_URL"
-	envCloud       = "MAILTRAIL_CLOUD"
-	envRetention   = "MAILTRAIL_RETENTION_DAYS"
+	envClientID       = "MAILTRAIL_CLIENT_ID"
+	envSecret         = "MAILTRAIL_CLIENT_SECRET"
+	envCertificate    = "MAILTRAIL_CLIENT_CERTIFICATE"
+	envNewSecret      = "MAILTRAIL_NEW_CLIENT_SECRET"      // good beside the other one, while they are changed over
+	envNewCertificate = "MAILTRAIL_NEW_CLIENT_CERTIFICATE" // likewise
+	envPublisher      = "MAILTRAIL_PUBLISHER"
+	envRedirect       = "MAILTRAIL_REDIRECT_URL"
+	envCloud          = "MAILTRAIL_CLOUD"
+	envRetention      = "MAILTRAIL_RETENTION_DAYS"
 )
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -54,12 +56,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		}
 		c.retention = time.Duration(n) * 24 * time.Hour
 	}
-	var named []string
-	for _, name := range []string{envClientID, envSecret, envCertificate, envPublisher, envRedirect, envCloud} {
-		if getenv(name) != "" {
-			named = append(named, name)
-		}
-	}
+	named := realNames(getenv)
 	if len(named) == 0 {
 		return c, nil
 	}
@@ -71,36 +68,22 @@ func readConfig(getenv func(string) string) (config, error) {
 
 // real completes the configuration of a machine that talks to Microsoft, and names everything that is missing.
 func (c config) real(getenv func(string) string) (config, error) {
-	var missing []error
-	for _, name := range []string{envClientID, envPublisher, envRedirect} {
-		if getenv(name) == "" {
-			missing = append(missing, fmt.Errorf("%s is missing: it is needed to talk to Microsoft", name))
-		}
-	}
-	cloud, err := connection.ParseCloud(getenv(envCloud))
-	if err != nil {
-		missing = append(missing, fmt.Errorf("%s: %w", envCloud, err))
-	}
+	var wrong []error
 	base, ok := strings.CutSuffix(getenv(envRedirect), machine.CallbackPath)
-	if c.base = base; getenv(envRedirect) != "" && !(ok && absolute(base)) {
-		missing = append(missing, fmt.Errorf("%s must be http:// or https://, a host, and %s: that is where this machine answers Microsoft", envRedirect, machine.CallbackPath))
+	switch c.base = base; {
+	case getenv(envRedirect) == "":
+		wrong = append(wrong, fmt.Errorf("%s is missing: it is needed to talk to Microsoft", envRedirect))
+	case !ok || !absolute(base):
+		wrong = append(wrong, fmt.Errorf("%s must be http:// or https://, a host, and %s: that is where this machine answers Microsoft", envRedirect, machine.CallbackPath))
 	}
-	if err := errors.Join(missing...); err != nil {
+	applications, err := readApplications(getenv)
+	if err := errors.Join(append(wrong, err)...); err != nil {
 		return c, err
 	}
 	c.data = cmp.Or(c.data, filepath.Join("data", "microsoft"))
-	c.microsoft = &m365.Config{
-		ClientID: getenv(envClientID), Secret: getenv(envSecret), Publisher: getenv(envPublisher),
-		Endpoints: map[connection.Cloud]m365.Endpoints{cloud: m365.Clouds()[cloud]},
-	}
-	if file := getenv(envCertificate); file != "" {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return c, fmt.Errorf("%s: %w", envCertificate, err)
-		}
-		if c.microsoft.Certificate, err = m365.ParseCertificate(pem); err != nil {
-			return c, fmt.Errorf("%s: %w", envCertificate, err)
-		}
+	c.microsoft = &m365.Config{Applications: applications, Endpoints: map[connection.Cloud]m365.Endpoints{}}
+	for cloud := range applications {
+		c.microsoft.Endpoints[cloud] = m365.Clouds()[cloud]
 	}
 	return c, nil
 }

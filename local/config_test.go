@@ -1,9 +1,13 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
 const (
@@ -24,6 +28,10 @@ func TestConfigurationsThatAreNoneAreRefusedByName(t *testing.T) {
 		{"MAILTRAIL_CLOUD=gcc", "MAILTRAIL_CLIENT_ID is missing"},
 		{"MAILTRAIL_CLOUD=mars", "MAILTRAIL_CLOUD"},
 		{"MAILTRAIL_PUBLISHER=" + someID + " RECORDS=a.csv", "unset MAILTRAIL_PUBLISHER"},
+		{real(callback) + " MAILTRAIL_CLIENT_ID_DOD=" + someID, "MAILTRAIL_PUBLISHER_DOD is missing"},
+		{real(callback) + " MAILTRAIL_CLOUD=dod " + application("_DOD"), "described twice"},
+		{"MAILTRAIL_REDIRECT_URL=" + callback + " MAILTRAIL_CLOUD=gcc " + application("_DOD"), "MAILTRAIL_CLIENT_ID is missing"},
+		{"MAILTRAIL_REDIRECT_URL=" + callback + " MAILTRAIL_CLIENT_ID=" + someID + " MAILTRAIL_PUBLISHER=" + someID, "MAILTRAIL_CLIENT_SECRET is missing"},
 		{real("/consent/callback"), "MAILTRAIL_REDIRECT_URL must be"},
 		{real("https:///consent/callback"), "MAILTRAIL_REDIRECT_URL must be"},
 		{real("ftp://mailtrail.example/consent/callback"), "MAILTRAIL_REDIRECT_URL must be"},
@@ -42,14 +50,52 @@ func TestConfigurationsThatAreGood(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = readConfig(environment(real(callback)))
-	if err != nil || c.microsoft == nil || c.base != "https://mailtrail.example" || c.microsoft.ClientID != someID {
+	if err != nil || c.microsoft == nil || c.base != "https://mailtrail.example" || c.microsoft.Applications[connection.Commercial].ClientID != someID {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestOneMachineServesSeveralClouds(t *testing.T) {
+	for env, want := range map[string][]connection.Cloud{
+		real(callback): {connection.Commercial},
+		real(callback) + " MAILTRAIL_CLOUD=gcchigh":                                          {connection.GCCHigh},
+		real(callback) + " " + application("_DOD"):                                           {connection.Commercial, connection.DoD},
+		"MAILTRAIL_REDIRECT_URL=" + callback + " " + application("_GCC"):                     {connection.GCC},
+		"MAILTRAIL_REDIRECT_URL=" + callback + application("_GCC") + application("_GCCHIGH"): {connection.GCC, connection.GCCHigh},
+		real(callback) + " MAILTRAIL_NEW_CLIENT_SECRET=n" + application("_GCCHIGH"):          {connection.Commercial, connection.GCCHigh},
+	} {
+		c, err := readConfig(environment(env))
+		if err != nil {
+			t.Errorf("%s: %v", env, err)
+			continue
+		}
+		var got []connection.Cloud
+		for _, cloud := range connection.Clouds() {
+			if a, ok := c.microsoft.Applications[cloud]; ok {
+				got = append(got, cloud)
+				if a.ClientID != someID || a.Publisher != someID || a.Credentials[0].Secret != "s" || c.microsoft.Endpoints[cloud] != m365.Clouds()[cloud] {
+					t.Errorf("%s: %s is %+v", env, cloud, a)
+				}
+			}
+		}
+		if !slices.Equal(got, want) || len(c.microsoft.Endpoints) != len(want) {
+			t.Errorf("%s serves %v, want %v", env, got, want)
+		}
+		c.microsoft.RedirectURL = callback
+		if _, err := m365.New(*c.microsoft); err != nil {
+			t.Errorf("%s: %v", env, err)
+		}
 	}
 }
 
 // real is a whole configuration with a redirect URL.
 func real(redirect string) string {
-	return "MAILTRAIL_CLIENT_ID=" + someID + " MAILTRAIL_CLIENT_SECRET=s MAILTRAIL_PUBLISHER=" + someID + " MAILTRAIL_REDIRECT_URL=" + redirect
+	return application("") + " MAILTRAIL_REDIRECT_URL=" + redirect
+}
+
+// application are the variables of an application, each with the suffix.
+func application(suffix string) string {
+	return " MAILTRAIL_CLIENT_ID" + suffix + "=" + someID + " MAILTRAIL_CLIENT_SECRET" + suffix + "=s MAILTRAIL_PUBLISHER" + suffix + "=" + someID
 }
 
 func environment(pairs string) func(string) string {

@@ -24,6 +24,9 @@ const (
 	DoD        Cloud = "dod"
 )
 
+// Clouds are all of them.
+func Clouds() []Cloud { return []Cloud{Commercial, GCC, GCCHigh, DoD} }
+
 // ParseCloud reads a cloud's name; "" is commercial.
 func ParseCloud(s string) (Cloud, error) {
 	switch c := Cloud(s); c {
