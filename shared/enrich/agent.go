@@ -1,0 +1,260 @@
+package enrich
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+)
+
+// Messages are the messages that wait, as they are stored. It is safe for concurrent use.
+type Messages interface {
+	// Load returns the message, and whether there is nothing more to be done for it: it is settled, or not there any more.
+	Load(ctx context.Context, c connection.ID, r forensic.RecordID) (m forensic.Message, settled bool, err error)
+	// Settle puts what was found to a loaded message, durably. Only the first finding counts: settling twice is harmless.
+	Settle(ctx context.Context, m forensic.Message, f forensic.Finding) error
+}
+
+// Connections tells of the connection that a message is of, or connection.ErrNotFound.
+type Connections interface {
+	Get(ctx context.Context, id connection.ID) (connection.Connection, error)
+}
+
+// Domains tells which mail domains are the company's own, in lower case. None means that nobody knows yet.
+type Domains interface {
+	Domains(ctx context.Context, c connection.ID) ([]string, error)
+}
+
+// Setting says of which messages the attachments are hashed.
+type Setting string
+
+const (
+	All      Setting = "all"
+	Outgoing Setting = "external" // only where a recipient is outside of the company, or none is known
+	None     Setting = "none"
+)
+
+// ParseSetting reads a setting; "" is All.
+func ParseSetting(s string) (Setting, error) {
+	switch set := Setting(s); set {
+	case "":
+		return All, nil
+	case All, Outgoing, None:
+		return set, nil
+	}
+	return "", fmt.Errorf("setting %q is none of all, external, none", s)
+}
+
+// Config is what an Agent needs. Graph, Messages and Connections are required.
+type Config struct {
+	Graph       Graph
+	Messages    Messages
+	Connections Connections
+	Domains     Domains // nil: the sender's own domain is the company's
+
+	Hashes   Setting       // "" means All
+	Limit    int64         // bytes of a file that is hashed at the most; 0 means DefaultLimit
+	Deadline time.Duration // from a message's Stored until it is settled without what was not found; 0 means DefaultDeadline
+	// SentLag is how long after a send its copy may still be on its way to Sent Items; 0 means DefaultSentLag. Until then a copy elsewhere
+	// in the mailbox is not taken, for one that was received shows no Bcc.
+	SentLag time.Duration
+
+	Workers    int // messages that are worked on at a time; 0 means DefaultWorkers
+	PerMailbox int // calls at a time in one mailbox; 0 means DefaultPerMailbox
+	Now        func() time.Time
+}
+
+// Defaults of a Config.
+const (
+	DefaultLimit      = 150 << 20 // as large as Exchange Online takes a message
+	DefaultDeadline   = 30 * time.Minute
+	DefaultSentLag    = 10 * time.Minute
+	DefaultWorkers    = 32
+	DefaultPerMailbox = 4 // "Outlook service limits" of Microsoft Graph: 4 concurrent requests per application and mailbox
+)
+
+// Agent enriches stored messages. It is safe for concurrent use.
+type Agent struct {
+	config   Config
+	places   places
+	boxes    boxes
+	progress progress
+	buffers  sync.Pool
+}
+
+// New returns an agent; where the configuration has no value, the default is used.
+func New(c Config) *Agent {
+	c.Hashes = cmp.Or(c.Hashes, All)
+	c.Limit = cmp.Or(c.Limit, DefaultLimit)
+	c.Deadline = cmp.Or(c.Deadline, DefaultDeadline)
+	c.SentLag = cmp.Or(c.SentLag, DefaultSentLag)
+	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
+	c.PerMailbox = cmp.Or(c.PerMailbox, DefaultPerMailbox)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &Agent{config: c}
+	a.places.open(c.Workers)
+	a.boxes.open(c.PerMailbox, c.Now)
+	a.progress.open(c.Now)
+	a.buffers.New = func() any { return new([bufferSize]byte) }
+	return a
+}
+
+// Enrich does the work of one forensic.Waiting: it finds the message in a mailbox, reads recipients and hashes, and settles it. Doing
+// it twice is harmless. When nothing can be found yet it returns a *fault.Error of kind Retry, whose After says when to come back; from
+// the deadline on the message is settled with the reasons for what is missing.
+//
+// The work of a connection that was deauthorized is parked: it returns nil, and whoever sweeps the waiting messages sends it again
+// when the connection is resumed. A body that is no forensic.Waiting has fault.Poison.
+func (a *Agent) Enrich(ctx context.Context, body []byte) error {
+	var w forensic.Waiting
+	if err := json.Unmarshal(body, &w); err != nil || w.Connection == "" || w.Record == "" {
+		return fmt.Errorf("enrich a message: the queued text names none: %w", fault.Poison)
+	}
+	c, err := a.config.Connections.Get(ctx, w.Connection)
+	switch {
+	case errors.Is(err, connection.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("enrich message %s: %w", w.Record, err)
+	case !c.Polled():
+		return nil
+	}
+	leave, err := a.places.enter(ctx, c.Tenant)
+	if err != nil {
+		return fmt.Errorf("enrich message %s: %w", w.Record, err)
+	}
+	defer leave()
+	m, settled, err := a.config.Messages.Load(ctx, w.Connection, w.Record)
+	if err != nil {
+		return fmt.Errorf("enrich message %s: %w", w.Record, err)
+	}
+	if settled {
+		return nil
+	}
+	return a.settle(ctx, a.task(c.Tenant, m))
+}
+
+// task is one attempt at one message.
+type task struct {
+	tenant  connection.Tenant
+	message forensic.Message
+	now     time.Time
+	age     time.Duration // since the message was stored
+	last    bool          // the deadline has come: whatever is missing stays so
+	young   bool          // its copy may still be on its way to Sent Items
+}
+
+func (a *Agent) task(t connection.Tenant, m forensic.Message) task {
+	now, since := a.config.Now(), m.Stored
+	if since.IsZero() {
+		since = m.Arrival
+	}
+	age := now.Sub(since)
+	return task{
+		tenant: t, message: m, now: now, age: max(0, age), last: age >= a.config.Deadline,
+		young: now.Sub(m.Observed) < a.config.SentLag,
+	}
+}
+
+// settle makes the finding, and stores it when it is whole or the deadline has come.
+func (a *Agent) settle(ctx context.Context, t task) error {
+	f, err := a.finding(ctx, t)
+	if ctx.Err() != nil {
+		return fmt.Errorf("enrich message %s: %w", t.message.Record, ctx.Err())
+	}
+	if err != nil {
+		return a.later(t, err)
+	}
+	if err := a.config.Messages.Settle(ctx, t.message, f); err != nil {
+		return fmt.Errorf("enrich message %s: %w", t.message.Record, err)
+	}
+	a.progress.forget(keyOf(t.message))
+	return nil
+}
+
+// finding looks for the message and at what is attached to it. In the last attempt it fails no more.
+func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {
+	own, err := a.ownDomains(ctx, t.message)
+	if err != nil {
+		return forensic.Finding{}, err
+	}
+	found, err := a.find(ctx, t)
+	var attached []Attached
+	if err == nil {
+		attached, err = a.attachments(ctx, t, found)
+	}
+	if reason, final := unfound(err); err != nil && (final || t.last) {
+		return forensic.Finding{At: t.now, Reason: reason}, nil
+	}
+	if err != nil {
+		return forensic.Finding{}, err
+	}
+	f := forensic.Finding{
+		At: t.now, Mailbox: found.mailbox, From: found.mail.From, Sender: found.mail.Sender, Subject: found.mail.Subject,
+		Sent: found.mail.Sent, Recipients: recipients(found, t.message),
+	}
+	f.Files, err = a.files(ctx, t, found, attached, a.unhashed(f.Recipients, own))
+	return f, err
+}
+
+// recipients are those of the message that was found. A copy outside of Sent Items may be one that was received, without its Bcc, so those
+// whom only the audit record names are added, in no role.
+func recipients(found found, m forensic.Message) []forensic.Recipient {
+	list := found.mail.Recipients
+	if found.sent {
+		return list
+	}
+	known := make(map[string]bool, len(list))
+	for _, r := range list {
+		known[forensic.Normal(r.Address)] = true
+	}
+	for _, address := range m.Recipients {
+		if !known[forensic.Normal(address)] {
+			list = append(list, forensic.Recipient{Address: address, Role: forensic.Unknown})
+		}
+	}
+	return list
+}
+
+// unhashed is why no file of a message with these recipients is hashed, or "". Where nobody is known, they may be outside.
+func (a *Agent) unhashed(list []forensic.Recipient, own []string) forensic.Reason {
+	switch a.config.Hashes {
+	case None:
+		return forensic.HashingOff
+	case Outgoing:
+		for _, r := range list {
+			if forensic.ReachOf(r.Address, own) != forensic.Internal {
+				return ""
+			}
+		}
+		if len(list) > 0 {
+			return forensic.InternalOnly
+		}
+	}
+	return ""
+}
+
+func (a *Agent) ownDomains(ctx context.Context, m forensic.Message) ([]string, error) {
+	if a.config.Hashes != Outgoing {
+		return nil, nil
+	}
+	if a.config.Domains != nil {
+		own, err := a.config.Domains.Domains(ctx, m.Connection)
+		if err != nil {
+			return nil, fmt.Errorf("ask for the company's own domains: %w", err)
+		}
+		if len(own) > 0 {
+			return own, nil
+		}
+	}
+	return []string{forensic.Domain(cmp.Or(m.Mailbox, m.Sender, m.Actor))}, nil
+}

@@ -1,0 +1,59 @@
+package enrich
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+)
+
+// bufferSize is how much of a file is in memory at a time: little enough to stay in the processor's cache between the two hashes.
+const bufferSize = 64 << 10
+
+// errTooLarge says that a file is above the limit: no more of it was read.
+var errTooLarge = errors.New("the file is above the limit for hashing")
+
+// sum is what a file's bytes tell.
+type sum struct {
+	size        int64
+	md5, sha256 string // lower-case hex
+	media       string // media type of the first bytes; "" when they tell none
+}
+
+// hash reads a file to its end, once, and keeps none of it. A stream that does not end as it should has no sum.
+func (a *Agent) hash(body io.Reader) (sum, error) {
+	buffer := a.buffers.Get().(*[bufferSize]byte)
+	defer a.buffers.Put(buffer)
+	var s sum
+	// MD5 and SHA-256 are what Incydr searches by: the first is no protection against who forges a file, the second is.
+	m, h := md5.New(), sha256.New()
+	for first := true; ; first = false {
+		n, err := fill(body, buffer[:])
+		if s.size += int64(n); s.size > a.config.Limit {
+			return sum{}, errTooLarge
+		}
+		m.Write(buffer[:n]) // a hash.Hash never fails to write
+		h.Write(buffer[:n])
+		if first {
+			s.media = mediaType(buffer[:n])
+		}
+		if err == io.EOF {
+			s.md5, s.sha256 = hex.EncodeToString(m.Sum(nil)), hex.EncodeToString(h.Sum(nil))
+			return s, nil
+		}
+		if err != nil {
+			return sum{}, err
+		}
+	}
+}
+
+// fill reads until the buffer is full; it returns io.EOF only at the stream's own end.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var read int
+		read, err = r.Read(p[n:])
+		n += read
+	}
+	return n, err
+}
