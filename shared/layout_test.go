@@ -56,7 +56,7 @@ func rooms() map[string]room {
 		"functions/connections":  function("shared/connection"),
 		"functions/poll":         function("shared/connection", "shared/audit"),
 		"functions/ingest":       function("shared/queue", "shared/forensic"),
-		"functions/search":       function("shared/search"),
+		"functions/search":       function("shared/forensic", "shared/search"),
 		"local/lambdasim":        {},
 		"local":                  {ours: all},
 		"local/machine":          {ours: append(slices.Clone(contracts), "shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/embedded", "shared/m365")},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/functions/parts"
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/forensic"
 	"github.com/mailtrail/mailtrail/shared/search"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
@@ -21,8 +22,9 @@ func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs, parts
 
 func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 	login := &access.Login{Clients: p.Clients(), Tokens: p.Tokens(), Log: p.Log}
+	events := p.EventsTable()
 	searches := &search.Search{
-		Events: p.EventsTable(), Connections: p.Registry(), Watermarks: p.Ledger(), Trail: p.Trail(),
+		Events: events, Connections: p.Registry(), Watermarks: &forensic.Watermarks{Ledger: p.Ledger(), Events: events}, Trail: p.Trail(),
 		Now: time.Now, Log: p.Log, Limit: limit, MaxAnswer: trigger.MaxAnswer,
 	}
 	return &trigger.HTTP{Handler: access.Mux(p.Guard(), slices.Concat(login.Routes(), searches.Routes())), Log: p.Log}, nil

@@ -126,7 +126,7 @@ func Open(c Config) (*Machine, error) {
 	api := &connection.API{Registry: m.Registry, Trail: trail, Ledger: m.account, Begin: c.Base + connection.BeginPath, Log: c.Log}
 	login := &access.Login{Clients: m.Clients, Tokens: tokens, Log: c.Log}
 	searches := &search.Search{
-		Events: events, Connections: m.Registry, Watermarks: m.Ledger, Trail: trail,
+		Events: events, Connections: m.Registry, Watermarks: &forensic.Watermarks{Ledger: m.Ledger, Events: events}, Trail: trail,
 		Now: c.Now, Log: c.Log, Limit: searchLimit,
 	}
 	m.Routes = m.pages()

@@ -56,6 +56,7 @@ const (
 	DomainField    Field = "domain"    // of the Addresses
 	MD5Field       Field = "md5"       // of a file's bytes
 	SHA256Field    Field = "sha256"
+	TypeField      Field = "type" // media type and category of a file, where TypeOf is not what its name says
 )
 
 // MessageKey is where a message is stored.

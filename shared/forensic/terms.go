@@ -49,6 +49,13 @@ func (m *Message) Terms() []Term {
 		none := func(*File) string { return "" }
 		ofFiles(MD5Field, func(f *File) string { return Normal(f.Found.MD5) }, none)
 		ofFiles(SHA256Field, func(f *File) string { return Normal(f.Found.SHA256) }, none)
+		unlike := func(f *File) FileType {
+			if t := TypeOf(f.Name, f.Found.ByBytes); t != TypeByName(f.Name) {
+				return t
+			}
+			return FileType{}
+		}
+		ofFiles(TypeField, func(f *File) string { return Normal(unlike(f).MIME) }, func(f *File) string { return Normal(unlike(f).Category) })
 	}
 
 	addresses = addresses[:min(len(addresses), MaxRecipientTerms)]

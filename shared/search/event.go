@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ type event struct {
 	message *forensic.Message
 	file    int
 	conn    *connection.Connection
+	own     []string // the company's own mail domains, as far as they are known
 }
 
 func (e *event) id() string { return e.message.EventID(e.file).String() }
@@ -21,33 +23,43 @@ func (e *event) eventID() value  { return textOf(e.id()) }
 func (e *event) observed() value { return numberOf(e.message.Observed.UnixMilli()) }
 func (e *event) ingested() value { return numberOf(e.message.Arrival.UnixMilli()) }
 func (e *event) inserted() value { return numberOf(e.message.Stored.UnixMilli()) }
+func (e *event) enriched() value {
+	at := e.message.Found.At
+	return value{num: at.UnixMilli(), ok: !at.IsZero()}
+}
 func (e *event) detector() value { return textOf(e.conn.DisplayName) }
 
-func (e *event) actor() value      { return textOf(e.message.Actor) }
-func (e *event) sender() value     { return textOf(e.message.Sender) }
-func (e *event) from() value       { return textOf(e.message.From) }
-func (e *event) messageID() value  { return textOf(e.message.InternetMessageID) }
-func (e *event) clientIP() value   { return textOf(e.message.ClientIP) }
-func (e *event) subject() value    { return textOf(e.message.Subject) }
-func (e *event) recipients() value { return value{texts: e.message.Recipients} }
+func (e *event) actor() value     { return textOf(e.message.Actor) }
+func (e *event) messageID() value { return textOf(e.message.InternetMessageID) }
+func (e *event) clientIP() value  { return textOf(e.message.ClientIP) }
 
-func (e *event) fileName() value { return textOf(e.message.Files[e.file].Name) }
-func (e *event) category() value { return textOf(fileKind(e.message.Files[e.file].Name).category) }
-func (e *event) mimeType() value { return textOf(fileKind(e.message.Files[e.file].Name).mime) }
+// sender and from are the addresses of the message; the audit record names people by what they sign in with.
+func (e *event) sender() value { return textOf(cmp.Or(e.message.Found.Sender, e.message.Sender)) }
+func (e *event) from() value   { return textOf(cmp.Or(e.message.Found.From, e.message.From)) }
 
-// size is what the audit record says, which is some hundred bytes more than the file has.
-func (e *event) size() value {
-	n := e.message.Files[e.file].StoredSize
-	return value{num: n, ok: n >= 0}
+func (e *event) subject() value { return textOf(cmp.Or(e.message.Subject, e.message.Found.Subject)) }
+
+func (e *event) recipients() value { return value{texts: e.message.Addresses()} }
+
+// recipientsIn is a term's value: the recipients in that role.
+func recipientsIn(role forensic.Role) func(*event) value {
+	return func(e *event) value {
+		var v value
+		for _, r := range e.message.Found.Recipients {
+			if r.Role == role {
+				v.texts = append(v.texts, r.Address)
+			}
+		}
+		return v
+	}
 }
 
-// untrustedDomains are the recipients' domains other than the sender's own, each once and sorted. Which other domains the
-// company trusts nobody has told us.
+// untrustedDomains are the recipients' domains other than the company's own, each once and sorted. The sender's own is the company's.
 func (e *event) untrustedDomains() value {
-	own := forensic.Domain(e.message.Sender)
+	sender := forensic.Domain(e.message.Sender)
 	var domains []string
-	for _, r := range e.message.Recipients {
-		if d := forensic.Domain(r); d != "" && d != own {
+	for _, r := range e.message.Addresses() {
+		if d := forensic.Domain(r); d != "" && d != sender && !slices.Contains(e.own, d) {
 			domains = append(domains, d)
 		}
 	}

@@ -56,11 +56,21 @@ func (l *lookup) cover(term string, v pattern) bool {
 			return true
 		}
 		return l.values(v, forensic.NameField)
-	case "file.category", "file.categoryByExtension":
-		return l.types(v, func(t fileType) string { return t.category })
-	case "file.mimeType", "file.mimeTypeByExtension":
-		return l.types(v, func(t fileType) string { return t.mime })
-	case "destination.email.recipients":
+	case "file.originalName":
+		return l.values(v, forensic.NameField)
+	case "file.hash.md5":
+		return l.values(v, forensic.MD5Field)
+	case "file.hash.sha256":
+		return l.values(v, forensic.SHA256Field)
+	case "file.category":
+		return l.types(v, categoryOf) && l.values(v, forensic.TypeField)
+	case "file.categoryByExtension":
+		return l.types(v, categoryOf)
+	case "file.mimeType":
+		return l.types(v, mimeOf) && l.values(v, forensic.TypeField)
+	case "file.mimeTypeByExtension":
+		return l.types(v, mimeOf)
+	case "destination.email.recipients", "destination.email.to", "destination.email.cc", "destination.email.bcc":
 		if v.wild && l.term(forensic.DomainField, forensic.Domain(v.tail())) {
 			return true
 		}
@@ -103,12 +113,15 @@ func (l *lookup) values(v pattern, fields ...forensic.Field) bool {
 	return true
 }
 
+func categoryOf(t forensic.FileType) string { return t.Category }
+func mimeOf(t forensic.FileType) string     { return t.MIME }
+
 // types adds the extensions of the file types that v matches. Files of no known type have any extension or none.
-func (l *lookup) types(v pattern, of func(fileType) string) bool {
-	if v.match(lower(of(fileKind("")))) {
+func (l *lookup) types(v pattern, of func(forensic.FileType) string) bool {
+	if v.match(lower(of(forensic.TypeByName("")))) {
 		return false
 	}
-	for extension, t := range fileTypes() {
+	for extension, t := range forensic.Extensions() {
 		if says := of(t); says != "" && v.match(lower(says)) {
 			l.term(forensic.ExtensionField, extension)
 		}

@@ -86,7 +86,7 @@ func (b *best) settle() {
 // kept is e on its own: without it, one event would keep its whole batch of messages in memory.
 func (e *event) kept() event {
 	message := *e.message
-	return event{message: &message, file: e.file, conn: e.conn}
+	return event{message: &message, file: e.file, conn: e.conn, own: e.own}
 }
 
 // place is where a page begins: strictly after an event, which need not be there any more.
@@ -119,6 +119,9 @@ func (r *running) place(ctx context.Context, visible []*connection.Connection) (
 		return nil, unknown
 	}
 	if err != nil {
+		return nil, err
+	}
+	if e.own, err = r.ownDomains(ctx, e.conn.ID); err != nil {
 		return nil, err
 	}
 	l.posting, l.rank = e.posting(), rankOf(r.query.sort, &e)

@@ -5,11 +5,26 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
 // big delivers n mails of a larger company over 60 days: 200 senders, 5,000 file names, and five of each kind that stands out.
 func big(t testing.TB, n int) *office {
 	o := newOffice(t)
+	o.found = func(m forensic.Message) *forensic.Finding {
+		var i int
+		if _, err := fmt.Sscanf(string(m.Record), "%08x", &i); err != nil || i%(n/5) != 10 {
+			return nil
+		}
+		return &forensic.Finding{
+			At: o.now, Recipients: []forensic.Recipient{{Address: "hidden@paper2.example", Role: forensic.Bcc}},
+			Files: []forensic.Attachment{
+				{Record: 0, Name: m.Files[0].Name, Size: 3, MD5: strings.Repeat("0a", 16), SHA256: strings.Repeat("0b", 32), ByBytes: "application/x-rar-compressed"},
+				{Record: 1, Name: m.Files[1].Name, Size: 4, MD5: strings.Repeat("1a", 16), SHA256: fmt.Sprintf("%064x", i), ByBytes: "image/png"},
+			},
+		}
+	}
 	mails := make([]mail, 0, 5000)
 	for i := range n {
 		m := mail{
@@ -70,6 +85,12 @@ func TestCostGrowsWithTheAnswer(t *testing.T) {
 		{"a part of names of a rare user", and(merger, rare), 0, 500},
 		{"one message", and(`{"term":"source.email.messageId","value":"<77@corp.example>"}`), 2, 200},
 		{"one event", and(`{"term":"event.id","value":"` + id + `"}`), 1, 200},
+		{"a hash", and(`{"term":"file.hash.sha256","value":"` + strings.Repeat("0B", 32) + `"}`), 5, 100},
+		{"another hash", and(`{"term":"file.hash.md5","value":"` + strings.Repeat("1a", 16) + `"}`), 5, 100},
+		{"any of many hashes", and(`{"term":"file.hash.sha256","operator":"IS_ANY","value":` + numbered(500, "%064x") + `}`), 1, 100},
+		{"a hash that nothing has", and(`{"term":"file.hash.sha256","value":"` + strings.Repeat("ff", 32) + `"}`), 0, 100},
+		{"a hidden recipient", and(`{"term":"destination.email.bcc","value":"hidden@paper2.example"}`), 10, 150},
+		{"a type by bytes", and(`{"term":"file.mimeType","value":"application/x-rar-compressed"}`), 5, 150},
 		{"a day", and(newest), 399, 900},
 		{"nothing that mail can be", and(`{"term":"event.observer","value":"Endpoint"}`, image), 0, 0},
 		{"a category", and(`{"term":"file.category","value":"Pdf"}`), 5, 200},

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -57,6 +58,8 @@ type running struct {
 	condition *tree
 	conns     []*connection.Connection
 	start     *place // nil is from the start
+	domains   Domains
+	own       map[connection.ID][]string // of the connections that events were looked at of
 }
 
 // Run answers the query. A *Problem tells what is wrong with it; any other error is ours.
@@ -69,7 +72,7 @@ func (s *Search) Run(ctx context.Context, q Query) (Result, error) {
 		return Result{}, fmt.Errorf("list connections to search: %w", err)
 	}
 	condition := q.condition.fold()
-	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, visible)}
+	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, visible), domains: s.Domains, own: map[connection.ID][]string{}}
 	if q.after != "" {
 		if r.start, err = r.place(ctx, scope(&tree{}, visible)); err != nil {
 			return Result{}, err
@@ -254,8 +257,12 @@ func (r *running) sorted(ctx context.Context, s stream) (Result, error) {
 
 // matches visits the events of s for which the condition holds, until visit returns false.
 func (r *running) matches(ctx context.Context, s stream, visit func(posting, *event) bool) error {
-	return walk(ctx, r.events, s, func(p posting, m *forensic.Message) bool {
+	var failed error
+	err := walk(ctx, r.events, s, func(p posting, m *forensic.Message) bool {
 		e := event{message: m, conn: p.conn}
+		if e.own, failed = r.ownDomains(ctx, p.conn.ID); failed != nil {
+			return false
+		}
 		for e.file = range files(m, r.query.ascending) {
 			if r.condition.match(&e) && !visit(p, &e) {
 				return false
@@ -263,6 +270,20 @@ func (r *running) matches(ctx context.Context, s stream, visit func(posting, *ev
 		}
 		return true
 	})
+	return errors.Join(failed, err)
+}
+
+// ownDomains are the company's own domains, which a run asks for once.
+func (r *running) ownDomains(ctx context.Context, c connection.ID) ([]string, error) {
+	if own, ok := r.own[c]; ok || r.domains == nil {
+		return own, nil
+	}
+	own, err := r.domains.Domains(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("find out the own domains of connection %s: %w", c, err)
+	}
+	r.own[c] = own
+	return own, nil
 }
 
 // countable tells whether the index alone says how many events match.

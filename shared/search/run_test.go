@@ -20,6 +20,7 @@ func TestOracle(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			o := newOffice(t)
+			o.found = o.findings(rng)
 			o.fill(rng, 120*int(1+seed))
 			docs := documentsOf(o.events)
 			g := generator{Rand: rng, docs: docs, office: o}
@@ -85,7 +86,8 @@ func (g generator) query() oracleQuery {
 	q := oracleQuery{
 		GroupClause: g.pick("AND", "OR", ""), SrtDir: g.pick("asc", "desc", ""),
 		SrtKey: g.pick("", "", "@timestamp", "event.id", "event.id", "event.ingested", "event.inserted", "file.name", "file.sizeInBytes",
-			"destination.email.recipients", "user.email", "risk.score", "file.owner", "event.detectorDisplayName", "risk.trusted", "file.acquiredFrom.md5"),
+			"destination.email.recipients", "user.email", "risk.score", "file.owner", "event.detectorDisplayName", "risk.trusted", "file.acquiredFrom.md5",
+			"file.hash.sha256", "destination.email.bcc", "event.enriched", "risk.untrustedValues.domains", "file.attachment.isInline", "file.category"),
 	}
 	for range 1 + g.IntN(2) {
 		q.Groups = append(q.Groups, g.group(1))
@@ -119,12 +121,15 @@ func (g generator) filter() oracleFilter {
 	case 3:
 		return oracleFilter{g.pick("file.sizeInBytes", "risk.score", "risk.indicators.weight", "report.count"), g.pick("IS", "IS_NOT", "GREATER_THAN", "LESS_THAN"), g.IntN(5) * 1000}
 	case 4:
-		return oracleFilter{g.pick("risk.trusted", "file.passwordProtected"), g.pick("IS", "IS_NOT"), g.pick("TRUE", "FALSE", "true")}
+		return oracleFilter{g.pick("risk.trusted", "file.passwordProtected", "file.attachment.isInline"), g.pick("IS", "IS_NOT"), g.pick("TRUE", "FALSE", "true")}
 	}
 	terms := []string{
 		"file.name", "file.name", "source.email.sender", "source.email.from", "user.email", "destination.email.recipients", "risk.untrustedValues.domains",
 		"source.email.messageId", "destination.email.subject", "event.id", "event.detectorDisplayName", "file.category", "file.mimeTypeByExtension",
 		"risk.indicators.name", "risk.severity", "event.observer", "user.id", "file.hash.md5", "source.ip", "file.acquiredFrom.md5", "source.tabs.url",
+		"file.hash.md5", "file.hash.sha256", "file.hash.sha256", "file.hash.md5Error", "destination.email.to", "destination.email.cc", "destination.email.bcc",
+		"destination.email.recipientsError", "file.mimeType", "file.mimeTypeByBytes", "file.categoryByBytes", "file.originalName", "file.id", "file.attachment.kind",
+		"file.attachment.missing", "file.category", "risk.untrustedValues.domains",
 	}
 	f := oracleFilter{Term: g.pick(terms...), Operator: g.pick("IS", "IS", "IS", "IS_NOT", "IS_ANY", "IS_NONE", "EXISTS", "DOES_NOT_EXIST")}
 	switch f.Operator {

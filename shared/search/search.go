@@ -30,6 +30,12 @@ type Watermarks interface {
 	Watermark(ctx context.Context, c connection.ID) (time.Time, error)
 }
 
+// Domains tells which mail domains are a company's own, in lower case. It is safe for concurrent use.
+type Domains interface {
+	// Domains returns none while nobody knows.
+	Domains(ctx context.Context, c connection.ID) ([]string, error)
+}
+
 // Trail remembers searches.
 type Trail interface {
 	// Record stores the entry; it is durable when Record returns nil. It is safe for concurrent use.
@@ -42,6 +48,7 @@ type Search struct {
 	Events      table.Table
 	Connections Connections
 	Watermarks  Watermarks
+	Domains     Domains // nil: the sender's own domain is the company's
 	Trail       Trail
 	Now         func() time.Time
 	Log         *slog.Logger

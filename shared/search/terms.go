@@ -3,6 +3,8 @@ package search
 import (
 	"strings"
 	"sync"
+
+	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
 // kind is what the values of a term are.
@@ -95,7 +97,8 @@ func (s schema) lookup(name string) (*term, bool) {
 	return nil, false
 }
 
-// allTerms are Incydr's terms in the order of the document, and source.email.messageId, which is our own.
+// allTerms are Incydr's terms in the order of the document, and our own: event.enriched, file.hash.quickXor, file.attachment,
+// source.email.messageId, destination.email.recipientsError, to, cc and bcc.
 func allTerms() []term {
 	terms := []term{{name: "@timestamp", kind: moment, always: true, get: (*event).observed}}
 	terms = append(terms, eventTerms()...)
@@ -113,6 +116,7 @@ func eventTerms() []term {
 		{name: "event.id", always: true, get: (*event).eventID},
 		{name: "event.inserted", kind: moment, always: true, get: (*event).inserted},
 		{name: "event.ingested", kind: moment, always: true, get: (*event).ingested},
+		{name: "event.enriched", kind: moment, get: (*event).enriched},
 		fixed("event.action", "file-emailed"),
 		fixed("event.observer", "Office365"),
 		{name: "event.detectorDisplayName", get: (*event).detector},
@@ -126,28 +130,31 @@ func eventTerms() []term {
 }
 
 func fileTerms() []term {
-	const noHash = "Hash not available: the attachment has not been read yet."
 	return []term{
 		{name: "file.name", get: (*event).fileName},
-		{name: "file.originalName"},
+		{name: "file.originalName", get: (*event).originalName},
 		{name: "file.directory"},
 		{name: "file.originalDirectory"},
 		{name: "file.category", get: (*event).category},
-		{name: "file.categoryByBytes"},
-		{name: "file.categoryByExtension", get: (*event).category},
+		{name: "file.categoryByBytes", get: (*event).categoryByBytes},
+		{name: "file.categoryByExtension", get: (*event).categoryByExtension},
 		{name: "file.mimeType", get: (*event).mimeType},
-		{name: "file.mimeTypeByBytes"},
-		{name: "file.mimeTypeByExtension", get: (*event).mimeType},
+		{name: "file.mimeTypeByBytes", get: ofAttached(func(a *forensic.Attachment) string { return a.ByBytes })},
+		{name: "file.mimeTypeByExtension", get: (*event).mimeTypeByExtension},
 		{name: "file.sizeInBytes", kind: number, get: (*event).size},
 		{name: "file.owner"},
 		{name: "file.created", kind: moment},
 		{name: "file.modified", kind: moment},
-		{name: "file.hash.md5"},
-		{name: "file.hash.sha256"},
-		fixed("file.hash.md5Error", noHash),
-		fixed("file.hash.sha256Error", noHash),
-		{name: "file.id"},
-		{name: "file.url"},
+		{name: "file.hash.md5", get: ofAttached(func(a *forensic.Attachment) string { return a.MD5 })},
+		{name: "file.hash.sha256", get: ofAttached(func(a *forensic.Attachment) string { return a.SHA256 })},
+		{name: "file.hash.md5Error", get: (*event).noHash},
+		{name: "file.hash.sha256Error", get: (*event).noHash},
+		{name: "file.hash.quickXor", get: ofAttached(func(a *forensic.Attachment) string { return a.QuickXor })},
+		{name: "file.attachment.kind", get: ofAttached(func(a *forensic.Attachment) string { return string(a.Kind) })},
+		{name: "file.attachment.isInline", kind: boolean, get: (*event).inline},
+		{name: "file.attachment.missing", get: ofAttached(func(a *forensic.Attachment) string { return string(a.Missing) })},
+		{name: "file.id", get: ofAttached(func(a *forensic.Attachment) string { return a.ID })},
+		{name: "file.url", get: ofAttached(func(a *forensic.Attachment) string { return a.URL })},
 		{name: "file.directoryId", shape: list},
 		{name: "file.cloudDriveId"},
 		{name: "file.classifications.value", shape: column},
@@ -209,6 +216,10 @@ func sourceTerms() []term {
 func destinationTerms() []term {
 	return []term{
 		{name: "destination.email.recipients", shape: list, get: (*event).recipients},
+		{name: "destination.email.recipientsError", get: (*event).noRecipients},
+		{name: "destination.email.to", shape: list, get: recipientsIn(forensic.To)},
+		{name: "destination.email.cc", shape: list, get: recipientsIn(forensic.Cc)},
+		{name: "destination.email.bcc", shape: list, get: recipientsIn(forensic.Bcc)},
 		{name: "destination.email.subject", get: (*event).subject},
 		{name: "destination.printJobName"},
 		{name: "destination.printerName"},

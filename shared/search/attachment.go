@@ -1,0 +1,150 @@
+package search
+
+import "github.com/mailtrail/mailtrail/shared/forensic"
+
+// attached is the event's file as the message has it; nil when the message was not found, or not yet.
+func (e *event) attached() *forensic.Attachment {
+	if e.message == nil || !e.message.Found.Known() {
+		return nil
+	}
+	return &e.message.Files[e.file].Found
+}
+
+// ofAttached is a term's value: a text of the file as the message has it.
+func ofAttached(of func(*forensic.Attachment) string) func(*event) value {
+	return func(e *event) value {
+		a := e.attached()
+		if a == nil {
+			return value{}
+		}
+		return textOf(of(a))
+	}
+}
+
+func (e *event) fileName() value { return textOf(e.message.Files[e.file].Name) }
+
+// originalName is what the message calls the file, where the audit record calls it otherwise.
+func (e *event) originalName() value {
+	if a := e.attached(); a != nil && a.Name != e.message.Files[e.file].Name {
+		return textOf(a.Name)
+	}
+	return value{}
+}
+
+func (e *event) byName() forensic.FileType { return forensic.TypeByName(e.message.Files[e.file].Name) }
+
+func (e *event) categoryByExtension() value { return textOf(e.byName().Category) }
+func (e *event) mimeTypeByExtension() value { return textOf(e.byName().MIME) }
+
+// kind is what the file is: its bytes count for more than its name.
+func (e *event) kind() forensic.FileType {
+	byBytes := ""
+	if a := e.attached(); a != nil {
+		byBytes = a.ByBytes
+	}
+	return forensic.TypeOf(e.message.Files[e.file].Name, byBytes)
+}
+
+func (e *event) category() value { return textOf(e.kind().Category) }
+func (e *event) mimeType() value { return textOf(e.kind().MIME) }
+
+func (e *event) categoryByBytes() value {
+	if a := e.attached(); a != nil && a.ByBytes != "" {
+		return textOf(forensic.TypeByMIME(a.ByBytes).Category)
+	}
+	return value{}
+}
+
+// size is how many bytes the file has. Until they are counted it is what the audit record says, or Graph: some hundred more than the file has.
+func (e *event) size() value {
+	f := &e.message.Files[e.file]
+	n := f.StoredSize
+	if a := e.attached(); a != nil {
+		switch {
+		case a.Size >= 0:
+			n = a.Size
+		case n < 0:
+			n = a.StoredSize
+		}
+	}
+	return value{num: n, ok: n >= 0}
+}
+
+func (e *event) inline() value {
+	a := e.attached()
+	switch {
+	case a == nil || a.Missing == forensic.NotInMessage:
+		return value{}
+	case a.Inline:
+		return numberOf(1)
+	}
+	return numberOf(0)
+}
+
+// noHash is why there is no hash, as a sentence; missing when there is one.
+func (e *event) noHash() value {
+	const begins = "Hash not available: "
+	if e.message.Waiting {
+		return textOf(begins + "the attachment has not been read yet.")
+	}
+	if reason := e.message.Found.Reason; reason != "" {
+		return textOf(begins + sentence(reason))
+	}
+	a := e.attached()
+	switch {
+	case a == nil:
+		return textOf(begins + "no mailbox was looked into.")
+	case a.NoHash != "":
+		return textOf(begins + sentence(a.NoHash))
+	case a.SHA256 != "":
+		return value{}
+	case a.Missing != "":
+		return textOf(begins + sentence(a.Missing))
+	}
+	return textOf(begins + "the file was not read.")
+}
+
+// noRecipients is why the recipients and their roles are not known from the message, as a sentence; missing when they are.
+func (e *event) noRecipients() value {
+	const begins = "Recipients are as far as the audit record names them: "
+	switch {
+	case e.message.Waiting:
+		return textOf(begins + "the message has not been read yet.")
+	case e.message.Found.At.IsZero():
+		return textOf(begins + "no mailbox was looked into.")
+	case e.message.Found.Reason != "":
+		return textOf(begins + sentence(e.message.Found.Reason))
+	}
+	return value{}
+}
+
+// sentence says what a reason means.
+func sentence(r forensic.Reason) string {
+	switch r {
+	case forensic.NotFound:
+		return "the message is in no mailbox that it may be in. It was deleted, or not saved to Sent Items."
+	case forensic.MailboxDenied:
+		return "a policy of the tenant keeps the application out of the mailbox."
+	case forensic.NoMailbox:
+		return "the sender has no mailbox in the cloud."
+	case forensic.NoPermission:
+		return "the application lacks the permission to read mail, or the file behind a link."
+	case forensic.OutOfTime:
+		return "Microsoft did not answer, or broke off, until the deadline."
+	case forensic.TooLarge:
+		return "the file is larger than the limit for hashing."
+	case forensic.ItemAttached:
+		return "it is a message or another item within the message, whose bytes are made anew at each download."
+	case forensic.NotReachable:
+		return "the file behind the link is deleted, elsewhere, or not told."
+	case forensic.NotInMessage:
+		return "the message does not have this attachment, which the audit record names."
+	case forensic.NotInRecord:
+		return "the audit record does not name this attachment."
+	case forensic.HashingOff:
+		return "the operator has turned hashing off."
+	case forensic.InternalOnly:
+		return "all recipients are of the company, and only files that leave it are hashed."
+	}
+	return string(r) + "."
+}
