@@ -2,12 +2,7 @@ package parts
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/m365"
@@ -30,28 +25,13 @@ func (p *Parts) Feed(ctx context.Context) (*m365.Client, error) {
 	return m365.New(c)
 }
 
-// Application is our application at Microsoft, with its credential from Secrets Manager, and without a redirect URL. A credential that is
-// changed is seen by what starts after it: let the old one be good for a day more.
+// Application is our application at Microsoft, with its credential from Secrets Manager, and without a redirect URL. All clients that are made
+// of it share the credential, and see when it is changed.
 func (p *Parts) Application(ctx context.Context) (m365.Config, error) {
-	c := m365.Config{
-		ClientID: p.ClientID, Publisher: p.Publisher,
+	stored := newCredential(p.CredentialARN, p.secret, time.Now)
+	credentials, err := stored.read(ctx)
+	return m365.Config{
+		ClientID: p.ClientID, Publisher: p.Publisher, Credentials: credentials, Renew: stored.read,
 		Endpoints: map[connection.Cloud]m365.Endpoints{p.Cloud: p.Endpoints},
-	}
-	out, err := secretsmanager.NewFromConfig(p.aws).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(p.CredentialARN)})
-	if err != nil {
-		return c, fmt.Errorf("read the credential %s: %w", p.CredentialARN, err)
-	}
-	text := strings.TrimSpace(aws.ToString(out.SecretString))
-	switch {
-	case text == "":
-		err = errors.New("it is empty, or not text")
-	case strings.HasPrefix(text, "-----BEGIN "):
-		c.Certificate, err = m365.ParseCertificate([]byte(text))
-	default:
-		c.Secret = text
-	}
-	if err != nil {
-		return c, fmt.Errorf("read the credential %s: %w", p.CredentialARN, err)
-	}
-	return c, nil
+	}, err
 }

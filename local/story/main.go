@@ -54,7 +54,7 @@ func run(ctx context.Context) error {
 	}
 	return prove(ctx, plan{
 		template: t, binaries: binaries, cloud: cloud{dynamodb.NewFromConfig(amazon), sqs.NewFromConfig(amazon)}, engines: engines,
-		seed: 7, domain: domain,
+		credential: issuedSecret(), seed: 7, domain: domain,
 	})
 }
 

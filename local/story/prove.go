@@ -14,7 +14,11 @@ import (
 // prove tells the story on a fine day and on a bad one, and holds what was done against the template.
 func prove(ctx context.Context, p plan) error {
 	p.stack = fmt.Sprintf("story-%d-fine", time.Now().UnixNano())
-	fine, err := p.once(ctx)
+	begins, err := issueCertificate()
+	if err != nil {
+		return err
+	}
+	fine, err := p.with(begins).once(ctx)
 	if err != nil {
 		return fmt.Errorf("on a fine day: %w", err)
 	}
@@ -30,6 +34,12 @@ func prove(ctx context.Context, p plan) error {
 		acts[a] += n
 	}
 	return errors.Join(measure(p.template, acts), p.strip(ctx))
+}
+
+// with is the plan with another credential to begin with.
+func (p plan) with(c issued) plan {
+	p.credential = c
+	return p
 }
 
 // storm is the worst weather that the story is told in.
@@ -81,6 +91,8 @@ func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 	if ticks, err := s.waiting(ctx, "MissedTicks"); err != nil || ticks != strconv.Itoa(s.missed) {
 		return nil, fmt.Errorf("%d ticks were missed, and %s are among the dead letters (%w)", s.missed, ticks, err)
 	}
+	say("%s: the application proved itself by %s, and then by another certificate, with nothing restarted (%d readings of it)",
+		p.stack, p.credential, s.keeper.since())
 	say("%s: %d calls to AWS, all allowed; %s", p.stack, s.record.calls, mishaps(s.record.mishap))
 	return s.record.acts, nil
 }

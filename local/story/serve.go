@@ -30,14 +30,28 @@ type keeper struct {
 	mu    sync.Mutex
 	value string
 	shut  bool // nothing can be read
-	reads int
+	reads int  // of this value
 }
 
-// set changes the secret, or makes it unreadable.
-func (k *keeper) set(value string, shut bool) {
+// set changes the secret.
+func (k *keeper) set(value string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.value, k.shut = value, shut
+	k.value, k.reads = value, 0
+}
+
+// close makes the secret unreadable, or readable again.
+func (k *keeper) close(shut bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.shut = shut
+}
+
+// since is how often the secret was read since it was changed.
+func (k *keeper) since() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.reads
 }
 
 func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {

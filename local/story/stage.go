@@ -36,6 +36,7 @@ type plan struct {
 	binaries   string // folder of the built functions
 	cloud      cloud
 	engines    map[string]string // addresses by service, without Secrets Manager
+	credential issued            // that the application begins with
 	weather    weather
 	seed       uint64
 	domain     string // that browsers and clients reach the API by
@@ -109,7 +110,7 @@ func raise(ctx context.Context, p plan) (*stage, error) {
 	if err != nil {
 		return s, fmt.Errorf("listen as Secrets Manager: %w", err)
 	}
-	s.keeper = &keeper{arn: secretARN, value: secret}
+	s.keeper = &keeper{arn: secretARN, value: p.credential.kept}
 	hold(ctx, &s.owners, l, s.keeper)
 	engines := map[string]string{"secretsmanager": "http://" + l.Addr().String()}
 	for service, address := range p.engines {
@@ -129,10 +130,7 @@ func (s *stage) microsoft(ctx context.Context) error {
 	opts := m365sim.Hostile(s.seed)
 	opts.RolePropagation, opts.LateBy, opts.TokenLife = 300*time.Millisecond, time.Second, 2*time.Second
 	s.sim = m365sim.New(opts)
-	s.sim.AddApp(m365sim.App{
-		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}},
-		RedirectURIs: []string{"https://" + s.domain + "/consent/callback"}, ActivityRoles: []string{"ActivityFeed.Read"},
-	})
+	s.register(s.credential)
 	var err error
 	if s.doors, err = s.sim.Start(ctx, "127.0.0.1:0", "127.0.0.1:0"); err != nil {
 		return fmt.Errorf("start the simulated Microsoft 365: %w", err)

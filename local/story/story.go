@@ -56,7 +56,10 @@ func (t *teller) chapters() []chapter {
 	if t.weather.outage {
 		all = append(all, chapter{"start anew while the credential cannot be read", t.outage})
 	}
-	return append(all, chapter{"send mail", t.send}, chapter{"follow the audit log", t.follow}, chapter{"walk the other routes", t.others})
+	return append(all,
+		chapter{"change the credential", t.rotate}, chapter{"send mail", t.send}, chapter{"follow the audit log", t.follow},
+		chapter{"see the new credential", t.reread}, chapter{"walk the other routes", t.others},
+	)
 }
 
 // login makes an API client, as `aws lambda invoke` does, and exchanges its secret for a token.
@@ -152,7 +155,7 @@ func (t *teller) connection(ctx context.Context) (shownConnection, error) {
 // outage has every instance go, as Lambda lets them go at times, while the credential cannot be read: what needs it does not start, and says
 // why; what does not need it goes on. When the credential can be read again everything does, and nobody has done anything.
 func (t *teller) outage(ctx context.Context) error {
-	t.keeper.set(secret, true)
+	t.keeper.close(true)
 	for _, f := range t.functions {
 		f.Retire()
 	}
@@ -172,7 +175,7 @@ func (t *teller) outage(ctx context.Context) error {
 	if err := t.ask(ctx, http.MethodGet, "/v1/connections/"+t.id, "", http.StatusOK, nil); err != nil {
 		return err
 	}
-	t.keeper.set(secret, false)
+	t.keeper.close(false)
 	return t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil)
 }
 
@@ -277,7 +280,7 @@ func (s *stage) honest() error {
 	if denied := s.policy.denied(s.record.acts); len(denied) > 0 {
 		return fmt.Errorf("not allowed by the template: %v", denied)
 	}
-	for _, word := range []string{secret, "eyJ", "Bearer "} {
+	for _, word := range []string{secret, "PRIVATE KEY", "eyJ", "Bearer "} {
 		if strings.Contains(s.log.String(), word) {
 			return fmt.Errorf("the functions' log holds a credential (%.6s…)", word)
 		}
