@@ -130,7 +130,7 @@ func needs() map[string]map[string][]string {
 			"BlobQueue": send, "MissedTicks": send,
 		},
 		"ingest": {
-			"CredentialArn": credential, "BlobsTable": {get, put, check, remove, load}, "EventsTable": {many, load, put},
+			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, put, check, remove, load}, "EventsTable": {many, load, put},
 			"BlobQueue": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"},
 		},
 		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query}},

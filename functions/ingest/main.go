@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	parts.Start(build, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs,
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs,
 		parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
 }
 
@@ -24,7 +24,7 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 		return nil, err
 	}
 	ingester := &forensic.Ingester{
-		Feed: feed, Ledger: p.Ledger(), Events: p.EventsTable(), Now: time.Now, Retention: p.Retention, Log: p.Log,
+		Feed: feed, Connections: p.Registry(), Ledger: p.Ledger(), Events: p.EventsTable(), Now: time.Now, Retention: p.Retention, Log: p.Log,
 	}
 	blobs := p.BlobQueue()
 	hide := func(ctx context.Context, receipt string, d time.Duration) error {

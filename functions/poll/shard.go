@@ -18,12 +18,20 @@ type sharded struct {
 
 // Polled returns the shard's connections whose audit log is to be followed.
 func (s sharded) Polled(ctx context.Context) ([]connection.Connection, error) {
-	all, err := s.Connections.Polled(ctx)
+	return s.held(s.Connections.Polled(ctx))
+}
+
+// Stopping returns the shard's connections whose subscription is to be stopped.
+func (s sharded) Stopping(ctx context.Context) ([]connection.Connection, error) {
+	return s.held(s.Connections.Stopping(ctx))
+}
+
+func (s sharded) held(all []connection.Connection, err error) ([]connection.Connection, error) {
 	return slices.DeleteFunc(all, func(c connection.Connection) bool { return !s.shard.Holds(string(c.ID)) }), err
 }
 
 // tell says what became of a poll: alarms and the dashboard count these lines.
 func tell(ctx context.Context, log *slog.Logger, s trigger.Shard, o audit.Outcome) {
 	log.InfoContext(ctx, "polled", "shard", s.Index, "shards", s.Of,
-		"connections", o.Connections, "busy", o.Busy, "failed", o.Failed, "queued", o.Queued, "requeued", o.Requeued)
+		"connections", o.Connections, "busy", o.Busy, "failed", o.Failed, "queued", o.Queued, "requeued", o.Requeued, "stopped", o.Stopped)
 }

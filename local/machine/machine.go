@@ -117,7 +117,7 @@ func Open(c Config) (*Machine, error) {
 		Now: c.Now, Holder: rand.Text, Log: c.Log,
 		First: c.First, Patience: patience, Hold: hold, Requeue: requeue, Slots: make(chan struct{}, polled),
 	}
-	m.Ingester = &forensic.Ingester{Feed: client, Ledger: m.Ledger, Events: events, Now: c.Now, Retention: c.Retention, Log: c.Log}
+	m.Ingester = &forensic.Ingester{Feed: client, Connections: m.Registry, Ledger: m.Ledger, Events: events, Now: c.Now, Retention: c.Retention, Log: c.Log}
 
 	consent := &connection.Consent{
 		Registry: m.Registry, SignIn: client, Grants: client, Trail: trail, Log: c.Log, CallbackPath: CallbackPath,

@@ -32,9 +32,11 @@ type Cursor struct {
 	LastGood  time.Time `json:"lastGood,omitzero"`  // when the last listing that succeeded ended
 	LastBlob  time.Time `json:"lastBlob,omitzero"`  // when the newest blob became available
 	Asked     time.Time `json:"asked,omitzero"`     // when the subscription was last asked for
+	Stopped   time.Time `json:"stopped,omitzero"`   // when the subscription was stopped, for the connection is deauthorized
 	NotBefore time.Time `json:"notBefore,omitzero"` // Microsoft is left alone until then
 	Failures  int64     `json:"failures"`           // listings that failed in a row
-	// GapFrom and GapTo bound the newest time that nobody listed before it was too far back to be listed; both zero when there is none.
+	// GapFrom and GapTo bound the newest time of which not everything was listed: nobody listed it before it was too far back, or the
+	// connection was deauthorized. Both are zero when there is none.
 	GapFrom time.Time `json:"gapFrom,omitzero"`
 	GapTo   time.Time `json:"gapTo,omitzero"`
 
@@ -69,6 +71,7 @@ func (l *Ledger) cursor(ctx context.Context, c connection.ID) (Cursor, error) {
 		LastGood:  unstamp(a["lastgood"]),
 		LastBlob:  unstamp(a["lastblob"]),
 		Asked:     unstamp(a["asked"]),
+		Stopped:   unstamp(a["stopped"]),
 		NotBefore: unstamp(a["notbefore"]),
 		Failures:  attrNumber(a["failures"]),
 		GapFrom:   unstamp(a["gapfrom"]),
@@ -96,6 +99,7 @@ func (l *Ledger) store(ctx context.Context, c connection.ID, cur Cursor) error {
 			"lastgood":  stamp(cur.LastGood),
 			"lastblob":  stamp(cur.LastBlob),
 			"asked":     stamp(cur.Asked),
+			"stopped":   stamp(cur.Stopped),
 			"notbefore": stamp(cur.NotBefore),
 			"failures":  cur.Failures,
 			"gapfrom":   stamp(cur.GapFrom),

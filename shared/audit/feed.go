@@ -38,6 +38,9 @@ type Page struct {
 type Feed interface {
 	// Subscribe makes sure that the subscription is enabled. It is idempotent.
 	Subscribe(ctx context.Context, t connection.Tenant, ct ContentType) error
+	// Unsubscribe stops the subscription, and forgets what it knows of the tenant, tokens above all. It is idempotent: that there is no
+	// subscription is as well.
+	Unsubscribe(ctx context.Context, t connection.Tenant, ct ContentType) error
 	// List returns one page of the blobs that became available in [from, to); page is "" or a former Page's Next. The caller keeps
 	// the window within 24 hours and 7 days back.
 	List(ctx context.Context, t connection.Tenant, ct ContentType, from, to time.Time, page string) (Page, error)

@@ -69,24 +69,37 @@ func (f *follower) note(err error, now time.Time) {
 }
 
 // requeue sees to the blobs that have been open too long: those that expired are lost, those that nothing was read of
-// arrive anew, so that they hold no other tenant's watermark back, and those that the queue has had for long are queued again.
+// arrive anew, so that they hold no other tenant's watermark back, and those that the queue has had for long are queued again. After a
+// connection was resumed that is done with all that was parked.
 func (f *follower) requeue(ctx context.Context) error {
 	now := f.Now()
-	stale, err := f.Ledger.stale(ctx, f.c.ID, now.Add(-f.Hold))
-	if err != nil {
-		return err
+	then := now.Add(-f.Hold)
+	if f.c.Resumed.After(then) {
+		then = f.c.Resumed
 	}
-	for _, e := range stale {
-		if !e.Expires.IsZero() && !now.Before(e.Expires) {
-			err = f.Ledger.Lose(ctx, e.Blob, "it expired before it could be read", e.Tally)
-		} else {
-			err = f.renew(ctx, e, now)
-		}
-		if err != nil && !errors.Is(err, table.ErrConflict) {
+	for {
+		stale, err := f.Ledger.stale(ctx, f.c.ID, then)
+		if err != nil {
 			return err
 		}
+		parked := 0
+		for _, e := range stale {
+			if e.Queued.Before(f.c.Resumed) {
+				parked++
+			}
+			if !e.Expires.IsZero() && !now.Before(e.Expires) {
+				err = f.Ledger.Lose(ctx, e.Blob, "it expired before it could be read", e.Tally)
+			} else {
+				err = f.renew(ctx, e, now)
+			}
+			if err != nil && !errors.Is(err, table.ErrConflict) {
+				return err
+			}
+		}
+		if parked == 0 || len(stale) < staleAtOnce {
+			return nil
+		}
 	}
-	return nil
 }
 
 func (f *follower) renew(ctx context.Context, e Entry, now time.Time) error {
@@ -94,12 +107,14 @@ func (f *follower) renew(ctx context.Context, e Entry, now time.Time) error {
 	if e.State == WasListed {
 		moved.Arrival = f.cur.Arrival
 	}
-	again := now.Sub(e.Queued) >= f.Requeue
+	again := now.Sub(e.Queued) >= f.Requeue || e.Queued.Before(f.c.Resumed)
 	if again {
 		if err := f.send(ctx, []Blob{moved.Blob}); err != nil {
 			return err
 		}
-		moved.Queued = now
+		if moved.Queued = now; now.Before(f.c.Resumed) { // by another clock
+			moved.Queued = f.c.Resumed
+		}
 		f.requeued++
 	}
 	if !again && moved.Arrival.Equal(e.Arrival) {

@@ -30,6 +30,7 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
+	f.reopen(now)
 	if err := f.resume(ctx, now); err != nil {
 		return err
 	}

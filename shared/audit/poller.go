@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,12 @@ type Connections interface {
 	// Report tells what came of polling a connection: nil, or an error that wraps a sentinel of package fault. It is called at
 	// every poll, and changes the connection's status where that means a change.
 	Report(ctx context.Context, c connection.ID, outcome error) error
+	// Stopping returns the deauthorized connections whose subscription is still to be stopped.
+	Stopping(ctx context.Context) ([]connection.Connection, error)
+	// Get returns a connection as it is now.
+	Get(ctx context.Context, c connection.ID) (connection.Connection, error)
+	// Stopped says that a connection's subscription is stopped, or that there is none.
+	Stopped(ctx context.Context, c connection.ID) error
 }
 
 // Poller lists, at each tick, what is new in every tenant's audit log, and queues it.
@@ -68,9 +75,11 @@ type Outcome struct {
 	Failed      int
 	Queued      int // new blobs
 	Requeued    int // open too long, queued again
+	Stopped     int // subscriptions of deauthorized connections that were stopped
 }
 
-// Poll follows every connection once, as many at a time as there are slots, and returns when all are done or ctx ends. One tenant's
+// Poll follows every connection once, and stops the subscriptions of those that were deauthorized, as many at a time as there are slots, and
+// returns when all are done or ctx ends. One tenant's
 // failure is reported to its connection and delays no other; the error is about the list of connections only. Polls may
 // overlap: each connection is followed by one of them.
 func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
@@ -79,13 +88,22 @@ func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("poll at %s: list connections: %w", tick.UTC().Format(time.RFC3339), err)
 	}
 
+	stopping, err := p.Connections.Stopping(ctx)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("poll at %s: list connections to stop: %w", tick.UTC().Format(time.RFC3339), err)
+	}
+
 	var (
 		all  Outcome
 		mu   sync.Mutex
 		done sync.WaitGroup
 	)
 	holder, p := p.Holder(), p.filled()
-	for _, c := range connections {
+	for i, c := range slices.Concat(connections, stopping) {
+		visit := p.one
+		if i >= len(connections) {
+			visit = p.stopOne
+		}
 		select {
 		case p.Slots <- struct{}{}:
 		case <-ctx.Done():
@@ -94,7 +112,7 @@ func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
 		}
 		done.Go(func() {
 			defer func() { <-p.Slots }()
-			one := p.one(ctx, c, holder)
+			one := visit(ctx, c, holder)
 			mu.Lock()
 			defer mu.Unlock()
 			all.add(one)
@@ -105,17 +123,18 @@ func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
 }
 
 func (o *Outcome) add(one Outcome) {
-	o.Connections++
+	o.Connections += one.Connections
 	o.Busy += one.Busy
 	o.Failed += one.Failed
 	o.Queued += one.Queued
 	o.Requeued += one.Requeued
+	o.Stopped += one.Stopped
 }
 
 // one polls a connection, logs a failure once, and tells the connection.
 func (p *Poller) one(ctx context.Context, c connection.Connection, holder string) Outcome {
 	f, err := p.patiently(ctx, c, holder)
-	outcome := Outcome{Queued: f.queued, Requeued: f.requeued}
+	outcome := Outcome{Connections: 1, Queued: f.queued, Requeued: f.requeued}
 	if errors.Is(err, errBusy) {
 		outcome.Busy = 1
 		return outcome

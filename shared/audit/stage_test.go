@@ -48,6 +48,9 @@ type feed struct {
 	asked     []string // windows
 	subscribe func(t connection.TenantID) error
 	starts    int
+
+	unsubscribe func(t connection.TenantID) error
+	stops       int
 }
 
 func (f *feed) Subscribe(_ context.Context, t connection.Tenant, _ audit.ContentType) error {
@@ -56,6 +59,16 @@ func (f *feed) Subscribe(_ context.Context, t connection.Tenant, _ audit.Content
 	f.starts++
 	if f.subscribe != nil {
 		return f.subscribe(t.ID)
+	}
+	return nil
+}
+
+func (f *feed) Unsubscribe(_ context.Context, t connection.Tenant, _ audit.ContentType) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stops++
+	if f.unsubscribe != nil {
+		return f.unsubscribe(t.ID)
 	}
 	return nil
 }
@@ -107,7 +120,44 @@ type roll struct {
 	reported map[connection.ID][]error
 }
 
-func (r *roll) Polled(context.Context) ([]connection.Connection, error) { return r.all, nil }
+func (r *roll) Polled(context.Context) ([]connection.Connection, error) {
+	return r.those(connection.Connection.Polled), nil
+}
+
+func (r *roll) Stopping(context.Context) ([]connection.Connection, error) {
+	return r.those(func(c connection.Connection) bool { return !c.Stopping.IsZero() }), nil
+}
+
+func (r *roll) those(are func(connection.Connection) bool) []connection.Connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var some []connection.Connection
+	for _, c := range r.all {
+		if are(c) {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
+func (r *roll) Get(_ context.Context, id connection.ID) (connection.Connection, error) {
+	return r.those(func(c connection.Connection) bool { return c.ID == id })[0], nil
+}
+
+func (r *roll) Stopped(_ context.Context, id connection.ID) error {
+	r.change(id, func(c *connection.Connection) { c.Stopping = time.Time{} })
+	return nil
+}
+
+func (r *roll) change(id connection.ID, f func(*connection.Connection)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.all {
+		if r.all[i].ID == id {
+			f(&r.all[i])
+		}
+	}
+}
 
 func (r *roll) Report(_ context.Context, c connection.ID, err error) error {
 	r.mu.Lock()

@@ -73,13 +73,24 @@ type Connection struct {
 	DisplayName string // unique, case-insensitively
 	Tenant      Tenant // Tenant.ID is "" until an administrator has consented
 	Status      Status
-	Reason      string // a sentence for the administrator: what is wrong and what to do; "" while Monitoring
+	Since       time.Time // since when it has this status
+	Reason      string    // a sentence for the administrator: what is wrong and what to do; "" while Monitoring
 	Created     time.Time
 	CreatedBy   string    // who added it: an API client's id
 	Consented   time.Time // when the administrator consented; zero before
 	ConsentedBy string    // the administrator's object id in the tenant ("oid"), never an address
 	Subscribed  time.Time // when the audit subscription was first seen enabled; zero before
-	Revision    int64     // the table's, for replacing
+	Stopping    time.Time // since when the subscription at Microsoft is to be stopped; zero when there is nothing to stop
+	Resumed     time.Time // when it was last resumed: what was parked before is queued again; zero when it never was
+	Purge       Purge
+	Revision    int64 // the table's, for replacing
+}
+
+// Purge is how far the deletion of a connection with all its data has come; zero when nobody asked for it.
+type Purge struct {
+	Asked   time.Time
+	By      string // who asked: an API client's id
+	Deleted int64  // items of the tables that were deleted so far
 }
 
 // Visible tells whether searches show the connection's events.

@@ -31,7 +31,10 @@ func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Conne
 	}
 	now := r.now()
 	return r.change(ctx, id, a.Object, func(s *stored) ([]table.Op, error) {
-		if s.Status == Deauthorized {
+		switch {
+		case !s.Purge.Asked.IsZero():
+			return nil, ErrPurging
+		case s.Status == Deauthorized:
 			return nil, ErrDeauthorized
 		}
 		var ops []table.Op
@@ -93,27 +96,62 @@ func (c Connection) after(outcome error, now time.Time) Connection {
 	return c
 }
 
-// Deauthorize stops following the tenant and hides its events. Nothing is deleted. Doing it again is harmless.
+// Deauthorize stops following the tenant and hides its events at once. Nothing is deleted; the poller stops the subscription at Microsoft
+// at its next tick. Doing it again is harmless.
 func (r *Registry) Deauthorize(ctx context.Context, id ID, by string) (Connection, error) {
+	now := r.now()
 	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
+		if s.Polled() {
+			s.Stopping = now
+		}
 		s.Status, s.Reason = Deauthorized, deauthorized
 		s.link, s.linkUntil = "", time.Time{} // an open link would let the connection come back unasked
 		return nil, nil
 	})
 }
 
-// Resume follows the tenant again and shows its events. On a connection that is not deauthorized it does nothing.
+// Resume follows the tenant again and shows its events. On a connection that is not deauthorized it does nothing. Errors: ErrNotFound,
+// ErrPurging, or the table's.
 func (r *Registry) Resume(ctx context.Context, id ID, by string) (Connection, error) {
+	now := r.now()
 	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
-		if s.Status != Deauthorized {
+		switch {
+		case !s.Purge.Asked.IsZero():
+			return nil, ErrPurging
+		case s.Status != Deauthorized:
 			return nil, nil
 		}
 		s.Status, s.Reason = Initializing, waitsForFirstPoll
 		if s.Tenant.ID == "" {
 			s.Reason = waitsForConsent
 		}
+		s.Stopping, s.Resumed = time.Time{}, now
 		return nil, nil
 	})
+}
+
+// Stopping returns the connections whose subscription at Microsoft is to be stopped.
+func (r *Registry) Stopping(ctx context.Context) ([]Connection, error) {
+	return r.list(ctx, func(c Connection) bool { return !c.Stopping.IsZero() })
+}
+
+// Stopped says that there is nothing to stop at Microsoft any more. A connection that was resumed meanwhile stays as it is.
+func (r *Registry) Stopped(ctx context.Context, id ID) error {
+	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
+		s.Stopping = time.Time{}
+		return nil, nil
+	})
+	return err
+}
+
+// Followed tells whether the tenant's audit log is followed now: only then may anything of it be stored. A connection that is not there is
+// not followed.
+func (r *Registry) Followed(ctx context.Context, id ID) (bool, error) {
+	c, err := r.Get(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return c.Polled(), err
 }
 
 // valid tells whether t is a GUID in lower case.

@@ -18,14 +18,17 @@ const (
 )
 
 // NewLink opens a new link for a connection, and closes the one that was open: for a consent that never came, or that must be given
-// again. Errors: ErrNotFound, ErrDeauthorized, or the table's.
+// again. Errors: ErrNotFound, ErrDeauthorized, ErrPurging, or the table's.
 func (r *Registry) NewLink(ctx context.Context, id ID, by string) (link string, err error) {
 	now, written := r.now(), ""
 	_, err = r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
 		if written != "" && s.link == written {
 			return nil, nil // the table had done it, and then failed to say so
 		}
-		if s.Status == Deauthorized {
+		switch {
+		case !s.Purge.Asked.IsZero():
+			return nil, ErrPurging
+		case s.Status == Deauthorized:
 			return nil, ErrDeauthorized
 		}
 		var err error

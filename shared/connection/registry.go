@@ -23,6 +23,10 @@ var (
 	// ErrDeauthorized means that the connection was deauthorized, and must be resumed before anybody authorizes it again: so that a
 	// consent which was under way does not undo the deauthorizing.
 	ErrDeauthorized = errors.New("the connection is deauthorized")
+	// ErrPurging means that the connection is being deleted with all its data, which nothing calls back.
+	ErrPurging = errors.New("the connection is being deleted")
+	// ErrInUse means that the connection is followed, and must be deauthorized before it can be deleted.
+	ErrInUse = errors.New("the connection is not deauthorized")
 	// ErrLink means that the link is unknown, expired, or was used before. It never tells which.
 	ErrLink = errors.New("the link is not valid any more")
 )
@@ -77,7 +81,7 @@ func (r *Registry) add(ctx context.Context, name string, cloud Cloud, by string)
 	s := stored{
 		Connection: Connection{
 			ID: id, DisplayName: name, Tenant: Tenant{Cloud: cloud},
-			Status: Initializing, Reason: waitsForConsent, Created: now, CreatedBy: by,
+			Status: Initializing, Since: now, Reason: waitsForConsent, Created: now, CreatedBy: by,
 		},
 		changes: 1,
 	}
@@ -193,6 +197,9 @@ func (r *Registry) change(ctx context.Context, id ID, by string, f func(*stored)
 		ops, err := f(&next)
 		if err != nil || next == was {
 			return next.Connection, err
+		}
+		if next.Status != was.Status {
+			next.Since = r.now()
 		}
 		if next.Status != was.Status || next.Reason != was.Reason {
 			next.changes++

@@ -21,12 +21,18 @@ func (s stored) item() table.Item {
 		"tenant":      string(s.Tenant.ID),
 		"cloud":       string(s.Tenant.Cloud),
 		"status":      string(s.Status),
+		"since":       stamp(s.Since),
 		"reason":      s.Reason,
 		"created":     stamp(s.Created),
 		"createdBy":   s.CreatedBy,
 		"consented":   stamp(s.Consented),
 		"consentedBy": s.ConsentedBy,
 		"subscribed":  stamp(s.Subscribed),
+		"stopping":    stamp(s.Stopping),
+		"resumed":     stamp(s.Resumed),
+		"purgeAsked":  stamp(s.Purge.Asked),
+		"purgeBy":     s.Purge.By,
+		"purged":      s.Purge.Deleted,
 		"link":        s.link,
 		"linkUntil":   stamp(s.linkUntil),
 		"changes":     s.changes,
@@ -41,12 +47,16 @@ func storedOf(item table.Item) (stored, error) {
 			DisplayName: a.text("displayName"),
 			Tenant:      Tenant{ID: TenantID(a.text("tenant")), Cloud: Cloud(a.text("cloud"))},
 			Status:      Status(a.text("status")),
+			Since:       a.time("since"),
 			Reason:      a.text("reason"),
 			Created:     a.time("created"),
 			CreatedBy:   a.text("createdBy"),
 			Consented:   a.time("consented"),
 			ConsentedBy: a.text("consentedBy"),
 			Subscribed:  a.time("subscribed"),
+			Stopping:    a.time("stopping"),
+			Resumed:     a.time("resumed"),
+			Purge:       Purge{Asked: a.time("purgeAsked"), By: a.text("purgeBy"), Deleted: a.number("purged")},
 			Revision:    item.Revision,
 		},
 		link:      a.text("link"),
@@ -82,7 +92,8 @@ func changeOf(item table.Item) (Change, error) {
 	return c, nil
 }
 
-// fields reads an item's attributes and keeps the first thing that is wrong.
+// fields reads an item's attributes and keeps the first thing that is wrong. An attribute that is missing is zero: it was not thought of when
+// the item was written.
 type fields struct {
 	attrs table.Attrs
 	err   error
@@ -90,13 +101,13 @@ type fields struct {
 
 func (f *fields) text(name string) string {
 	s, ok := f.attrs[name].(string)
-	f.expect(ok, name)
+	f.expect(ok || f.attrs[name] == nil, name)
 	return s
 }
 
 func (f *fields) number(name string) int64 {
 	n, ok := f.attrs[name].(int64)
-	f.expect(ok, name)
+	f.expect(ok || f.attrs[name] == nil, name)
 	return n
 }
 
@@ -112,7 +123,7 @@ func (f *fields) time(name string) time.Time {
 
 func (f *fields) expect(ok bool, name string) {
 	if !ok && f.err == nil {
-		f.err = fmt.Errorf("attribute %q is missing or of another type", name)
+		f.err = fmt.Errorf("attribute %q is of another type", name)
 	}
 }
 

@@ -39,6 +39,15 @@ type Ledger interface {
 	Keep(ctx context.Context, b audit.Blob, unreadable []audit.Unreadable) error
 }
 
+// Connections knows which connections are followed. It is safe for concurrent use.
+type Connections interface {
+	// Followed tells whether the connection is followed now; one that is not there is not.
+	Followed(ctx context.Context, c connection.ID) (bool, error)
+}
+
+// errParked means that the connection is not followed any more: nothing may be stored of it.
+var errParked = errors.New("the connection is not followed")
+
 // maxAttempts is how often a blob is fetched that is not an array of records to its end, before it is given up: the
 // fault may be in one transfer.
 const maxAttempts = 3
@@ -46,12 +55,13 @@ const maxAttempts = 3
 // Ingester stores the messages that audit blobs tell of. It is safe for concurrent use once its fields are set; each
 // Ingest holds one batch and one reader's buffer in memory, however large its blob is.
 type Ingester struct {
-	Feed      Feed
-	Ledger    Ledger
-	Events    table.Table
-	Now       func() time.Time
-	Retention time.Duration // how long an event is kept from when it was stored; 0 is for ever
-	Log       *slog.Logger
+	Feed        Feed
+	Connections Connections // nil follows all
+	Ledger      Ledger
+	Events      table.Table
+	Now         func() time.Time
+	Retention   time.Duration // how long an event is kept from when it was stored; 0 is for ever
+	Log         *slog.Logger
 	// Queue is where messages are sent whose recipients and hashes are to be found. nil: there is no mailbox to look into, and messages
 	// are settled as the record has them.
 	Queue queue.Sender
@@ -69,7 +79,11 @@ type bench struct {
 }
 
 // Ingest reads one blob to its end: it stores the messages of it that are new, and settles it in the ledger. body is a
-// blob of the queue (audit.Blob as JSON). nil means that the body is done with: the blob is settled or lost.
+// blob of the queue (audit.Blob as JSON). nil means that the body is done with: the blob is settled or lost, or parked.
+//
+// A blob of a connection that is not followed, for it was deauthorized, is parked: nothing more of it is stored, it stays open in the
+// ledger, and the poller queues it again when the connection is resumed. That is asked before the blob is fetched, and again before
+// each batch is stored, so that a purge has nothing to fear but the batch that is on its way.
 //
 // Everything that Ingest does can be done again, so that after any error, and after a crash at any point, the queue
 // brings the body back and the end is the same, the tally included.
@@ -84,6 +98,34 @@ func (in *Ingester) Ingest(ctx context.Context, body []byte) error {
 	if ended, err := in.Ledger.Ended(ctx, b); err != nil || ended {
 		return err
 	}
+	err = in.follows(ctx, b)
+	if err == nil {
+		err = in.read(ctx, b)
+	}
+	if errors.Is(err, errParked) {
+		in.Log.InfoContext(ctx, "blob is parked: its connection is not followed", "connection", b.Connection, "blob", b.ID)
+		return nil
+	}
+	return err
+}
+
+// follows is nil when the blob's connection is followed, and errParked when it is not.
+func (in *Ingester) follows(ctx context.Context, b audit.Blob) error {
+	if in.Connections == nil {
+		return nil
+	}
+	followed, err := in.Connections.Followed(ctx, b.Connection)
+	if err != nil {
+		return fmt.Errorf("look whether connection %s is followed: %w", b.Connection, err)
+	}
+	if !followed {
+		return errParked
+	}
+	return nil
+}
+
+// read fetches a blob and stores what is in it.
+func (in *Ingester) read(ctx context.Context, b audit.Blob) error {
 	content, err := in.Feed.Open(ctx, b.Tenant, b.URI)
 	if errors.Is(err, fault.Poison) {
 		return in.lose(ctx, b, err, audit.Tally{})

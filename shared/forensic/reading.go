@@ -157,6 +157,9 @@ func (r *reading) flush(ctx context.Context) error {
 	if len(r.messages) == 0 {
 		return nil
 	}
+	if err := r.in.follows(ctx, r.blob); err != nil {
+		return err
+	}
 	now := r.in.Now().UTC().Truncate(time.Millisecond)
 	expires := r.in.expiry(now)
 	marks := r.in.marks.due(r.days(), now)

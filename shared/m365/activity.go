@@ -45,6 +45,27 @@ func (c *Client) Subscribe(ctx context.Context, t connection.Tenant, ct audit.Co
 	return resp.Body.Close()
 }
 
+// Unsubscribe stops the tenant's subscription to a content type ("Stop a subscription"), and drops the tokens that are cached for the tenant. That
+// there is no subscription (AF20022), or that somebody disabled it (AF20023), is as well.
+func (c *Client) Unsubscribe(ctx context.Context, t connection.Tenant, ct audit.ContentType) error {
+	what := fmt.Sprintf("unsubscribe from %s of tenant %s", ct, t.ID)
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	defer c.Forget(t)
+	u, err := c.feed(t, "stop", url.Values{"contentType": {string(ct)}})
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	resp, err := c.send(ctx, call{what: what, resource: activity, tenant: t, method: http.MethodPost, url: u, raw: true})
+	if errors.Is(err, audit.ErrNotSubscribed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // List returns one page of the blobs that became available in [from, to) ("List available content"). page is "", or a
 // former Page's Next, which holds its own window. Both times are cut to whole seconds; the caller keeps the window within 24
 // hours and 7 days back. audit.ErrNotSubscribed and audit.ErrPage are found in what it returns.

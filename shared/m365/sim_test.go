@@ -182,6 +182,30 @@ func TestSimulatedFeed(t *testing.T) {
 	}
 }
 
+func TestSimulatedSubscriptionIsStopped(t *testing.T) {
+	s, c := simulated(t, m365sim.Options{})
+	ctx := t.Context()
+	must(t, s.Grant(tenantID, clientID))
+	must(t, c.Unsubscribe(ctx, contoso(), audit.Exchange)) // there is none
+	must(t, c.Subscribe(ctx, contoso(), audit.Exchange))
+	must(t, c.Unsubscribe(ctx, contoso(), audit.Exchange))
+	_, err := c.List(ctx, contoso(), audit.Exchange, s.Now().Add(-time.Hour), s.Now(), "")
+	if !errors.Is(err, audit.ErrNotSubscribed) {
+		t.Errorf("after stopping: %v", err)
+	}
+	tokens := len(s.History(m365sim.Filter{Op: "login.token"}))
+	must(t, c.Unsubscribe(ctx, contoso(), audit.Exchange))
+	must(t, c.Subscribe(ctx, contoso(), audit.Exchange))
+	if more := len(s.History(m365sim.Filter{Op: "login.token"})) - tokens; more != 1 {
+		t.Errorf("%d tokens were asked for after the cached ones were dropped, want 1", more)
+	}
+	s.Fault(m365sim.Fault{Op: "feed.stop", Status: 503, Times: 1})
+	check(t, c.Unsubscribe(ctx, contoso(), audit.Exchange), fault.Retry, "AF50000", 503)
+	must(t, s.DeletePrincipal(tenantID, clientID))
+	s.ExpireTokens(tenantID)
+	check(t, c.Unsubscribe(ctx, contoso(), audit.Exchange), fault.Refused, "AADSTS700016", 400)
+}
+
 func TestSimulatedRefusals(t *testing.T) {
 	s, c := simulated(t, m365sim.Options{})
 	subscribe := func() error { return c.Subscribe(t.Context(), contoso(), audit.Exchange) }
