@@ -44,10 +44,6 @@ type Config struct {
 const CallbackPath = "/consent/callback"
 
 const (
-	polled      = 256              // tenants at once
-	patience    = time.Minute      // for one tenant's poll
-	hold        = 10 * time.Minute // a blob that cannot be read holds the order of event ids back so long
-	requeue     = time.Hour
 	searchLimit = 25 * time.Second
 	maxReceives = 20
 )
@@ -115,7 +111,7 @@ func Open(c Config) (*Machine, error) {
 	m.Poller = &audit.Poller{
 		Connections: m.Registry, Feed: client, Ledger: m.Ledger, Queue: m.blobs,
 		Now: c.Now, Holder: rand.Text, Log: c.Log,
-		First: c.First, Patience: patience, Hold: hold, Requeue: requeue, Slots: make(chan struct{}, polled),
+		First: c.First, Slots: make(chan struct{}, audit.Slots),
 	}
 	m.Ingester = &forensic.Ingester{Feed: client, Connections: m.Registry, Ledger: m.Ledger, Events: events, Now: c.Now, Retention: c.Retention, Log: c.Log}
 
@@ -123,7 +119,8 @@ func Open(c Config) (*Machine, error) {
 		Registry: m.Registry, SignIn: client, Grants: client, Trail: trail, Log: c.Log, CallbackPath: CallbackPath,
 		Subscribe: func(ctx context.Context, t connection.Tenant) error { return client.Subscribe(ctx, t, audit.Exchange) },
 	}
-	api := &connection.API{Registry: m.Registry, Trail: trail, Ledger: m.account, Begin: c.Base + connection.BeginPath, Log: c.Log}
+	account := func(ctx context.Context, id connection.ID) (any, error) { return m.Ledger.Account(ctx, id) }
+	api := &connection.API{Registry: m.Registry, Trail: trail, Ledger: account, Begin: c.Base + connection.BeginPath, Log: c.Log}
 	login := &access.Login{Clients: m.Clients, Tokens: tokens, Log: c.Log}
 	searches := &search.Search{
 		Events: events, Connections: m.Registry, Watermarks: &forensic.Watermarks{Ledger: m.Ledger, Events: events}, Trail: trail,
@@ -138,23 +135,6 @@ func Open(c Config) (*Machine, error) {
 
 // Handler is everything that the machine answers on its port.
 func (m *Machine) Handler() http.Handler { return access.Mux(m.guard, m.Routes) }
-
-// account is the ledger of a connection as the API shows it.
-func (m *Machine) account(ctx context.Context, id connection.ID) (any, error) {
-	sums, err := m.Ledger.Sums(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	progress, err := m.Ledger.Progress(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		audit.Sums
-		Open     int64        `json:"open"`
-		Progress audit.Cursor `json:"progress"`
-	}{sums, sums.Open(), progress}, nil
-}
 
 // Run serves on l and runs the agents until ctx ends; then it lets what has begun come to its end, and closes the folder.
 // It is called once.
