@@ -33,14 +33,18 @@ type Blob struct {
 	Attempts int `json:"-"`
 }
 
-// Tally is what was found in a blob. Sends = Noise + Failed + Messages + Repeated; what is unreadable is in none of them.
+// Tally is what was found in a blob. Sends = Noise + Failed + Unmonitored + Messages + Repeated; what is unreadable is in none of them.
 type Tally struct {
-	Records    int64 `json:"records"`    // all elements of the array
-	Sends      int64 `json:"sends"`      // records of a sent mail with attachments
-	Noise      int64 `json:"noise"`      // sends that no analyst wants: sharing notifications that SharePoint sends in a user's name
-	Failed     int64 `json:"failed"`     // sends whose result was not a success: nothing left
-	Messages   int64 `json:"messages"`   // new messages
-	Repeated   int64 `json:"repeated"`   // sends that were stored before: Microsoft repeats records by design, and so does a second reading of the blob
-	Events     int64 `json:"events"`     // attachments of the new messages
-	Unreadable int64 `json:"unreadable"` // elements that are no record, and records of a send that cannot be read; each one kept with its reason
+	Records int64 `json:"records"` // all elements of the array
+	Sends   int64 `json:"sends"`   // records of a sent mail with attachments
+	Noise   int64 `json:"noise"`   // sends that no analyst wants: sharing notifications that SharePoint sends in a user's name
+	Failed  int64 `json:"failed"`  // sends whose result was not a success: nothing left
+	// Unmonitored are sends of nobody who is monitored, which are not kept; Unknown are those of them whose people the tenant's directory
+	// does not know.
+	Unmonitored int64 `json:"unmonitored"`
+	Unknown     int64 `json:"unknown"`
+	Messages    int64 `json:"messages"`   // new messages
+	Repeated    int64 `json:"repeated"`   // sends that were stored before: Microsoft repeats records by design, and so does a second reading of the blob
+	Events      int64 `json:"events"`     // attachments of the new messages
+	Unreadable  int64 `json:"unreadable"` // elements that are no record, and records of a send that cannot be read; each one kept with its reason
 }

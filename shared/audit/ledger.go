@@ -129,6 +129,24 @@ func (l *Ledger) beginUnknown(ctx context.Context, b Blob) (Blob, error) {
 	return b, nil
 }
 
+// Return takes back that a blob was begun for the first time: nothing of it was stored, so it need not hold the watermark. On a blob that
+// was begun again meanwhile it does nothing.
+func (l *Ledger) Return(ctx context.Context, b Blob) error {
+	e, err := l.Find(ctx, b.Connection, b.ID)
+	if errors.Is(err, table.ErrAbsent) {
+		return nil
+	}
+	if err != nil || e.State != Begun || e.Attempts != 1 || b.Attempts != 1 {
+		return err
+	}
+	e.State, e.Attempts = WasListed, 0
+	err = l.Table.Commit(ctx, table.Op{Verb: table.Replace, Item: e.item()})
+	if err != nil && !errors.Is(err, table.ErrConflict) {
+		return fmt.Errorf("return blob %s: %w", b.ID, err)
+	}
+	return nil
+}
+
 // Settle says that a blob was read to its end and that all of it is stored. It is idempotent: only the first end counts.
 func (l *Ledger) Settle(ctx context.Context, b Blob, t Tally) error {
 	return l.end(ctx, b, Settled, "", t)

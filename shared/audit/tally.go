@@ -14,6 +14,8 @@ func (t *Tally) counts() []count {
 		{"sends", &t.Sends},
 		{"noise", &t.Noise},
 		{"failed", &t.Failed},
+		{"unmonitored", &t.Unmonitored},
+		{"unknown", &t.Unknown},
 		{"messages", &t.Messages},
 		{"repeated", &t.Repeated},
 		{"events", &t.Events},

@@ -84,7 +84,7 @@ func (a *API) add(w http.ResponseWriter, r *http.Request) {
 		DisplayName string `json:"displayName"`
 		Cloud       string `json:"cloud"`
 	}
-	if !readJSON(w, r, &asked) {
+	if !access.ReadJSON(w, r, &asked) {
 		return
 	}
 	if !a.record(w, r, "connection.add", map[string]string{"displayName": asked.DisplayName, "cloud": asked.Cloud}) {

@@ -84,12 +84,12 @@ func Derive(r audit.Record, b audit.Blob) (Message, Verdict, error) {
 		Attachments:       text,
 		Blob:              audit.ContentID(clean(string(b.ID))),
 	}
-	m.Actor, m.Sender, m.From = people(r)
+	m.Actor, m.Sender, m.From = parties(r)
 	return m, Sent, nil
 }
 
-// people says who did it, in whose name it was transmitted, and whom the recipient sees.
-func people(r audit.Record) (actor, sender, from string) {
+// parties says who did it, in whose name it was transmitted, and whom the recipient sees.
+func parties(r audit.Record) (actor, sender, from string) {
 	user, owner := clean(r.UserID), clean(r.MailboxOwnerUPN)
 	actor = user
 	if (user == "" || isSID(user)) && owner != "" {

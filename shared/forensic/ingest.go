@@ -13,6 +13,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
@@ -31,6 +32,8 @@ type Ledger interface {
 	// Begin says that b is going to be stored from, and returns it with the arrival that counts and how often it was
 	// begun. audit.ErrEnded means that it was settled or lost before.
 	Begin(ctx context.Context, b audit.Blob) (audit.Blob, error)
+	// Return takes back that b was begun, unless it had been begun before: nothing of it was stored.
+	Return(ctx context.Context, b audit.Blob) error
 	// Settle says that all of b is stored. Only the first end of a blob counts, here as in Lose.
 	Settle(ctx context.Context, b audit.Blob, t audit.Tally) error
 	// Lose says that b cannot be had, or not whole, and why. What was stored of it stays.
@@ -48,6 +51,13 @@ type Connections interface {
 // errParked means that the connection is not followed any more: nothing may be stored of it.
 var errParked = errors.New("the connection is not followed")
 
+// Gate tells whose mail is kept. It is safe for concurrent use.
+type Gate interface {
+	// Judge gives a verdict for each send, in their order. Any error means that no verdict can be given now: the blob comes back later,
+	// so that nothing is dropped because Microsoft's directory does not answer.
+	Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []people.Send) ([]people.Verdict, error)
+}
+
 // maxAttempts is how often a blob is fetched that is not an array of records to its end, before it is given up: the
 // fault may be in one transfer.
 const maxAttempts = 3
@@ -62,6 +72,7 @@ type Ingester struct {
 	Now         func() time.Time
 	Retention   time.Duration // how long an event is kept from when it was stored; 0 is for ever
 	Log         *slog.Logger
+	Gate        Gate // nil keeps everybody's mail
 	// Queue is where messages are sent whose recipients and hashes are to be found. nil: there is no mailbox to look into, and messages
 	// are settled as the record has them.
 	Queue queue.Sender
@@ -152,6 +163,9 @@ func (in *Ingester) ingest(ctx context.Context, b audit.Blob, content io.Reader)
 	defer in.release(r.bench)
 
 	malformed, err := r.store(ctx)
+	if err != nil && !r.stored && !errors.Is(err, errParked) {
+		err = errors.Join(err, in.Ledger.Return(ctx, b))
+	}
 	if err != nil {
 		return fmt.Errorf("ingest blob %s of connection %s: %w", b.ID, b.Connection, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -33,7 +34,8 @@ type reading struct {
 	blob       audit.Blob
 	tally      audit.Tally
 	unreadable []audit.Unreadable
-	bytes      int // of the records in the batch
+	bytes      int  // of the records in the batch
+	stored     bool // something of the blob may be stored
 	// counted are the messages of this blob that are in the tally; nil at the first attempt, when those that are new say it all. It
 	// grows with the blob's sends, by some hundred bytes each.
 	counted map[RecordID]bool
@@ -146,7 +148,36 @@ func (r *reading) derive(raw []byte) (Message, Verdict, error) {
 	return Derive(record, r.blob)
 }
 
-// flush stores the batch: first what the messages are found by, the marks of those that wait to be enriched, and the items that continue
+// judge takes the messages out of the batch that are of nobody who is monitored, and counts them.
+func (r *reading) judge(ctx context.Context) error {
+	if r.in.Gate == nil || len(r.messages) == 0 {
+		return nil
+	}
+	sends := make([]people.Send, len(r.messages))
+	for i, m := range r.messages {
+		sends[i] = people.Send{At: m.Observed, Actor: m.Actor, Mailbox: m.Mailbox}
+	}
+	verdicts, err := r.in.Gate.Judge(ctx, r.blob.Connection, r.blob.Tenant, sends)
+	if err != nil {
+		return err
+	}
+	kept := r.messages[:0]
+	for i, m := range r.messages {
+		switch verdicts[i] {
+		case people.Kept:
+			kept = append(kept, m)
+			continue
+		case people.Unknown:
+			r.tally.Unknown++
+		}
+		r.tally.Unmonitored++
+	}
+	clear(r.messages[len(kept):])
+	r.messages = kept
+	return nil
+}
+
+// flush stores those messages of the batch that are kept: first what the messages are found by, the marks of those that wait to be enriched, and the items that continue
 // them, then the messages; and sends those that wait to whoever enriches them.
 //
 // A crash before the messages leaves postings without a message, which searches pass over until they expire; a crash
@@ -154,12 +185,18 @@ func (r *reading) derive(raw []byte) (Message, Verdict, error) {
 // already stays as it is, with its arrival; the posting of the later arrival that was written for it is one that the
 // message does not confirm.
 func (r *reading) flush(ctx context.Context) error {
+	if err := r.judge(ctx); err != nil {
+		return err
+	}
 	if len(r.messages) == 0 {
+		r.clear()
+		r.bytes = 0
 		return nil
 	}
 	if err := r.in.follows(ctx, r.blob); err != nil {
 		return err
 	}
+	r.stored = true
 	now := r.in.Now().UTC().Truncate(time.Millisecond)
 	expires := r.in.expiry(now)
 	marks := r.in.marks.due(r.days(), now)

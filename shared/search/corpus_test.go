@@ -123,6 +123,7 @@ func (o *office) Open(_ context.Context, _ connection.Tenant, uri string) (io.Re
 func (o *office) Ended(context.Context, audit.Blob) (bool, error) { return false, nil }
 
 func (o *office) Begin(_ context.Context, b audit.Blob) (audit.Blob, error) { return b, nil }
+func (o *office) Return(context.Context, audit.Blob) error                  { return nil }
 
 func (o *office) Settle(context.Context, audit.Blob, audit.Tally) error { return nil }
 

@@ -3,6 +3,7 @@ package company
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
@@ -102,6 +103,13 @@ func isShared(p *world.Person) bool {
 // audited, so what its owner sends does not happen here: no one could know the truth of it.
 func logsSends(p *world.Person) bool {
 	return p.Enabled && p.UserType == "Member" && p.Mail != "" && p.Plans[0].ID != PlanExchangeKiosk
+}
+
+// hasPremium tells whether the person is enabled, has a mailbox, and a plan with Audit (Premium) that can be used.
+func hasPremium(p *world.Person) bool {
+	return p.Enabled && p.UserType == "Member" && p.Mail != "" && slices.ContainsFunc(p.Plans, func(plan world.Plan) bool {
+		return plan.ID == PlanAdvancedAuditing && (plan.CapabilityStatus == "Enabled" || plan.CapabilityStatus == "Warning")
+	})
 }
 
 // acquaint makes the outsiders: private mailboxes at the big webmail houses, and people at other companies.

@@ -199,6 +199,7 @@ func (s *send) truth() (t world.Truth, sent bool) {
 	t = world.Truth{
 		RecordID: s.id, Operation: s.operation, Observed: s.at, Actor: s.actor.UserPrincipalName,
 		Sender: s.sender().Address, From: s.from().Address, Subject: s.subject, InternetMessageID: s.messageID, Noise: s.notice,
+		Premium: hasPremium(s.actor.Person) || hasPremium(s.owner.Person),
 	}
 	for _, a := range s.recipients() {
 		t.Recipients = append(t.Recipients, a.Address)

@@ -95,6 +95,7 @@ type Truth struct {
 	InternetMessageID string
 	Files             []TruthFile // in the order of the audit record
 	Noise             bool        // a sharing notification that no analyst wants
+	Premium           bool        // the actor, or the mailbox's owner, is enabled and has a usable plan with Audit (Premium)
 }
 
 // TruthFile is one attachment that really left.

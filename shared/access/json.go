@@ -1,4 +1,4 @@
-package connection
+package access
 
 import (
 	"bytes"
@@ -8,23 +8,21 @@ import (
 	"mime"
 	"net/http"
 	"unicode/utf8"
-
-	"github.com/mailtrail/mailtrail/shared/access"
 )
 
 const maxBody = 64 << 10
 
-// readJSON reads a request's body into v, or answers what is wrong with it. It is strict: one JSON object, no field that v does
+// ReadJSON reads a request's body into v, or answers what is wrong with it. It is strict: one JSON object, no field that v does
 // not have, UTF-8.
-func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
+func ReadJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		access.WriteProblems(w, http.StatusUnsupportedMediaType, access.Problem{Type: "INVALID_CONTENT_TYPE", Description: "The body must be application/json."})
+		WriteProblems(w, http.StatusUnsupportedMediaType, Problem{Type: "INVALID_CONTENT_TYPE", Description: "The body must be application/json."})
 		return false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
-		access.WriteProblems(w, http.StatusRequestEntityTooLarge, access.Problem{Type: "TOO_LONG", Description: "The body must not be longer than 64 KiB."})
+		WriteProblems(w, http.StatusRequestEntityTooLarge, Problem{Type: "TOO_LONG", Description: "The body must not be longer than 64 KiB."})
 		return false
 	}
 	if err == nil && !utf8.Valid(body) {
@@ -36,12 +34,12 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	if err == nil {
 		return true
 	}
-	p := access.Problem{Type: "INVALID_JSON", Description: "The body must be one JSON object with known fields only."}
+	p := Problem{Type: "INVALID_JSON", Description: "The body must be one JSON object with known fields only."}
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		p = access.Problem{Field: wrong.Field, Type: "INVALID_VALUE", Description: "The value must be a " + wrong.Type.String() + "."}
+		p = Problem{Field: wrong.Field, Type: "INVALID_VALUE", Description: "The value must be a " + wrong.Type.String() + "."}
 	}
-	access.WriteProblems(w, http.StatusBadRequest, p)
+	WriteProblems(w, http.StatusBadRequest, p)
 	return false
 }
 

@@ -1,0 +1,204 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+const (
+	sweepEvery   = 7 * 24 * time.Hour // everybody is read anew, for not every change may be told
+	changesEvery = 24 * time.Hour     // changes are asked for, and groups expanded
+	leaseSlack   = 30 * time.Second   // how much longer than a run's patience its lease lasts
+	maxWait      = time.Hour          // of what Microsoft asks us to wait
+	maxBackoff   = time.Hour
+	maxAsks      = 3 // for one page, when Microsoft's servers fail without asking for a wait
+	// overdue is after how long without a finished census the operator is told.
+	overdue = 72 * time.Hour
+)
+
+// errBusy means that another run takes the census of the connection right now.
+var errBusy = errors.New("another run holds the census of the connection")
+
+// Connections are those that have let us in.
+type Connections interface {
+	// Polled returns the connections whose tenants are followed.
+	Polled(ctx context.Context) ([]connection.Connection, error)
+}
+
+// Census reads the directories of all tenants: everybody at first and then weekly, what changed daily, and the groups of a scope.
+//
+// A pass goes page by page. A page's people are stored, and then the link to the next page is: a crash makes the next run read one page
+// again. Before everybody is read a link for later changes is taken, so that what changes meanwhile is told by the next changes. Memory
+// holds a page, however large the tenant is.
+type Census struct {
+	Connections Connections
+	Directory   Directory
+	Roster      *Roster
+	Now         func() time.Time
+	Holder      func() string // a new name for each run, to hold leases under
+	Log         *slog.Logger
+
+	// Patience is how long one run may take for one tenant; the next run goes on at the same page. 0 is 10 minutes.
+	Patience time.Duration
+	// AtOnce bounds how many tenants one run reads at the same time. 0 is 8.
+	AtOnce int
+}
+
+// Outcome counts what a run did.
+type Outcome struct {
+	Connections int // that were due
+	Busy        int // that another run holds
+	Failed      int
+	Finished    int // whose pass came to its end
+	People      int // that the directory told of
+}
+
+// Run takes the census of every connection where it is due, and returns when all are done, patience has run out, or ctx ends. One
+// tenant's failure is kept in its State and delays no other; the error is about the list of connections only.
+func (c *Census) Run(ctx context.Context) (Outcome, error) {
+	connections, err := c.Connections.Polled(ctx)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("take the census: list connections: %w", err)
+	}
+	var (
+		all    Outcome
+		mu     sync.Mutex
+		done   sync.WaitGroup
+		holder = c.Holder()
+		slots  = make(chan struct{}, max(1, orElse(c.AtOnce, 8)))
+	)
+	defer done.Wait()
+	for _, conn := range connections {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			done.Wait()
+			return all, ctx.Err()
+		}
+		done.Go(func() {
+			defer func() { <-slots }()
+			one := c.one(ctx, conn, holder)
+			mu.Lock()
+			defer mu.Unlock()
+			all.add(one)
+		})
+	}
+	done.Wait()
+	return all, nil
+}
+
+func (o *Outcome) add(one Outcome) {
+	o.Connections += one.Connections
+	o.Busy += one.Busy
+	o.Failed += one.Failed
+	o.Finished += one.Finished
+	o.People += one.People
+}
+
+// one takes the census of a connection when it is due, and logs a failure once.
+func (c *Census) one(ctx context.Context, conn connection.Connection, holder string) Outcome {
+	ctx, cancel := context.WithTimeout(ctx, c.patience())
+	defer cancel()
+	p, err := c.begin(ctx, conn, holder)
+	if errors.Is(err, errBusy) {
+		return Outcome{Busy: 1}
+	}
+	if p == nil && err == nil {
+		return Outcome{}
+	}
+	outcome := Outcome{Connections: 1}
+	if err == nil {
+		err = p.run(ctx)
+		outcome.People = p.told
+		if err == nil {
+			outcome.Finished = 1
+		}
+		err = errors.Join(err, p.end(ctx, err))
+	}
+	if err == nil || errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		return outcome // the next run goes on
+	}
+	outcome.Failed = 1
+	level := slog.LevelInfo
+	if errors.Is(err, fault.Refused) || errors.Is(err, fault.Ours) {
+		level = slog.LevelWarn
+	}
+	c.Log.Log(ctx, level, "the census of a tenant failed", "connection", conn.ID, "tenant", conn.Tenant.ID, "code", fault.Code(err), "err", err)
+	if p != nil && c.Now().Sub(p.state.since()) > overdue {
+		c.Log.Error("the census of a tenant has not come to its end for three days", "connection", conn.ID, "tenant", conn.Tenant.ID)
+	}
+	return outcome
+}
+
+func (c *Census) patience() time.Duration { return orElse(c.Patience, 10*time.Minute) }
+
+func orElse[T comparable](v, usual T) T {
+	if v == *new(T) {
+		return usual
+	}
+	return v
+}
+
+// begin takes the lease of a connection when a pass is due or under way; nil without an error means that nothing is.
+func (c *Census) begin(ctx context.Context, conn connection.Connection, holder string) (*pass, error) {
+	now := moment(c.Now())
+	state, err := c.Roster.State(ctx, conn.ID)
+	if err != nil {
+		return nil, err
+	}
+	scope, err := c.Roster.Scope(ctx, conn.ID)
+	if err != nil {
+		return nil, err
+	}
+	if state.NotBefore.After(now) && state.NotBefore.Before(now.Add(2*maxWait)) {
+		return nil, nil
+	}
+	if state.Phase == "" {
+		if state.Phase = state.due(scope, now); state.Phase == "" {
+			return nil, nil
+		}
+		state.Begun, state.Link, state.People = now, "", 0
+	}
+	if state.holder != "" && state.until.After(now) && state.until.Before(now.Add(2*c.patience()+leaseSlack)) {
+		return nil, errBusy
+	}
+	state.holder, state.until = holder, now.Add(c.patience()+leaseSlack)
+	p := &pass{Census: c, conn: conn, state: state}
+	if err := p.save(ctx); errors.Is(err, table.ErrConflict) {
+		return nil, errBusy
+	} else if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// due is the pass that is to begin now, if any.
+func (s State) due(scope Scope, now time.Time) Phase {
+	switch {
+	case now.Sub(s.Swept) >= sweepEvery || s.Delta == "":
+		return Sweeping
+	case now.Sub(s.Finished) >= changesEvery:
+		return Changing
+	case scope.Kind == Groups && scope.members == "" && len(scope.Groups) > 0:
+		return Expanding
+	}
+	return ""
+}
+
+// Free takes the lease of a connection's census from whoever holds it. It is for a process that knows that no other takes it.
+func (c *Census) Free(ctx context.Context, id connection.ID) error {
+	state, err := c.Roster.State(ctx, id)
+	if err != nil || state.holder == "" {
+		return err
+	}
+	state.holder, state.until = "", time.Time{}
+	return c.Roster.saveState(ctx, id, state)
+}

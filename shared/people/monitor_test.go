@@ -1,0 +1,233 @@
+package people_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/people"
+)
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
+
+func verdicts(t *testing.T, got []people.Verdict, want ...people.Verdict) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("verdicts %v, want %v", got, want)
+	}
+}
+
+func TestAMailIsKeptIfItsActorOrTheOwnerOfItsMailboxIsMonitored(t *testing.T) {
+	all, _ := crowd(7)
+	w := found(t, m365sim.Options{}, all)
+	w.take()
+	m, now := w.monitor(), w.clock.Now()
+	verdicts(t, w.judge(m,
+		w.by(address(0)), w.by(address(1)), w.by(address(3)),
+		people.Send{At: now, Actor: address(1), Mailbox: strings.ToUpper(address(0))},
+		people.Send{At: now, Actor: "alias0@contoso.onmicrosoft.com", Mailbox: address(3)},
+		people.Send{At: now, Actor: "S-1-5-18", Mailbox: "S-1-5-18"},
+		people.Send{At: now, Actor: "service@contoso.test", Mailbox: address(1)},
+		w.by("service@contoso.test"), people.Send{At: now}),
+		people.Kept, people.Unmonitored, people.Unmonitored, people.Kept, people.Kept, people.Unknown, people.Unmonitored, people.Unknown, people.Unknown)
+}
+
+func TestAnUnknownSenderIsAskedForAtOnceAndOnce(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
+	w.take()
+	w.must(w.sim.AddPeople(tenantID, resident(5)))
+	w.sim.ResetHistory()
+	m := w.monitor()
+	for range 3 {
+		verdicts(t, w.judge(m, w.by(address(5)), w.by("alias5@contoso.onmicrosoft.com"), w.by("nobody@contoso.test")), people.Kept, people.Kept, people.Unknown)
+	}
+	// Another process believes what the first one found out.
+	verdicts(t, w.judge(w.monitor(), w.by(address(5)), w.by("nobody@contoso.test")), people.Kept, people.Unknown)
+	if n := len(w.sim.History(m365sim.Filter{Op: "graph.user"})); n != 3 {
+		t.Errorf("the directory was asked %d times for 3 names", n)
+	}
+	// Somebody new is known within the hour.
+	w.must(w.sim.AddPeople(tenantID, world.Person{ID: id(9), UserPrincipalName: "nobody@contoso.test", Mail: "nobody@contoso.test", UserType: "Member", Enabled: true, Plans: resident(0).Plans}))
+	w.clock.advance(time.Hour)
+	verdicts(t, w.judge(m, w.by("nobody@contoso.test")), people.Kept)
+}
+
+func TestNothingIsJudgedWhileTheDirectoryDoesNotAnswer(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
+	m := w.monitor()
+	for _, f := range []m365sim.Fault{{Status: 429, RetryAfter: time.Minute}, {Status: 500}, {Reset: true}, {Code: "Authorization_RequestDenied"}, {Status: 405}} {
+		f.Op = "graph"
+		broken := w.sim.Fault(f)
+		_, err := m.Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(0))})
+		if err == nil || errors.Is(err, fault.Poison) || fault.Wait(err) != f.RetryAfter {
+			t.Errorf("%+v: %v", f, err)
+		}
+		w.sim.ClearFaults(broken)
+	}
+	verdicts(t, w.judge(m, w.by(address(0))), people.Kept)
+}
+
+// TestMailOfSomebodyWhoseAccountWasClosedIsKept has the order of the day on which somebody leaves: a mail at nine, the account is closed
+// at ten, and Microsoft's audit log tells of the mail at eleven.
+func TestMailOfSomebodyWhoseAccountWasClosedIsKept(t *testing.T) {
+	closed := resident(0)
+	closed.Enabled = false
+	for what, leave := range map[string]func(*town){
+		"disabled":           func(w *town) { w.must(w.sim.AddPeople(tenantID, closed)) },
+		"licence taken away": func(w *town) { p := resident(0); p.Plans = nil; w.must(w.sim.AddPeople(tenantID, p)) },
+		"deleted":            func(w *town) { w.must(w.sim.RemovePeople(tenantID, id(0))) },
+	} {
+		w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
+		w.take()
+		w.clock.advance(25 * time.Hour)
+		mail := w.by(address(0))
+		w.clock.advance(time.Hour)
+		leave(w)
+		w.take()
+		w.clock.advance(time.Hour)
+		late := w.by(address(0))
+		if got := w.judge(w.monitor(), mail, late); got[0] != people.Kept || got[1] != people.Unmonitored {
+			t.Errorf("%s: verdicts %v", what, got)
+		}
+		if p, err := w.roster.Find(t.Context(), conn, address(0)); err == nil && p.Coverage == people.Monitored {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+}
+
+func TestAChangeOfGateOrScopeCountsAtOnce(t *testing.T) {
+	all, _ := crowd(7)
+	w := found(t, m365sim.Options{}, all)
+	w.take()
+	m := w.monitor()
+	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1))), people.Kept, people.Unmonitored)
+	_, err := w.roster.SetScope(t.Context(), conn, people.Everybody, people.Any, nil)
+	w.must(err)
+	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1))), people.Kept, people.Kept)
+	if got := w.sums().ByCoverage; got[people.Monitored] != 4 || got[people.NoLicence] != 0 {
+		t.Errorf("under the gate any: %v", got)
+	}
+
+	_, err = w.roster.ReplaceUsers(t.Context(), conn, []string{"alias1@contoso.onmicrosoft.com", address(3), "later@contoso.test"})
+	w.must(err)
+	verdicts(t, w.judge(m, w.by(address(0))), people.Kept) // the list waits to be chosen
+	_, err = w.roster.SetScope(t.Context(), conn, people.Users, people.Any, nil)
+	w.must(err)
+	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1)), w.by(address(3))), people.Unmonitored, people.Kept, people.Unmonitored)
+	if got := w.sums().ByCoverage; got[people.Monitored] != 1 || got[people.Disabled] != 1 || got[people.OutOfScope] != 5 {
+		t.Errorf("with two on the list: %v", got)
+	}
+	_, err = w.roster.ReplaceUsers(t.Context(), conn, []string{address(0)})
+	w.must(err)
+	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1))), people.Kept, people.Unmonitored)
+}
+
+func TestAScopeOfGroupsIsExpandedAndWaitedFor(t *testing.T) {
+	const outer, inner = "e0000000-0000-4000-8000-000000000001", "e0000000-0000-4000-8000-000000000002"
+	all, _ := crowd(21)
+	w := found(t, m365sim.Options{GraphPageSize: 2}, all, "GroupMember.Read.All")
+	w.must(w.sim.AddGroups(tenantID,
+		world.Group{ID: outer, Members: []string{inner, id(0)}},
+		world.Group{ID: inner, Members: []string{outer, id(7), id(14), id(1)}}))
+	w.take()
+	m := w.monitor()
+	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium, []people.ObjectID{outer, "e0000000-0000-4000-8000-00000000000f"})
+	w.must(err)
+	if _, err := m.Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(0))}); !errors.Is(err, fault.Retry) {
+		t.Errorf("before the groups are read: %v", err)
+	}
+	state := w.take()
+	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(7)), w.by(address(1)), w.by(address(6))), people.Kept, people.Kept, people.Unmonitored, people.Unmonitored)
+	if got := w.sums().ByCoverage; got[people.Monitored] != 3 || got[people.NoLicence] != 1 || got[people.OutOfScope] != 17 {
+		t.Errorf("coverage %v", got)
+	}
+	if !contains(state.Problem, "e0000000-0000-4000-8000-00000000000f") {
+		t.Errorf("the group that is not there: %q", state.Problem)
+	}
+	// The members of the next day are the next census's.
+	w.must(w.sim.AddGroups(tenantID, world.Group{ID: inner, Members: []string{id(6)}}))
+	w.clock.advance(25 * time.Hour)
+	w.take()
+	verdicts(t, w.judge(m, w.by(address(7)), w.by(address(6))), people.Unmonitored, people.Kept)
+}
+
+func TestAScopeOfGroupsWithoutThePermissionSaysWhich(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
+	w.take()
+	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium, []people.ObjectID{"e0000000-0000-4000-8000-000000000001"})
+	w.must(err)
+	outcome, err := w.census.Run(t.Context())
+	w.must(err)
+	state, err := w.roster.State(t.Context(), conn)
+	w.must(err)
+	if outcome.Failed != 1 || !contains(state.Problem, "GroupMember.Read.All") {
+		t.Errorf("%+v %q", outcome, state.Problem)
+	}
+}
+
+// TestPain15SendsMissingForSomeUsersBecauseOfTheLicence shows for each person whether the mail is recorded, or why not, and who is
+// monitored and yet sent nothing for 30 days: the sign of a mailbox that Microsoft does not audit.
+func TestPain15SendsMissingForSomeUsersBecauseOfTheLicence(t *testing.T) {
+	all, _ := crowd(14)
+	w := found(t, m365sim.Options{}, all)
+	w.take()
+	m := w.monitor()
+	w.clock.advance(40 * 24 * time.Hour)
+	w.judge(m, w.by(address(0)), people.Send{At: w.clock.Now().Add(-31 * 24 * time.Hour), Actor: address(6)}, w.by(address(1)))
+	for name, want := range map[string]struct {
+		coverage people.Coverage
+		quiet    bool
+		sent     bool
+	}{
+		address(0):                       {people.Monitored, false, true},
+		"ALIAS0@contoso.onmicrosoft.com": {people.Monitored, false, true},
+		address(6):                       {people.Monitored, true, true},
+		address(7):                       {people.Monitored, true, false},
+		address(1):                       {people.NoLicence, false, true},
+		address(2):                       {people.NoLicence, false, false},
+		address(3):                       {people.Disabled, false, false},
+		address(4):                       {people.NoMailbox, false, false},
+	} {
+		p, err := w.roster.Find(t.Context(), conn, name)
+		w.must(err)
+		if p.Coverage != want.coverage || p.Quiet != want.quiet || p.LastSend.IsZero() == want.sent || p.Coverage.Sentence() == "" {
+			t.Errorf("%s: %s, quiet %v, last send %s", name, p.Coverage, p.Quiet, p.LastSend)
+		}
+	}
+	if sums := w.sums(); sums.Quiet != 3 || sums.ByCoverage[people.Monitored] != 4 {
+		t.Errorf("sums %+v", sums)
+	}
+	// A backlog that is read late does not move the last send back.
+	w.judge(w.monitor(), people.Send{At: w.clock.Now().Add(-48 * time.Hour), Actor: address(0)})
+	if p, err := w.roster.Find(t.Context(), conn, address(0)); err != nil || !p.LastSend.Equal(w.clock.Now()) {
+		t.Errorf("last send %s %v", p.LastSend, err)
+	}
+}
+
+func TestStrangersAreAskedForAFewAtATimeAndListed(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
+	m := w.monitor()
+	var sends []people.Send
+	for i := range 300 {
+		sends = append(sends, w.by(fmt.Sprintf("stranger%d@elsewhere.test", i)))
+	}
+	for _, v := range w.judge(m, sends...) {
+		if v != people.Unknown {
+			t.Fatalf("a stranger is %v", v)
+		}
+	}
+	n := 0
+	for _, err := range w.roster.Unknowns(t.Context(), conn, "") {
+		w.must(err)
+		n++
+	}
+	if n != 300 {
+		t.Errorf("%d unknown senders are remembered", n)
+	}
+}

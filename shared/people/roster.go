@@ -1,0 +1,246 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// Roster is the people of every connection, their scope and their coverage. It is safe for concurrent use.
+type Roster struct {
+	Table table.Table
+	Now   func() time.Time
+	Rand  io.Reader
+}
+
+// Put stores people as the directory tells of them now. Doing it again is harmless.
+//
+// The names are written before the people, and those that a person has no more are taken away last: a crash in between leaves names
+// that point at somebody who does not have them, which find nobody.
+func (r *Roster) Put(ctx context.Context, c connection.ID, people ...Person) error {
+	now := moment(r.Now())
+	news := make([]entry, 0, len(people))
+	for _, p := range people {
+		if p.ID != "" {
+			news = append(news, entry{Person: p.cleaned(), seen: now})
+		}
+	}
+	return r.write(ctx, c, news)
+}
+
+// Remove says that the directory has these people no more. What they were is remembered for 30 days, for mail that they sent comes later
+// than the news that they left.
+func (r *Roster) Remove(ctx context.Context, c connection.ID, ids ...ObjectID) error {
+	now := moment(r.Now())
+	news := make([]entry, len(ids))
+	for i, id := range ids {
+		news[i] = entry{Person: Person{ID: id}, seen: now, gone: now}
+	}
+	return r.write(ctx, c, news)
+}
+
+func (r *Roster) write(ctx context.Context, c connection.ID, news []entry) error {
+	// The directory may tell twice of somebody on a page: the last word counts.
+	last := make(map[ObjectID]entry, len(news))
+	for _, e := range news {
+		last[e.ID] = e
+	}
+	ids := make([]ObjectID, 0, len(last))
+	for id := range last {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	were, err := r.entries(ctx, c, ids)
+	if err != nil {
+		return err
+	}
+	var names, entries []table.Item
+	stale := map[string]ObjectID{}
+	for _, id := range ids {
+		was, known := were[id]
+		next := was.after(last[id])
+		if !next.gone.IsZero() && (!known || !was.gone.IsZero()) {
+			continue // nobody we knew, or gone before
+		}
+		entries = append(entries, next.item(c))
+		has, had := next.names(), was.names()
+		for _, name := range has {
+			if !slices.Contains(had, name) {
+				names = append(names, table.Item{Key: nameKey(c, name), Attrs: table.Attrs{"id": string(id)}})
+			}
+		}
+		for _, name := range had {
+			if !slices.Contains(has, name) {
+				stale[name] = id
+			}
+		}
+	}
+	if err := r.Table.Load(ctx, append(names, entries...)...); err != nil {
+		return fmt.Errorf("store %d people of connection %s: %w", len(entries), c, err)
+	}
+	return r.unname(ctx, c, stale)
+}
+
+// unname takes names away from people who have them no more, unless they are somebody else's by now.
+func (r *Roster) unname(ctx context.Context, c connection.ID, stale map[string]ObjectID) error {
+	for name, id := range stale {
+		item, err := r.Table.Get(ctx, nameKey(c, name))
+		if errors.Is(err, table.ErrAbsent) {
+			continue
+		}
+		if err == nil && item.Attrs["id"] == string(id) {
+			err = r.Table.Commit(ctx, table.Op{Verb: table.Delete, Item: table.Item{Key: item.Key}})
+		}
+		if err != nil {
+			return fmt.Errorf("take a name from a person of connection %s: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// entries reads those of ids that are there.
+func (r *Roster) entries(ctx context.Context, c connection.ID, ids []ObjectID) (map[ObjectID]entry, error) {
+	keys := make([]table.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = personKey(c, id)
+	}
+	items, err := r.Table.GetMany(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read %d people of connection %s: %w", len(ids), c, err)
+	}
+	found := make(map[ObjectID]entry, len(items))
+	for _, item := range items {
+		e := readEntry(item)
+		found[e.ID] = e
+	}
+	return found, nil
+}
+
+// named finds people by names in lower case; a name that nobody has is not in the answer.
+func (r *Roster) named(ctx context.Context, c connection.ID, names []string) (map[string]entry, error) {
+	keys := make([]table.Key, 0, len(names))
+	for _, name := range names {
+		if name != "" && len(name) <= maxName {
+			keys = append(keys, nameKey(c, name))
+		}
+	}
+	items, err := r.Table.GetMany(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look up %d names of connection %s: %w", len(names), c, err)
+	}
+	ids := make(map[string]ObjectID, len(items))
+	var people []ObjectID
+	for _, item := range items {
+		id, _ := item.Attrs["id"].(string)
+		if id != "" {
+			ids[item.Sort] = ObjectID(id)
+			people = append(people, ObjectID(id))
+		}
+	}
+	entries, err := r.entries(ctx, c, people)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]entry, len(ids))
+	for name, id := range ids {
+		if e, ok := entries[id]; ok && slices.Contains(e.names(), name) {
+			found[name] = e
+		}
+	}
+	return found, nil
+}
+
+// LearnDomains adds domains of the tenant: names in it are internal.
+func (r *Roster) LearnDomains(ctx context.Context, c connection.ID, domains ...string) error {
+	var items []table.Item
+	for _, d := range domains {
+		if d = Fold(d); d != "" && len(d) <= maxName {
+			items = append(items, table.Item{Key: table.Key{Partition: domainsPartition(c), Sort: d}})
+		}
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	if err := r.Table.Load(ctx, items...); err != nil {
+		return fmt.Errorf("store the domains of connection %s: %w", c, err)
+	}
+	return nil
+}
+
+// Domains returns the domains of the connection's tenant, in lower case and in order: an address in none of them is external. It is
+// empty until the census has begun.
+func (r *Roster) Domains(ctx context.Context, c connection.ID) ([]string, error) {
+	var domains []string
+	for item, err := range r.Table.Query(ctx, table.Query{Partition: domainsPartition(c), Eventual: true}) {
+		if err != nil {
+			return nil, fmt.Errorf("list the domains of connection %s: %w", c, err)
+		}
+		domains = append(domains, item.Sort)
+	}
+	return domains, nil
+}
+
+// principalDomains are the domains of members' principal names, which Microsoft lets be verified ones only. Their mail may be anywhere.
+func principalDomains(people []Person) []string {
+	var domains []string
+	for _, p := range people {
+		_, domain, ok := strings.Cut(Fold(p.Principal), "@")
+		if ok && !p.Guest && !slices.Contains(domains, domain) {
+			domains = append(domains, domain)
+		}
+	}
+	return domains
+}
+
+// Purge deletes all that this room knows of a connection. It may be called again, and goes on where it failed.
+func (r *Roster) Purge(ctx context.Context, c connection.ID) error {
+	partitions := []string{unknownPartition(c), domainsPartition(c)}
+	for b := range buckets {
+		partitions = append(partitions, personPartition(c, b), namePartition(c, b), sendPartition(c, b))
+	}
+	for _, p := range partitions {
+		if err := r.empty(ctx, p); err != nil {
+			return fmt.Errorf("purge the people of connection %s: %w", c, err)
+		}
+	}
+	if err := r.dropLists(ctx, c, func(string, time.Time) bool { return true }); err != nil {
+		return err
+	}
+	for _, key := range []table.Key{scopeKey(c), censusKey(c)} {
+		if err := r.empty(ctx, key.Partition); err != nil {
+			return fmt.Errorf("purge the people of connection %s: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// empty deletes everything in a partition.
+func (r *Roster) empty(ctx context.Context, partition string) error {
+	var ops []table.Op
+	flush := func() error {
+		if len(ops) == 0 {
+			return nil
+		}
+		err := r.Table.Commit(ctx, ops...)
+		ops = ops[:0]
+		return err
+	}
+	for item, err := range r.Table.Query(ctx, table.Query{Partition: partition}) {
+		if err != nil {
+			return err
+		}
+		if ops = append(ops, table.Op{Verb: table.Delete, Item: table.Item{Key: item.Key}}); len(ops) == table.MaxCommit {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}

@@ -1,0 +1,250 @@
+package people
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// Kind says of whom a scope consists (Incydr: "All", "Specific users", "Specific groups").
+type Kind string
+
+const (
+	Everybody Kind = "all"
+	Users     Kind = "users"  // those of an uploaded list
+	Groups    Kind = "groups" // the people in groups of the directory, and in the groups that are in them
+)
+
+// MaxGroups is how many groups a scope may name.
+const MaxGroups = 100
+
+// Scope says who of a tenant may be monitored, and what they need for it.
+type Scope struct {
+	Kind   Kind
+	Gate   Gate
+	Groups []ObjectID
+	// Listed is how many addresses the uploaded list has, and Uploaded when it came; zero when there is none.
+	Listed   int64
+	Uploaded time.Time
+	// Expanded is when the groups were last read whole; zero while they were not since the scope named them.
+	Expanded time.Time
+
+	users    string // the uploaded list
+	members  string // the list of the groups' people
+	revision int64
+}
+
+// errPending means that the groups of a scope have not been read yet, so that nobody knows who is in it.
+var errPending = fmt.Errorf("the groups of the scope have not been read yet: %w", fault.Retry)
+
+// Scope returns the scope of a connection: by default everybody who passes the gate Premium.
+func (r *Roster) Scope(ctx context.Context, c connection.ID) (Scope, error) {
+	item, err := r.Table.Get(ctx, scopeKey(c))
+	if errors.Is(err, table.ErrAbsent) {
+		return Scope{Kind: Everybody, Gate: Premium}, nil
+	}
+	if err != nil {
+		return Scope{}, fmt.Errorf("read the scope of connection %s: %w", c, err)
+	}
+	a := item.Attrs
+	text := func(name string) string { s, _ := a[name].(string); return s }
+	s := Scope{
+		Kind: Kind(text("kind")), Gate: Gate(text("gate")), Uploaded: unstamp(a["uploaded"]), Expanded: unstamp(a["expanded"]),
+		users: text("users"), members: text("members"), revision: item.Revision,
+	}
+	s.Listed, _ = a["listed"].(int64)
+	groups, _ := a["groups"].([]string)
+	for _, g := range groups {
+		s.Groups = append(s.Groups, ObjectID(g))
+	}
+	return s, nil
+}
+
+// store writes a scope at the revision it was read. table.ErrConflict tells that somebody else changed it.
+func (r *Roster) store(ctx context.Context, c connection.ID, s Scope) error {
+	groups := make([]string, len(s.Groups))
+	for i, g := range s.Groups {
+		groups[i] = string(g)
+	}
+	op := table.Op{Verb: table.Replace, Item: table.Item{Key: scopeKey(c), Revision: s.revision, Attrs: table.Attrs{
+		"kind": string(s.Kind), "gate": string(s.Gate), "groups": groups, "listed": s.Listed, "uploaded": stamp(s.Uploaded),
+		"expanded": stamp(s.Expanded), "users": s.users, "members": s.members,
+	}}}
+	if s.revision == 0 {
+		op.Verb = table.Create
+	}
+	if err := r.Table.Commit(ctx, op); err != nil {
+		return fmt.Errorf("store the scope of connection %s: %w", c, err)
+	}
+	return nil
+}
+
+// maxTries bounds how often a change of a scope is tried again when another writer came first.
+const maxTries = 5
+
+// change applies f to the scope. f may run several times, and changes nothing about a scope that is already as it should be.
+func (r *Roster) change(ctx context.Context, c connection.ID, f func(*Scope)) (Scope, error) {
+	var failed error
+	for range maxTries {
+		s, err := r.Scope(ctx, c)
+		if err != nil {
+			return Scope{}, err
+		}
+		next := s
+		next.Groups = slices.Clone(s.Groups)
+		f(&next)
+		if next.same(s) && s.revision > 0 {
+			return s, nil
+		}
+		if failed = r.store(ctx, c, next); failed == nil {
+			return r.Scope(ctx, c)
+		}
+		if errors.Is(failed, table.ErrInvalid) || ctx.Err() != nil {
+			break
+		}
+	}
+	return Scope{}, fmt.Errorf("%w: %w", fault.Retry, failed)
+}
+
+func (s Scope) same(o Scope) bool {
+	return s.Kind == o.Kind && s.Gate == o.Gate && slices.Equal(s.Groups, o.Groups) && s.users == o.users && s.members == o.members &&
+		s.Listed == o.Listed && s.Uploaded.Equal(o.Uploaded) && s.Expanded.Equal(o.Expanded)
+}
+
+// SetScope changes who may be monitored, from the next message that is read on: also in blobs that are open, for a mail is judged when
+// it is read. What was kept stays. Other groups than before are read by the next census, and until then blobs stay open.
+func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate Gate, groups []ObjectID) (Scope, error) {
+	return r.change(ctx, c, func(s *Scope) {
+		if !slices.Equal(s.Groups, groups) {
+			s.members, s.Expanded = "", time.Time{}
+		}
+		s.Kind, s.Gate, s.Groups = kind, gate, groups
+	})
+}
+
+// ReplaceUsers makes addresses, which are in lower case and each there once, the uploaded list. The list is whole before the scope
+// refers to it, so the old one counts to the last moment, and a crash in between leaves a list that the next census takes away.
+func (r *Roster) ReplaceUsers(ctx context.Context, c connection.ID, addresses []string) (Scope, error) {
+	list, err := r.newList(ctx, c)
+	if err != nil {
+		return Scope{}, err
+	}
+	for chunk := range slices.Chunk(addresses, 1000) {
+		if err := r.enlist(ctx, c, list, chunk); err != nil {
+			return Scope{}, err
+		}
+	}
+	now := moment(r.Now())
+	return r.change(ctx, c, func(s *Scope) {
+		s.users, s.Listed, s.Uploaded = list, int64(len(addresses)), now
+	})
+}
+
+// newList begins a list. It is remembered before it has an entry, so that none is left behind that nobody knows.
+func (r *Roster) newList(ctx context.Context, c connection.ID) (string, error) {
+	b := make([]byte, 8)
+	if _, err := io.ReadFull(r.Rand, b); err != nil {
+		return "", fmt.Errorf("read randomness: %w", err)
+	}
+	list := hex.EncodeToString(b)
+	item := table.Item{Key: table.Key{Partition: listsPartition(c), Sort: list}, Attrs: table.Attrs{"begun": stamp(r.Now())}}
+	if err := r.Table.Load(ctx, item); err != nil {
+		return "", fmt.Errorf("begin a list of connection %s: %w", c, err)
+	}
+	return list, nil
+}
+
+func (r *Roster) enlist(ctx context.Context, c connection.ID, list string, entries []string) error {
+	items := make([]table.Item, len(entries))
+	for i, e := range entries {
+		items[i] = table.Item{Key: listKey(c, list, e)}
+	}
+	if err := r.Table.Load(ctx, items...); err != nil {
+		return fmt.Errorf("store a list of connection %s: %w", c, err)
+	}
+	return nil
+}
+
+// abandoned is after how long a list that no scope refers to is taken away: whoever was writing it has given up.
+const abandoned = 24 * time.Hour
+
+// tidy takes away the lists that the scope refers to no more.
+func (r *Roster) tidy(ctx context.Context, c connection.ID) error {
+	s, err := r.Scope(ctx, c)
+	if err != nil {
+		return err
+	}
+	limit := r.Now().Add(-abandoned)
+	return r.dropLists(ctx, c, func(list string, begun time.Time) bool {
+		return list != s.users && list != s.members && begun.Before(limit)
+	})
+}
+
+func (r *Roster) dropLists(ctx context.Context, c connection.ID, drop func(list string, begun time.Time) bool) error {
+	for item, err := range r.Table.Query(ctx, table.Query{Partition: listsPartition(c)}) {
+		if err != nil {
+			return fmt.Errorf("list the lists of connection %s: %w", c, err)
+		}
+		if !drop(item.Sort, unstamp(item.Attrs["begun"])) {
+			continue
+		}
+		for b := range buckets {
+			if err := r.empty(ctx, listPartition(c, item.Sort, b)); err != nil {
+				return fmt.Errorf("drop a list of connection %s: %w", c, err)
+			}
+		}
+		if err := r.Table.Commit(ctx, table.Op{Verb: table.Delete, Item: table.Item{Key: item.Key}}); err != nil {
+			return fmt.Errorf("drop a list of connection %s: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// within tells who of the entries is in the scope.
+func (r *Roster) within(ctx context.Context, c connection.ID, s Scope, entries []entry) (map[ObjectID]bool, error) {
+	in := make(map[ObjectID]bool, len(entries))
+	list, names := s.users, func(e entry) []string { return e.names() }
+	switch s.Kind {
+	case Groups:
+		if s.members == "" && len(s.Groups) > 0 {
+			return nil, fmt.Errorf("connection %s: %w", c, errPending)
+		}
+		list, names = s.members, func(e entry) []string { return []string{string(e.ID)} }
+	case Users:
+	default:
+		for _, e := range entries {
+			in[e.ID] = true
+		}
+		return in, nil
+	}
+	if list == "" {
+		return in, nil
+	}
+	owners := map[table.Key][]ObjectID{}
+	keys := make([]table.Key, 0, len(entries))
+	for _, e := range entries {
+		for _, name := range names(e) {
+			key := listKey(c, list, name)
+			owners[key] = append(owners[key], e.ID)
+			keys = append(keys, key)
+		}
+	}
+	items, err := r.Table.GetMany(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look up the scope of connection %s: %w", c, err)
+	}
+	for _, item := range items {
+		for _, id := range owners[item.Key] {
+			in[id] = true
+		}
+	}
+	return in, nil
+}

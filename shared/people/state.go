@@ -1,0 +1,86 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// Phase is what a census does.
+type Phase string
+
+const (
+	Sweeping  Phase = "sweep"   // everybody is read
+	Leaving   Phase = "leavers" // those that were not told of any more are asked for one by one
+	Changing  Phase = "changes" // what changed is read
+	Expanding Phase = "groups"  // the groups of the scope are read
+)
+
+// State is how far the census of a connection has come. It is also the lease that lets one run at a time take it.
+type State struct {
+	Phase    Phase     // under way, or ""
+	Begun    time.Time // when the pass under way, or the last one, began
+	People   int64     // that the directory told of in that pass
+	Finished time.Time // when the last pass ended; zero before the first
+	Swept    time.Time // when everybody was last read to the end
+	Failures int64     // runs that failed in a row
+	// Problem says what was wrong with the last run, for an administrator; "" when nothing was.
+	Problem   string
+	NotBefore time.Time // the directory is left alone until then
+
+	Link  string // where the phase goes on: at a page, or after a person
+	Delta string // where the next changes are
+	next  string // the Delta of when the sweep under way began
+
+	holder   string
+	until    time.Time
+	revision int64
+}
+
+// since is when the connection last had a whole census, or when its first one began.
+func (s State) since() time.Time {
+	if s.Finished.IsZero() {
+		return s.Begun
+	}
+	return s.Finished
+}
+
+// State returns how far the census of a connection has come; all zero before the first run.
+func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
+	item, err := r.Table.Get(ctx, censusKey(c))
+	if errors.Is(err, table.ErrAbsent) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("read the census of connection %s: %w", c, err)
+	}
+	a := item.Attrs
+	text := func(name string) string { s, _ := a[name].(string); return s }
+	number := func(name string) int64 { n, _ := a[name].(int64); return n }
+	return State{
+		Phase: Phase(text("phase")), Begun: unstamp(a["begun"]), People: number("people"), Finished: unstamp(a["finished"]),
+		Swept: unstamp(a["swept"]), Failures: number("failures"), Problem: text("problem"), NotBefore: unstamp(a["notbefore"]),
+		Link: text("link"), Delta: text("delta"), next: text("next"),
+		holder: text("holder"), until: unstamp(a["until"]), revision: item.Revision,
+	}, nil
+}
+
+// saveState writes a state at the revision it was read. table.ErrConflict tells that another run took the lease.
+func (r *Roster) saveState(ctx context.Context, c connection.ID, s State) error {
+	op := table.Op{Verb: table.Replace, Item: table.Item{Key: censusKey(c), Revision: s.revision, Attrs: table.Attrs{
+		"phase": string(s.Phase), "begun": stamp(s.Begun), "people": s.People, "finished": stamp(s.Finished), "swept": stamp(s.Swept),
+		"failures": s.Failures, "problem": cut(s.Problem), "notbefore": stamp(s.NotBefore),
+		"link": s.Link, "delta": s.Delta, "next": s.next, "holder": s.holder, "until": stamp(s.until),
+	}}}
+	if s.revision == 0 {
+		op.Verb = table.Create
+	}
+	if err := r.Table.Commit(ctx, op); err != nil {
+		return fmt.Errorf("save the census of connection %s: %w", c, err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package people
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// stampLayout is how times stand in this table: whole milliseconds, readable, "" for none.
+const stampLayout = "2006-01-02T15:04:05.000Z07:00"
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(stampLayout)
+}
+
+func unstamp(v any) time.Time {
+	s, _ := v.(string)
+	t, err := time.Parse(stampLayout, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// moment is a time as this room keeps it: UTC, whole milliseconds.
+func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+const (
+	maxText      = 1024 // bytes that are kept of a name or a principal
+	maxAddresses = 500  // addresses that are kept of a person; Exchange takes 400
+)
+
+// item is what is stored of a person. Texts are Microsoft's, and made storable.
+func (e entry) item(c connection.ID) table.Item {
+	item := table.Item{Key: personKey(c, e.ID), Attrs: table.Attrs{
+		"principal": cut(e.Principal), "name": cut(e.Name), "addresses": e.Addresses,
+		"enabled": e.Enabled, "guest": e.Guest, "mailbox": e.Mailbox, "plan": cut(e.Plan),
+		"since": stamp(e.since), "seen": stamp(e.seen), "gone": stamp(e.gone), "untilpremium": stamp(e.untilPremium), "untilany": stamp(e.untilAny),
+	}}
+	if !e.gone.IsZero() {
+		item.Expires = e.gone.Add(remembered)
+	}
+	return item
+}
+
+func readEntry(item table.Item) entry {
+	a := item.Attrs
+	text := func(name string) string { s, _ := a[name].(string); return s }
+	yes := func(name string) bool { b, _ := a[name].(bool); return b }
+	addresses, _ := a["addresses"].([]string)
+	return entry{
+		Person: Person{
+			ID: ObjectID(item.Sort), Principal: text("principal"), Name: text("name"), Addresses: addresses,
+			Facts: Facts{Enabled: yes("enabled"), Guest: yes("guest"), Mailbox: yes("mailbox"), Plan: text("plan")},
+		},
+		since: unstamp(a["since"]), seen: unstamp(a["seen"]), gone: unstamp(a["gone"]), untilPremium: unstamp(a["untilpremium"]), untilAny: unstamp(a["untilany"]),
+	}
+}
+
+// cleaned is a person as it can be stored: addresses that could be keys, and no more of them than a person can have.
+func (p Person) cleaned() Person {
+	p.Addresses = slices.DeleteFunc(slices.Clone(p.Addresses), func(a string) bool { return a == "" || len(a) > maxName })
+	if len(p.Addresses) > maxAddresses {
+		p.Addresses = p.Addresses[:maxAddresses]
+	}
+	return p
+}
+
+// names are what a person can be found by: the addresses and the principal's name, in lower case, each once.
+func (p Person) names() []string {
+	names := slices.Clone(p.Addresses)
+	if principal := Fold(p.Principal); principal != "" && len(principal) <= maxName && !slices.Contains(names, principal) {
+		names = append(names, principal)
+	}
+	return names
+}
+
+// cut is s as UTF-8 of at most maxText bytes.
+func cut(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "")
+}
