@@ -63,6 +63,7 @@ func rooms() map[string]room {
 		"local/browser":          {others: []string{"golang.org/x/net"}},
 		"local/demo":             {ours: append(slices.Clone(sim), "local/browser", "local/exported", "shared/connection", "shared/m365")},
 		"local/story":            {ours: append(slices.Clone(sim), "local/browser", "local/lambdasim"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},
+		"local/entra":            {ours: []string{"shared/connection", "shared/m365"}},
 		"local/exported":         {ours: []string{"shared/fault", "local/m365sim/world"}},
 		"local/bench":            {ours: append(slices.Clone(all), "local/lambdasim")},
 		"local/bench/empty":      {others: []string{"github.com/aws/aws-lambda-go"}},
