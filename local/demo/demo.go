@@ -120,7 +120,7 @@ func (d *Demo) Microsoft(redirect string) m365.Config {
 		ClientID: clientID, Secret: d.state.ClientSecret, Publisher: publisher, RedirectURL: redirect,
 		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {
 			Login: d.Doors.Login, Activity: d.Doors.Manage, Graph: d.Doors.Graph,
-			ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
+			Files: "localhost", ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
 		}},
 	}
 }

@@ -141,7 +141,7 @@ func moveClock(s *Server, r *http.Request) (any, error) {
 // faultLevers break things and show what happened.
 func faultLevers() []lever {
 	return []lever{
-		{"POST /faults", "{tenant, op, path, times, rate, delay, status, code, message, retryAfter, tornAt, silent, hang, reset}: break matching requests; durations are text such as 2s", addFault},
+		{"POST /faults", "{tenant, op, path, times, rate, delay, status, code, message, retryAfter, tornAt, silent, hang, reset, location, page}: break matching requests; durations are text such as 2s", addFault},
 		{"GET /faults", "the active faults", func(s *Server, _ *http.Request) (any, error) { return wireFaults(s.Faults()), nil }},
 		{"DELETE /faults", "end all faults", func(s *Server, _ *http.Request) (any, error) {
 			s.ClearFaults()
@@ -176,6 +176,8 @@ type wireFault struct {
 	Silent     bool    `json:"silent,omitzero"`
 	Hang       bool    `json:"hang,omitzero"`
 	Reset      bool    `json:"reset,omitzero"`
+	Location   string  `json:"location,omitzero"`
+	Page       bool    `json:"page,omitzero"`
 }
 
 func addFault(s *Server, r *http.Request) (any, error) {
@@ -186,7 +188,7 @@ func addFault(s *Server, r *http.Request) (any, error) {
 	id := s.Fault(Fault{
 		Tenant: w.Tenant, Op: w.Op, Path: w.Path, Times: w.Times, Rate: w.Rate, Delay: time.Duration(w.Delay),
 		Status: w.Status, Code: w.Code, Message: w.Message, RetryAfter: time.Duration(w.RetryAfter),
-		TornAt: w.TornAt, Silent: w.Silent, Hang: w.Hang, Reset: w.Reset,
+		TornAt: w.TornAt, Silent: w.Silent, Hang: w.Hang, Reset: w.Reset, Location: w.Location, Page: w.Page,
 	})
 	return map[string]string{"id": id}, nil
 }
@@ -197,7 +199,7 @@ func wireFaults(faults []Fault) []wireFault {
 		wire = append(wire, wireFault{
 			ID: f.ID, Tenant: f.Tenant, Op: f.Op, Path: f.Path, Times: f.Times, Rate: f.Rate, Delay: span(f.Delay),
 			Status: f.Status, Code: f.Code, Message: f.Message, RetryAfter: span(f.RetryAfter),
-			TornAt: f.TornAt, Silent: f.Silent, Hang: f.Hang, Reset: f.Reset,
+			TornAt: f.TornAt, Silent: f.Silent, Hang: f.Hang, Reset: f.Reset, Location: f.Location, Page: f.Page,
 		})
 	}
 	return wire

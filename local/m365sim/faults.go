@@ -30,6 +30,8 @@ type Fault struct {
 	Silent     bool          // with TornAt: the cut body ends as if it were whole
 	Hang       bool          // never answers; the request ends when the client gives up
 	Reset      bool          // resets the connection instead of answering
+	Location   string        // redirects there
+	Page       bool          // answers 200 with a page of HTML, as something in between does
 }
 
 // faults are the active ones, in the order in which they were made.
@@ -95,7 +97,7 @@ func (f *faults) strike(c *call) (delay time.Duration, effect Fault) {
 
 // breaks tells whether the fault does more than delay.
 func (f *Fault) breaks() bool {
-	return f.Status != 0 || f.Code != "" || f.TornAt > 0 || f.Hang || f.Reset
+	return f.Status != 0 || f.Code != "" || f.TornAt > 0 || f.Hang || f.Reset || f.Location != "" || f.Page
 }
 
 func (f *Fault) matches(c *call) bool {
@@ -117,6 +119,13 @@ func (s *Server) hinder(c *call) bool {
 		return true
 	case fault.Reset:
 		c.w.reset()
+		return true
+	case fault.Location != "":
+		c.w.Header().Set("Location", fault.Location)
+		c.w.WriteHeader(cmp.Or(fault.Status, http.StatusFound))
+		return true
+	case fault.Page:
+		c.gatewayPage(http.StatusOK)
 		return true
 	case fault.Status != 0 || fault.Code != "":
 		if fault.RetryAfter > 0 {

@@ -18,12 +18,18 @@ func (c *call) allow(roles []string, options ...string) bool {
 		return false
 	}
 	if !slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(c.token.roles, role) }) {
-		if strings.HasPrefix(roles[0], "Mail.") {
+		switch {
+		case strings.HasPrefix(roles[0], "Mail.") && c.mailboxGranted():
+		case strings.HasPrefix(roles[0], "Mail."):
 			c.fail(http.StatusForbidden, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
-		} else {
+			return false
+		case strings.HasPrefix(roles[0], "Files."):
+			c.fail(http.StatusForbidden, "accessDenied", "Access denied.")
+			return false
+		default:
 			c.fail(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+			return false
 		}
-		return false
 	}
 	for name, values := range c.query {
 		if !slices.Contains(options, name) {
@@ -35,7 +41,7 @@ func (c *call) allow(roles []string, options ...string) bool {
 			return false
 		}
 	}
-	return c.route.op == "graph.value" || c.takesJSON()
+	return c.route.op == "graph.value" || c.route.op == "graph.content" || c.takesJSON()
 }
 
 // badRequest refuses a call for its form.

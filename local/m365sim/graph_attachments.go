@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
@@ -32,17 +33,26 @@ func (c *call) attachmentSelection() ([]string, bool) {
 
 // listAttachments answers with all attachments of a message. $filter is accepted and ignored, as Microsoft does.
 func listAttachments(c *call) {
-	if !c.allow([]string{"Mail.Read"}, "$select", "$filter", "$top", "$expand") {
+	if !c.allow([]string{"Mail.Read"}, "$select", "$filter", "$top", "$skip", "$expand") {
 		return
 	}
 	names, ok := c.attachmentSelection()
 	if !ok {
 		return
 	}
+	skip, ok := c.number("$skip", 0, 0, 1<<30)
+	if !ok {
+		return
+	}
 	c.onMessage(func(m *world.Message) {
 		c.startJSON()
 		err := c.print(`{"@odata.context":"%s/v1.0/$metadata#attachments","value":[`, c.base(graph))
-		for i, a := range m.Attachments {
+		page := m.Attachments[min(skip, len(m.Attachments)):]
+		more := c.s.opts.GraphPageSize > 0 && len(page) > c.s.opts.GraphPageSize
+		if more {
+			page = page[:c.s.opts.GraphPageSize]
+		}
+		for i, a := range page {
 			if i > 0 && err == nil {
 				err = c.print(",")
 			}
@@ -50,7 +60,9 @@ func listAttachments(c *call) {
 				err = c.writeAttachment(m, a, names)
 			}
 		}
-		if err == nil {
+		if err == nil && more {
+			err = c.print(`],"@odata.nextLink":"%s"}`, c.next("$skip", strconv.Itoa(skip+len(page))))
+		} else if err == nil {
 			err = c.print("]}")
 		}
 		c.breakOff(err)

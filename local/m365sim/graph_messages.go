@@ -34,6 +34,9 @@ func (c *call) messageObject(m *world.Message) map[string]any {
 }
 
 func recipient(a world.Address) map[string]any {
+	if a == (world.Address{}) { // a Teams chat item, or a draft that nobody has sent
+		return nil
+	}
 	return map[string]any{"emailAddress": map[string]string{"name": a.Name, "address": a.Address}}
 }
 

@@ -14,7 +14,7 @@ func (c *call) refusedByChance() bool {
 	}
 	dice, opts := &c.s.dice, c.s.opts
 	if !dice.happens(key, opts.RefuseRate) {
-		whole := c.route.op != "feed.blob" && c.route.op != "graph.value"
+		whole := c.route.op != "feed.blob" && c.route.op != "graph.value" && c.route.op != "files.download"
 		if !whole && dice.happens("torn|"+key, opts.TornRate) {
 			c.w.cut = int64(1 + dice.roll("length|"+key)%512)
 		}
@@ -28,6 +28,8 @@ func (c *call) refusedByChance() bool {
 		c.refuseGraph(kind)
 	case login:
 		c.refuseToken(kind)
+	case files:
+		c.gatewayPage(http.StatusServiceUnavailable)
 	}
 	return true
 }

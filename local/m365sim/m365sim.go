@@ -100,7 +100,7 @@ func (s *Server) Handler() http.Handler {
 	for _, r := range s.routes() {
 		mux.HandleFunc(r.pattern, s.serve(r, mux))
 	}
-	for _, root := range []root{login, manage, graph} {
+	for _, root := range []root{login, manage, graph, files} {
 		stray := route{pattern: "/" + string(root) + "/", op: string(root) + ".stray", root: root, answer: strayPath}
 		mux.HandleFunc(stray.pattern, s.serve(stray, mux))
 	}
@@ -114,6 +114,7 @@ const (
 	login  root = "login"
 	manage root = "manage"
 	graph  root = "graph"
+	files  root = "files"
 )
 
 // route is one operation of the protocol door. A route with no method takes any.
@@ -155,6 +156,10 @@ func (s *Server) routes() []route {
 		{"GET", mailbox + "messages/{message}/attachments", "graph.attachments", graph, listAttachments},
 		{"GET", mailbox + "messages/{message}/attachments/{attachment}", "graph.attachment", graph, getAttachment},
 		{"GET", mailbox + "messages/{message}/attachments/{attachment}/$value", "graph.value", graph, attachmentValue},
+		{"GET", "/graph/beta/users/{user}/messages/{message}/attachments/{attachment}", "graph.beta", graph, betaAttachment},
+		{"GET", "/graph/v1.0/shares/{share}/driveItem", "graph.shares", graph, sharedItem},
+		{"GET", "/graph/v1.0/drives/{drive}/items/{item}/content", "graph.content", graph, itemContent},
+		{"GET", "/files/download.aspx", "files.download", files, download},
 		{"POST", "/graph/v1.0/$batch", "graph.batch", graph, batch},
 	}
 }

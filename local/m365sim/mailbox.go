@@ -11,7 +11,8 @@ import (
 
 // mailbox is one person's mail.
 type mailbox struct {
-	blocked    bool // an application access policy keeps every app out
+	blocked    bool            // an application access policy keeps every app out
+	granted    map[string]bool // client ids that were given this mailbox in Exchange
 	messages   []*world.Message
 	byInternet map[string][]*world.Message
 	byID       map[string]*world.Message // by store id and by immutable id
@@ -33,6 +34,7 @@ func (s *Server) AddMessages(tenantID string, messages ...world.Message) error {
 			return fmt.Errorf("add a message to mailbox %q: tenant %s has no such person", m.Mailbox, tenantID)
 		}
 		t.mailbox(owner.ID).add(&m)
+		t.upload(&m)
 	}
 	return nil
 }
@@ -96,6 +98,29 @@ func (s *Server) BlockMailbox(tenantID, user string, blocked bool) error {
 		box.blocked = blocked
 		return nil
 	})
+}
+
+// GrantMailbox gives an app the mailbox by RBAC for Applications: the grant lives in Exchange, and no token tells of it.
+func (s *Server) GrantMailbox(tenantID, user, clientID string) error {
+	return s.onMailbox(tenantID, user, func(box *mailbox) error {
+		if box.granted == nil {
+			box.granted = map[string]bool{}
+		}
+		box.granted[strings.ToLower(clientID)] = true
+		return nil
+	})
+}
+
+// mailboxGranted tells whether the call's app was given the mailbox of the path in Exchange.
+func (c *call) mailboxGranted() bool {
+	c.tenant.mu.RLock()
+	defer c.tenant.mu.RUnlock()
+	owner, ok := c.tenant.directory.find(c.r.PathValue("user"))
+	if !ok {
+		return false
+	}
+	box := c.tenant.mailboxes[owner.ID]
+	return box != nil && box.granted[strings.ToLower(c.token.client)]
 }
 
 func (s *Server) onMailbox(tenantID, user string, change func(*mailbox) error) error {

@@ -19,7 +19,7 @@ type Options struct {
 	GraphAudience    string // resource of Graph; by default that of the cloud
 
 	PageSize      int // entries per page of a content list; 3 when zero
-	GraphPageSize int // most objects per page of /users and /users/delta, whatever $top asks for; $top alone decides when zero
+	GraphPageSize int // most objects per page of /users, /users/delta and attachments, whatever $top asks for; $top alone decides when zero
 	MailboxSlots  int // requests that one app may run in one mailbox at a time; 4 when zero
 	HistorySize   int // requests that History remembers; 10,000 when zero
 	TenantQuota   int // activity API requests per tenant and minute before AF429; no limit when zero

@@ -18,12 +18,14 @@ type tenant struct {
 	auditOff   bool
 	principals map[string]*principal // by client id
 	directory  directory
-	feeds      map[string]*feed    // by content type
-	mailboxes  map[string]*mailbox // by person id
-	content    map[string]*blob    // by content id
-	published  int                 // blobs ever
-	minute     int64               // of the quota
-	spent      int                 // requests in that minute
+	feeds      map[string]*feed      // by content type
+	mailboxes  map[string]*mailbox   // by person id
+	content    map[string]*blob      // by content id
+	shared     map[string]*cloudFile // by the address that leads to it
+	items      map[string]*cloudFile // by drive and item id
+	published  int                   // blobs ever
+	minute     int64                 // of the quota
+	spent      int                   // requests in that minute
 }
 
 func newTenant(t world.Tenant) *tenant {
@@ -32,7 +34,7 @@ func newTenant(t world.Tenant) *tenant {
 	}
 	made := &tenant{
 		Tenant: t, principals: map[string]*principal{}, feeds: map[string]*feed{},
-		mailboxes: map[string]*mailbox{}, content: map[string]*blob{},
+		mailboxes: map[string]*mailbox{}, content: map[string]*blob{}, shared: map[string]*cloudFile{}, items: map[string]*cloudFile{},
 	}
 	for _, contentType := range contentTypes() {
 		made.feeds[contentType] = &feed{contentType: contentType}

@@ -3,8 +3,6 @@ package enrich
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 	"sync"
 
@@ -101,11 +99,44 @@ func (a *Agent) file(ctx context.Context, t task, f found, at Attached, unhashed
 	return made, nil
 }
 
-// attachment hashes a file of the message.
+// attachment hashes a file of the message. A small one is read in the form that tells its own end. A larger one is read as it is; where its
+// length is not what the listing lets expect, or a page came, it is read in the other form: listings err, but so do proxies that
+// end a stream too early, or put a page of their own in its place.
 func (a *Agent) attachment(ctx context.Context, t task, f found, made *forensic.Attachment) error {
-	return a.read(ctx, t, f.mailbox, made, made.StoredSize, func(ctx context.Context) (io.ReadCloser, string, error) {
-		return a.config.Graph.OpenAttachment(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
+	encoded := func(ctx context.Context) (sum, error) {
+		body, err := a.config.Graph.OpenEncoded(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
+		if err != nil {
+			return sum{}, err
+		}
+		defer body.Close()
+		return a.hash(body, nil)
+	}
+	return a.read(ctx, t, f.mailbox, made, func(ctx context.Context) (sum, error) {
+		if made.StoredSize >= 0 && made.StoredSize <= small {
+			return encoded(ctx)
+		}
+		s, err := a.plain(ctx, t, f, made)
+		if err == nil && !plausible(s.size, made.StoredSize, made.Name) {
+			return encoded(ctx)
+		}
+		return s, err
 	})
+}
+
+// small is up to which stored size a file is read in the longer form at once.
+const small = 16 << 10
+
+// plain hashes the bytes as they are. A page in the place of a file that is none has size -1.
+func (a *Agent) plain(ctx context.Context, t task, f found, made *forensic.Attachment) (sum, error) {
+	body, contentType, err := a.config.Graph.OpenAttachment(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
+	if err != nil {
+		return sum{}, err
+	}
+	defer body.Close()
+	if isPage(contentType) && !isPage(made.ContentType) {
+		return sum{size: -1}, nil
+	}
+	return a.hash(body, nil)
 }
 
 // reference finds the file behind a link, and hashes it. What cannot be reached is no failure: links lead anywhere.
@@ -129,13 +160,29 @@ func (a *Agent) reference(ctx context.Context, t task, f found, made *forensic.A
 	if made.NoHash != "" {
 		return nil
 	}
-	err = a.read(ctx, t, "", made, shared.Size, func(ctx context.Context) (io.ReadCloser, string, error) {
-		return a.config.Graph.OpenShared(ctx, t.tenant, shared)
-	})
+	err = a.read(ctx, t, "", made, func(ctx context.Context) (sum, error) { return a.shared(ctx, t, shared) })
 	if err != nil {
 		return unreached(made, err)
 	}
 	return nil
+}
+
+// shared hashes the file behind a reference. It is whole when it has the hash that OneDrive tells, or else the length.
+func (a *Agent) shared(ctx context.Context, t task, f SharedFile) (sum, error) {
+	body, _, err := a.config.Graph.OpenShared(ctx, t.tenant, f)
+	if err != nil {
+		return sum{}, err
+	}
+	defer body.Close()
+	var x quickXor
+	s, err := a.hash(body, &x)
+	if err != nil {
+		return sum{}, err
+	}
+	if f.QuickXor != "" && f.QuickXor != x.sum() || f.QuickXor == "" && f.Size >= 0 && f.Size != s.size {
+		return sum{}, &fault.Error{Kind: fault.Retry, Err: errors.New("read a shared file: other bytes came than it has")}
+	}
+	return s, nil
 }
 
 // unreached says why a reference has no hash, when trying again is useless.
@@ -152,19 +199,11 @@ func unreached(made *forensic.Attachment, err error) error {
 	return nil
 }
 
-// read hashes what open opens. When the length is not what the listing lets expect, the file is read once more, and taken only if both
-// times it was the same: listings err, but so do proxies that end a stream too early, or put a page of their own in its place.
-func (a *Agent) read(ctx context.Context, t task, mailbox string, made *forensic.Attachment, stored int64, open opening) error {
+// read takes what of says of the file's bytes.
+func (a *Agent) read(ctx context.Context, t task, mailbox string, made *forensic.Attachment, of func(context.Context) (sum, error)) error {
 	var s sum
-	err := a.ask(ctx, t, mailbox, func(ctx context.Context) error {
-		var err error
-		if s, err = a.once(ctx, made, stored, open); err != nil || plausible(s.size, stored) {
-			return err
-		}
-		again, err := a.once(ctx, made, stored, open)
-		if err == nil && again != s {
-			err = &fault.Error{Kind: fault.Retry, Err: errors.New("a file had other bytes when it was read once more")}
-		}
+	err := a.ask(ctx, t, mailbox, func(ctx context.Context) (err error) {
+		s, err = of(ctx)
 		return err
 	})
 	switch {
@@ -178,25 +217,6 @@ func (a *Agent) read(ctx context.Context, t task, mailbox string, made *forensic
 	return nil
 }
 
-// opening opens a file, and tells what its answer calls itself.
-type opening func(context.Context) (body io.ReadCloser, contentType string, err error)
-
-func (a *Agent) once(ctx context.Context, made *forensic.Attachment, stored int64, open opening) (sum, error) {
-	body, contentType, err := open(ctx)
-	if err != nil {
-		return sum{}, err
-	}
-	defer body.Close()
-	if isPage(contentType) && !isPage(made.ContentType) && made.Kind == forensic.FileKind {
-		return sum{}, &fault.Error{Kind: fault.Retry, Err: fmt.Errorf("open an attachment: %w: a page came in its place", ErrNotAFile)}
-	}
-	s, err := a.hash(body)
-	if err == nil && isPage(contentType) && !plausible(s.size, stored) {
-		err = &fault.Error{Kind: fault.Retry, Err: fmt.Errorf("read an attachment: %w: a page of another length came in its place", ErrNotAFile)}
-	}
-	return s, err
-}
-
 // isPage tells a web page by its content type. Graph sends a file with the type that the listing has.
 func isPage(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
@@ -204,10 +224,8 @@ func isPage(contentType string) bool {
 	return media == "text/html" || media == "application/xhtml+xml"
 }
 
-// overhead is how many bytes Graph's "size" may have more than the file: name and properties. 48 to 237 were seen.
-const overhead = 16 << 10
-
-// plausible tells whether a file of so many bytes can have that stored size. Nothing is known about -1.
-func plausible(size, stored int64) bool {
-	return stored < 0 || size <= stored && stored-size <= overhead
+// plausible tells whether a file of so many bytes can have that stored size, which counts its name and properties too: 48 to 237 bytes more
+// were seen. The less is let pass, the less can a stream lose without being noticed.
+func plausible(size, stored int64, name string) bool {
+	return size >= 0 && size <= stored && stored-size <= 512+4*int64(len(name))
 }

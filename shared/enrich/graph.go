@@ -23,8 +23,6 @@ var (
 	ErrNotPermitted = errors.New("permission missing")
 	// ErrGone: the message, attachment or file is not there (any more).
 	ErrGone = errors.New("not there")
-	// ErrNotAFile: the answer had a good status and was not the file: a page of something in between.
-	ErrNotAFile = errors.New("not the file")
 )
 
 // Graph reads the mail of a tenant's people. mailbox is a user principal name or an address. Ids are immutable ids, which stay when
@@ -41,6 +39,9 @@ type Graph interface {
 	// OpenAttachment streams the bytes of a file attachment; the caller closes it. The time that it takes is not bounded, only its silence is;
 	// a read that breaks off fails with fault.Retry and never with io.EOF. contentType is what the answer says of itself.
 	OpenAttachment(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (body io.ReadCloser, contentType string, err error)
+	// OpenEncoded streams the same bytes out of a form that tells its own end: it is longer on the way, and what is cut, or put in its place
+	// with a good status, fails with fault.Retry.
+	OpenEncoded(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (io.ReadCloser, error)
 
 	// Source returns the address that a reference attachment leads to; "" when Graph does not tell it.
 	Source(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (string, error)

@@ -3,6 +3,8 @@ package enrich
 import (
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -21,8 +23,9 @@ type sum struct {
 	media       string // media type of the first bytes; "" when they tell none
 }
 
-// hash reads a file to its end, once, and keeps none of it. A stream that does not end as it should has no sum.
-func (a *Agent) hash(body io.Reader) (sum, error) {
+// hash reads a file to its end, once, and keeps none of it; also, when it is not nil, gets all bytes too. A stream that does not end as it
+// should has no sum.
+func (a *Agent) hash(body io.Reader, also *quickXor) (sum, error) {
 	buffer := a.buffers.Get().(*[bufferSize]byte)
 	defer a.buffers.Put(buffer)
 	var s sum
@@ -35,6 +38,9 @@ func (a *Agent) hash(body io.Reader) (sum, error) {
 		}
 		m.Write(buffer[:n]) // a hash.Hash never fails to write
 		h.Write(buffer[:n])
+		if also != nil {
+			also.add(buffer[:n])
+		}
 		if first {
 			s.media = mediaType(buffer[:n])
 		}
@@ -56,4 +62,37 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 		n += read
 	}
 	return n, err
+}
+
+// quickXor is OneDrive's own hash of a file ("QuickXorHash algorithm"): each byte is xored into 160 bits, eleven bits further than the one
+// before, and then the length into the last 64 of them. It tells whether bytes were lost, and protects against nobody.
+type quickXor struct {
+	bits [20]byte
+	size uint64
+}
+
+func (x *quickXor) add(p []byte) {
+	at := int(x.size % 160 * 11 % 160)
+	for _, b := range p {
+		i, shift := at/8, at%8
+		x.bits[i] ^= b << shift
+		if shift > 0 {
+			x.bits[(i+1)%len(x.bits)] ^= b >> (8 - shift)
+		}
+		if at += 11; at >= 160 {
+			at -= 160
+		}
+	}
+	x.size += uint64(len(p))
+}
+
+// sum is the hash in base64, as Graph writes it.
+func (x *quickXor) sum() string {
+	bits := x.bits
+	var size [8]byte
+	binary.LittleEndian.PutUint64(size[:], x.size)
+	for i, b := range size {
+		bits[12+i] ^= b
+	}
+	return base64.StdEncoding.EncodeToString(bits[:])
 }

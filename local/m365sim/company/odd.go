@@ -129,5 +129,8 @@ func oddTellings() []oddity {
 func (d dice) unlike(what, name string) []world.Attachment {
 	a := d.attach(name, kind{}, int64(d.between(2_000, 9_000)))
 	a.Kind = what
+	if what == "reference" {
+		a.SourceURL = fmt.Sprintf("https://cloud.example/personal/%016x/Documents/", a.Seed) + strings.ReplaceAll(name, " ", "%20")
+	}
 	return []world.Attachment{a, d.document()}
 }

@@ -69,6 +69,8 @@ type Attachment struct {
 	Kind        string // file, item or reference
 	Inline      bool
 	ContentID   string
+	SourceURL   string // reference: the file that it leads to; "" when Microsoft does not tell
+	Folder      bool   // reference: it leads to a folder
 	StoredSize  int64  // what Graph calls size: content and properties, not the length of the file
 	Length      int64  // bytes of the file itself
 	Seed        uint64 // seeds the bytes

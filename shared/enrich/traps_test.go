@@ -1,0 +1,371 @@
+package enrich_test
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+)
+
+// Each test here is one trap of Microsoft Graph that is known to catch whoever reads sent mail through it.
+
+func mailRead() []string { return []string{"Mail.Read"} }
+
+// hashed tells that a file was hashed, and rightly.
+func hashed(t *testing.T, f forensic.Attachment, a world.Attachment) {
+	t.Helper()
+	m, h := sums(a)
+	if f.NoHash != "" || f.MD5 != m || f.SHA256 != h || f.Size != a.Length {
+		t.Errorf("%q is %d bytes, MD5 %q, SHA-256 %q, %q; it is %d bytes, MD5 %q", f.Name, f.Size, f.MD5, f.SHA256, f.NoHash, a.Length, m)
+	}
+}
+
+// queries are the queries of an operation, as they were sent.
+func (st *stage) queries(op string) (all []string) {
+	for _, r := range st.sim.History(m365sim.Filter{Op: op}) {
+		all = append(all, r.Query)
+	}
+	return all
+}
+
+func TestADeletedMessageIsFoundInDeletedItems(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	m := mail(a)
+	m.Folder = "deleteditems"
+	st.put(m)
+	hashed(t, st.finding(told(a)).Files[0], a)
+}
+
+func TestAMessageIDIsSentWithItsBracketsAndEscapedWhole(t *testing.T) {
+	for _, id := range []string{"<a+b=c&d#e@x>", "<it's@x>", "<100%25 sure?@x>", "<ü@x>", "<a b@x>", "no-brackets@x"} {
+		st := newStage(t, m365sim.Options{}, staff(), mailRead())
+		a := file(1, "q3.pdf", 1000)
+		m, record := mail(a), told(a)
+		m.InternetMessageID, record.InternetMessageID = id, id
+		st.put(m)
+		if f := st.finding(record); f.Reason != "" {
+			t.Errorf("%s: %s", id, f.Reason)
+		}
+		for _, q := range st.queries("graph.messages") {
+			if strings.ContainsAny(q, "<>'#+ ") {
+				t.Errorf("the query %q is not escaped whole", q)
+			}
+		}
+	}
+}
+
+func TestOfSeveralMessagesWithOneIDTheSentOneIsTaken(t *testing.T) {
+	a := file(1, "q3.pdf", 1000)
+	draft, received, sent, later := mail(file(2, "old.pdf", 900)), mail(a), mail(a), mail(file(3, "other.pdf", 900))
+	draft.ID, draft.ImmutableID, draft.Folder, draft.Draft = "d", "ld", "drafts", true
+	received.ID, received.ImmutableID, received.Folder = "r", "lr", "inbox"
+	sent.Bcc = []world.Address{{Name: "Hidden", Address: "hidden@partner.example"}}
+	later.ID, later.ImmutableID, later.Sent = "l", "ll", later.Sent.Add(48*time.Hour)
+	later.From, later.Sender = world.Address{Address: "x@fernhill.example"}, world.Address{Address: "x@fernhill.example"}
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	st.put(draft, received, later, sent)
+	f := st.finding(told(a))
+	hashed(t, f.Files[0], a)
+	if len(f.Recipients) != 2 || f.Recipients[1].Role != forensic.Bcc {
+		t.Errorf("recipients %+v: Bcc is on the sender's copy only", f.Recipients)
+	}
+}
+
+func TestALeftOverDraftIsNotTheMessage(t *testing.T) {
+	draft := mail(file(1, "q3.pdf", 1000))
+	draft.Folder, draft.Draft = "drafts", true
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	st.put(draft)
+	if f := st.finding(told(draft.Attachments...)); f.Reason != forensic.NotFound {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestNothingIsOrderedAndOnlyTheMessageIDIsFilteredBy(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	st.finding(told(a))
+	for _, q := range st.queries("graph.messages") {
+		values, err := url.ParseQuery(q)
+		if err != nil || values.Has("$orderby") || !strings.HasPrefix(values.Get("$filter"), "internetMessageId eq '<") {
+			t.Errorf("query %q, %v", q, err)
+		}
+	}
+}
+
+func TestACopyThatIsLateInSentItemsIsWaitedFor(t *testing.T) {
+	st := newStage(t, m365sim.Options{SentLag: 5 * time.Minute}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	m, record := mail(a), told(a)
+	m.Sent, record.Observed = noon, noon
+	received := m
+	received.ID, received.ImmutableID, received.Folder = "r", "lr", "inbox"
+	m.Bcc = []world.Address{{Address: "hidden@partner.example"}}
+	st.put(received, m)
+	if f := st.finding(record); len(f.Recipients) != 2 {
+		t.Errorf("%+v: the copy that was received knows no Bcc, and the sent one was to come", f)
+	}
+	if waited := st.sim.Now().Sub(noon); waited > 10*time.Minute {
+		t.Errorf("it took %s until a copy was found that came after five minutes", waited)
+	}
+}
+
+func TestAMessageThatWasNotSavedIsGivenUpAtTheDeadline(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	record := told(file(1, "q3.pdf", 1000))
+	st.add(record)
+	attempts := st.settle(1, record.Record)
+	f, _ := st.shelf.found(record.Record)
+	waited := st.sim.Now().Sub(noon)
+	if f.Reason != forensic.NotFound || waited < 30*time.Minute || waited > 31*time.Minute || attempts > 14 {
+		t.Errorf("%+v after %s and %d attempts", f, waited, attempts)
+	}
+}
+
+func TestTheMailboxOfADelegateIsAskedFirst(t *testing.T) {
+	a := file(1, "q3.pdf", 1000)
+	for _, tc := range []struct {
+		name, operation, keeper string
+		want                    string
+		asked                   int // searches of mailboxes
+	}{
+		{"sent as, kept by the delegate", "SendAs", ben, "ben@fernhill.example", 1},
+		{"sent as, kept by the mailbox", "SendAs", sales, "sales@fernhill.example", 2},
+		{"sent on behalf, kept by the delegate", "SendOnBehalf", ben, "ben@fernhill.example", 1},
+		{"sent on behalf, kept by the mailbox", "SendOnBehalf", sales, "sales@fernhill.example", 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			st := newStage(t, m365sim.Options{}, staff(), mailRead())
+			m, record := mail(a), told(a)
+			m.Mailbox, m.From = tc.keeper, world.Address{Address: "sales@fernhill.example"}
+			record.Operation, record.Actor, record.Mailbox, record.From = tc.operation, "ben@fernhill.example", "sales@fernhill.example", "sales@fernhill.example"
+			st.put(m)
+			if f := st.finding(record); f.Mailbox != tc.want || len(st.queries("graph.messages")) != tc.asked {
+				t.Errorf("found in %q after %d searches", f.Mailbox, len(st.queries("graph.messages")))
+			}
+		})
+	}
+}
+
+func TestTheAddressSentAsIsAskedWhenTheOwnerIsSomebodyElse(t *testing.T) {
+	a := file(1, "q3.pdf", 1000)
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	m, record := mail(a), told(a)
+	m.Mailbox = sales
+	record.Operation, record.Actor, record.Mailbox, record.From = "SendAs", "ben@fernhill.example", "ada@fernhill.example", "sales@fernhill.example"
+	st.put(m)
+	if f := st.finding(record); f.Mailbox != "sales@fernhill.example" {
+		t.Errorf("found in %q", f.Mailbox)
+	}
+}
+
+func TestAMessageThatMovesKeepsItsID(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 100_000)
+	st.put(mail(a))
+	// Found in Sent Items; the first listing of its attachments fails, and meanwhile a rule moves it.
+	st.sim.Fault(m365sim.Fault{Op: "graph.attachments", Status: 429, RetryAfter: time.Minute, Times: 1})
+	record := told(a)
+	st.add(record)
+	if err := st.once(record.Record); err == nil {
+		t.Fatal("a throttled listing settled the message")
+	}
+	if err := st.sim.MoveMessage(tenantID, ada, "lasting-1", "archive"); err != nil {
+		t.Fatal(err)
+	}
+	st.settle(1, record.Record)
+	f, _ := st.shelf.found(record.Record)
+	hashed(t, f.Files[0], a)
+}
+
+func TestRecipientsHaveTheirRolesAndGroupsStayGroups(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	m := mail(a)
+	m.To = []world.Address{{Name: "All staff", Address: "all@fernhill.example"}, {Name: "Out", Address: "Out@Partner.example"}}
+	m.Cc = []world.Address{{Name: "", Address: "cc@partner.example"}}
+	m.Bcc = []world.Address{{Name: "Drop", Address: "drop@gmail.com"}}
+	st.put(m)
+	want := []forensic.Recipient{
+		{Address: "all@fernhill.example", Name: "All staff", Role: forensic.To}, {Address: "Out@Partner.example", Name: "Out", Role: forensic.To},
+		{Address: "cc@partner.example", Role: forensic.Cc}, {Address: "drop@gmail.com", Name: "Drop", Role: forensic.Bcc},
+	}
+	if f := st.finding(told(a)); !slices.Equal(f.Recipients, want) {
+		t.Errorf("recipients %+v", f.Recipients)
+	}
+}
+
+func TestInlineImagesAloneAreListedThoughHasAttachmentsIsFalse(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "image001.png", 900)
+	a.Inline = true
+	st.put(mail(a))
+	f := st.finding(told(a))
+	hashed(t, f.Files[0], a)
+	if !f.Files[0].Inline {
+		t.Error("not inline")
+	}
+}
+
+func TestATeamsChatItemWithoutASenderIsNoCrash(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	chat := mail()
+	chat.ID, chat.ImmutableID, chat.Folder, chat.From, chat.Sender, chat.To = "c", "lc", "teamschat", world.Address{}, world.Address{}, nil
+	m := mail(a)
+	m.Folder = "deleteditems"
+	st.put(chat, m)
+	hashed(t, st.finding(told(a)).Files[0], a)
+}
+
+func TestNoListingCarriesTheFiles(t *testing.T) {
+	st := newStage(t, m365sim.Options{GraphPageSize: 2}, staff(), mailRead())
+	files := []world.Attachment{file(1, "a.pdf", 50_000), file(2, "b.pdf", 50_000), file(3, "c.pdf", 50_000), file(4, "d.pdf", 50_000), file(5, "e.pdf", 50_000)}
+	st.put(mail(files...))
+	f := st.finding(told(files...))
+	for i, a := range files {
+		hashed(t, f.Files[i], a)
+	}
+	listings := st.queries("graph.attachments")
+	if len(listings) != 3 {
+		t.Errorf("%d pages were listed, want 3", len(listings))
+	}
+	for _, q := range listings {
+		if values, _ := url.ParseQuery(q); values.Get("$select") != "id,name,contentType,size,isInline" || values.Has("$filter") {
+			t.Errorf("query %q: contentId is not selectable, $filter is ignored, and without $select every file comes along", q)
+		}
+	}
+}
+
+func TestATypeThatTheListingLeavesOutIsAskedFor(t *testing.T) {
+	st := newStage(t, m365sim.Options{OmitODataType: true}, staff(), []string{"Mail.Read", "Files.Read.All"})
+	pdf, item, link := file(1, "q3.pdf", 300_000), file(2, "RE: other", 2000), file(3, "Plan.docx", 3000)
+	item.Kind, link.Kind, link.SourceURL = "item", "reference", "https://cloud.example/plan"
+	st.put(mail(pdf, item, link))
+	f := st.finding(told(pdf, item, link))
+	hashed(t, f.Files[0], pdf)
+	hashed(t, f.Files[2], link)
+	if f.Files[1].Kind != forensic.ItemKind || f.Files[1].NoHash != forensic.ItemAttached || f.Files[2].Kind != forensic.ReferenceKind {
+		t.Errorf("kinds %s %s %s", f.Files[0].Kind, f.Files[1].Kind, f.Files[2].Kind)
+	}
+}
+
+func TestAnAttachedMessageIsNotHashedAndAReferenceIsNotOpened(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	item, link := file(1, "RE: other", 2000), file(2, "Plan.docx", 3000)
+	item.Kind, link.Kind = "item", "reference"
+	st.put(mail(item, link))
+	f := st.finding(told(item, link))
+	if f.Files[0].NoHash != forensic.ItemAttached || f.Files[0].MD5 != "" || f.Files[0].Size != -1 {
+		t.Errorf("an attached message: %+v", f.Files[0])
+	}
+	if got := st.queries("graph.value"); len(got) != 0 {
+		t.Errorf("%d downloads; a reference answers 405, and an item is written anew each time", len(got))
+	}
+}
+
+func TestTheSizeIsThatOfTheBytes(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	small, large := file(1, "small.pdf", 816), file(2, "large.pdf", 1_000_000)
+	small.StoredSize = 1053
+	st.put(mail(small, large))
+	f := st.finding(told(small, large))
+	hashed(t, f.Files[0], small)
+	hashed(t, f.Files[1], large)
+	if f.Files[0].StoredSize != 1053 {
+		t.Errorf("stored size %d", f.Files[0].StoredSize)
+	}
+}
+
+func TestAnEncryptedMessageHasOneAttachmentAndTheRecordsNamesAreKept(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	smime := file(1, "smime.p7m", 90_000)
+	st.put(mail(smime))
+	f := st.finding(told(file(2, "q3.pdf", 30_000), file(3, "q4.pdf", 40_000)))
+	hashed(t, f.Files[0], smime)
+	var got []forensic.Reason
+	for _, file := range f.Files {
+		got = append(got, file.Missing)
+	}
+	if !slices.Equal(got, []forensic.Reason{forensic.NotInRecord, forensic.NotInMessage, forensic.NotInMessage}) || f.Files[2].Name != "q4.pdf" || f.Files[2].Record != 1 {
+		t.Errorf("files %+v", f.Files)
+	}
+}
+
+func TestAReferenceHasNoAddressInVersion1AndIsResolvedThroughTheBeta(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"})
+	link := file(1, "Plan.docx", 300_000)
+	link.Kind, link.SourceURL, link.StoredSize = "reference", "https://cloud.example/personal/ada/Plan & more.docx?web=1", 400
+	st.put(mail(link))
+	f := st.finding(told(link)).Files[0]
+	hashed(t, f, link)
+	if f.QuickXor == "" || f.URL != link.SourceURL || f.StoredSize != 400 {
+		t.Errorf("%+v: the quickXorHash is all that OneDrive for Business tells", f)
+	}
+}
+
+func TestReferencesThatCannotBeReadSayWhy(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		roles   []string
+		arrange func(*stage, *world.Attachment)
+		want    forensic.Reason
+	}{
+		{"Files.Read.All is missing", mailRead(), nil, forensic.NoPermission},
+		{"no address is told", []string{"Mail.Read", "Files.Read.All"}, func(_ *stage, a *world.Attachment) { a.SourceURL = "" }, forensic.NotReachable},
+		{"a folder", []string{"Mail.Read", "Files.Read.All"}, func(_ *stage, a *world.Attachment) { a.Folder = true }, forensic.NotReachable},
+		{"the beta is not served", []string{"Mail.Read", "Files.Read.All"}, func(st *stage, _ *world.Attachment) {
+			st.sim.Fault(m365sim.Fault{Op: "graph.beta", Status: 404, Code: "UnknownPath"})
+		}, forensic.NotReachable},
+		{"the site is closed to the application", []string{"Mail.Read", "Files.Read.All"}, func(st *stage, _ *world.Attachment) {
+			st.sim.Fault(m365sim.Fault{Op: "graph.shares", Status: 403, Code: "accessDenied"})
+		}, forensic.NotReachable},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			st := newStage(t, m365sim.Options{}, staff(), tc.roles)
+			link, pdf := file(1, "Plan.docx", 3000), file(2, "q3.pdf", 2000)
+			link.Kind, link.SourceURL = "reference", "https://cloud.example/plan"
+			if tc.arrange != nil {
+				tc.arrange(st, &link)
+			}
+			st.put(mail(link, pdf))
+			f := st.finding(told(link, pdf))
+			if f.Files[0].NoHash != tc.want || f.Files[0].MD5 != "" {
+				t.Errorf("%+v", f.Files[0])
+			}
+			hashed(t, f.Files[1], pdf)
+			if waited := st.sim.Now().Sub(noon); waited > time.Minute {
+				t.Errorf("the message waited %s for a file that nobody promised", waited)
+			}
+		})
+	}
+}
+
+func TestAReferenceWhoseFileIsDeletedIsUnreachable(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"})
+	link := file(1, "Plan.docx", 3000)
+	link.Kind, link.SourceURL = "reference", "https://cloud.example/plan"
+	st.put(mail(link))
+	if err := st.sim.RemoveFile(tenantID, link.SourceURL); err != nil {
+		t.Fatal(err)
+	}
+	if f := st.finding(told(link)).Files[0]; f.NoHash != forensic.NotReachable || f.URL != link.SourceURL {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestAShareLinkThatGraphDoesNotListStaysWithTheRecord(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	st.put(mail())
+	f := st.finding(told(file(1, "Plan on OneDrive.docx", 400)))
+	if len(f.Files) != 1 || f.Files[0].Missing != forensic.NotInMessage || f.Files[0].NoHash != forensic.NotInMessage || len(f.Recipients) != 1 {
+		t.Errorf("%+v", f)
+	}
+}
