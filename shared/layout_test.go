@@ -51,7 +51,7 @@ func rooms() map[string]room {
 		"shared/sqs":             {ours: contracts, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 		"shared/m365":            {ours: append(slices.Clone(contracts), "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/enrich"), others: []string{"golang.org/x/oauth2", "golang.org/x/time", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4"}},
 		"shared/trigger":         {ours: []string{"shared/access", "shared/fault", "shared/queue"}, others: []string{"github.com/aws/aws-lambda-go"}},
-		"functions/parts":        {ours: []string{"shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/access", "shared/connection", "shared/audit", "shared/m365"}, others: []string{"github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2", "golang.org/x/time"}},
+		"functions/parts":        {ours: []string{"shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/access", "shared/connection", "shared/audit", "shared/m365", "shared/trigger"}, others: []string{"github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2", "golang.org/x/time"}},
 		"functions/consent":      function("shared/connection", "shared/audit", "shared/m365"),
 		"functions/connections":  function("shared/connection"),
 		"functions/poll":         function("shared/connection", "shared/audit"),

@@ -24,6 +24,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/sqs"
 	"github.com/mailtrail/mailtrail/shared/table"
+	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
 // startTime bounds what a function does before its first invocation. Lambda gives it 10 s.
@@ -73,8 +74,13 @@ func (p *Parts) EventsTable() table.Table { return p.table(p.Tables.Events) }
 func (p *Parts) table(name string) table.Table { return dynamo.New(p.dynamo, name, dynamo.Options{}) }
 
 // BlobQueue is the queue of blobs to be read.
-func (p *Parts) BlobQueue() queue.Queue {
-	return sqs.New(awssqs.NewFromConfig(p.aws), p.Config.BlobQueue)
+func (p *Parts) BlobQueue() queue.Queue { return p.queue(p.Config.BlobQueue) }
+
+// queue is the queue with that URL. What is sent to it bears the trace of the work that sends it.
+func (p *Parts) queue(url string) queue.Queue {
+	q := sqs.New(awssqs.NewFromConfig(p.aws), url)
+	q.Trace = trigger.Trace
+	return q
 }
 
 // Registry is the registry of connections.

@@ -63,7 +63,7 @@ func (s *stage) bury(ctx context.Context, role string, target any, input string)
 	if _, err := s.cloud.sqs.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(s.known[id]), MessageBody: &input}); err != nil {
 		return fmt.Errorf("keep a tick that failed: %w", err)
 	}
-	s.missed++
+	s.missed[id]++
 	return nil
 }
 

@@ -107,7 +107,7 @@ func staged(t *testing.T, q *queues, tmpl *template, functions ...*function) *st
 		DisableMessageChecksumValidation: true,
 	})
 	s := &stage{
-		plan: plan{template: tmpl, cloud: cloud{sqs: client}}, record: newRecord(), functions: map[string]*function{},
+		plan: plan{template: tmpl, cloud: cloud{sqs: client}}, record: newRecord(), functions: map[string]*function{}, missed: map[string]int{},
 		known: values{"Work": server.URL + "/work", "Work.Arn": "arn:work", "Dead": server.URL + "/dead"},
 	}
 	var err error
@@ -243,8 +243,8 @@ func TestTicksThatFailAreKeptByWhomTheTemplateSays(t *testing.T) {
 		t.Errorf("a tick that works: %v, acts %v", err, s.record.acts)
 	}
 	s.weather.turnedAway = 2
-	if err := tick(s); err != nil || s.missed != 1 || s.record.acts[act{"TickRole", "sqs:SendMessage", "Dead"}] != 1 {
-		t.Errorf("a tick that is turned away: %v, %d missed, acts %v", err, s.missed, s.record.acts)
+	if err := tick(s); err != nil || s.missed["Dead"] != 1 || s.record.acts[act{"TickRole", "sqs:SendMessage", "Dead"}] != 1 {
+		t.Errorf("a tick that is turned away: %v, %v missed, acts %v", err, s.missed, s.record.acts)
 	}
 	if got := q.said(); len(got) != 1 || !strings.Contains(got[0], `SendMessage {"time":"2`) {
 		t.Errorf("the queue was told %q", got)

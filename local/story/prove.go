@@ -88,8 +88,13 @@ func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 			return nil, fmt.Errorf("%s was %s, and Lambda knows of no %s", e.function, e.how, e.kind)
 		}
 	}
-	if ticks, err := s.waiting(ctx, "MissedTicks"); err != nil || ticks != strconv.Itoa(s.missed) {
-		return nil, fmt.Errorf("%d ticks were missed, and %s are among the dead letters (%w)", s.missed, ticks, err)
+	for queue, missed := range s.missed {
+		if ticks, err := s.waiting(ctx, queue); err != nil || ticks != strconv.Itoa(missed) {
+			return nil, fmt.Errorf("%d ticks were missed, and %s are in %s (%w)", missed, ticks, queue, err)
+		}
+	}
+	if len(p.weather.endings) > 0 && !strings.Contains(s.log.String(), `"trace":"`) {
+		return nil, errors.New("no function says which tick its work began with")
 	}
 	say("%s: the application proved itself by %s, and then by another certificate, with nothing restarted (%d readings of it)",
 		p.stack, p.credential, s.keeper.since())

@@ -61,6 +61,13 @@ func (r *record) suffer(what string) {
 	r.mishap[what]++
 }
 
+// count is how often a mishap came.
+func (r *record) count(what string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mishap[what]
+}
+
 // proxy stands between one function and AWS: it knows who calls, asks the policy as IAM does, writes down, and makes the weather.
 type proxy struct {
 	role      string

@@ -57,8 +57,8 @@ type stage struct {
 	log       logs
 	owners    sync.WaitGroup
 
-	ticks  int // that the schedules had
-	missed int // of them, among the dead letters
+	ticks  int            // that the schedules had
+	missed map[string]int // of them, by the queue of dead letters that has them
 }
 
 // function is one function of the template that runs.
@@ -88,7 +88,7 @@ func (l *logs) String() string {
 
 // raise deploys a plan. The stage ends with ctx, and strike waits for that; it must be struck after an error too.
 func raise(ctx context.Context, p plan) (*stage, error) {
-	s := &stage{plan: p, record: newRecord(), functions: map[string]*function{}}
+	s := &stage{plan: p, record: newRecord(), functions: map[string]*function{}, missed: map[string]int{}}
 	given := values{"ClientId": clientID, "CredentialArn": secretARN, "Publisher": publisher}
 	for name, value := range p.parameters {
 		given[name] = value

@@ -11,7 +11,22 @@ import (
 const (
 	attrEncoding   = "encoding"
 	encodingBase64 = "base64"
+	attrTrace      = "trace"
+	maxTrace       = 128 // bytes
 )
+
+// encode makes a message's body and attributes.
+func encode(body []byte, trace string) (string, map[string]types.MessageAttributeValue) {
+	text, attributes := encodeBody(body)
+	if trace == "" || len(trace) > maxTrace || !isText([]byte(trace)) {
+		return text, attributes // a trace is for reading: better none than no message
+	}
+	if attributes == nil {
+		attributes = map[string]types.MessageAttributeValue{}
+	}
+	attributes[attrTrace] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: &trace}
+	return text, attributes
+}
 
 // encodeBody makes a body one that SQS takes.
 func encodeBody(body []byte) (string, map[string]types.MessageAttributeValue) {

@@ -36,9 +36,12 @@ func (q *Queue) Send(ctx context.Context, messages ...queue.Message) error {
 			return err
 		}
 	}
-	sent := 0
+	sent, trace := 0, ""
+	if q.Trace != nil {
+		trace = q.Trace(ctx)
+	}
 	for sent < len(messages) {
-		batch := nextBatch(messages[sent:])
+		batch := nextBatch(messages[sent:], trace)
 		if err := q.sendBatch(ctx, batch, sent == 0); err != nil {
 			return q.failed(ctx, "send to", err)
 		}
@@ -48,11 +51,11 @@ func (q *Queue) Send(ctx context.Context, messages ...queue.Message) error {
 }
 
 // nextBatch encodes as many of messages as one call takes.
-func nextBatch(messages []queue.Message) []types.SendMessageBatchRequestEntry {
+func nextBatch(messages []queue.Message, trace string) []types.SendMessageBatchRequestEntry {
 	var batch []types.SendMessageBatchRequestEntry
 	bytes := 0
 	for i, m := range messages {
-		body, attributes := encodeBody(m.Body)
+		body, attributes := encode(m.Body, trace)
 		bytes += size(body, attributes)
 		if i == batchEntries || bytes > batchBytes {
 			break

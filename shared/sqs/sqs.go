@@ -1,6 +1,6 @@
 // Package sqs is queue.Queue on a standard queue of Amazon SQS. A message's group is its MessageGroupId, by which SQS keeps
 // groups fair to each other. A body that is text, in the sense of SQS, is sent as it is, and any other in base64, which the message
-// attribute "encoding" then says. Dead letters are the queue's own redrive policy.
+// attribute "encoding" then says. The attribute "trace" names the work that sent it. Dead letters are the queue's own redrive policy.
 package sqs
 
 import (
@@ -29,6 +29,10 @@ var _ API = (*sqs.Client)(nil)
 
 // Queue is a queue.Queue on SQS.
 type Queue struct {
+	// Trace names the work that a message is sent for, in up to 128 bytes of text; nil, and "", is nothing. It travels as the message
+	// attribute "trace", for the logs of whoever works on the message. It is set before the first Send.
+	Trace func(ctx context.Context) string
+
 	client API
 	url    string
 }
@@ -36,7 +40,7 @@ type Queue struct {
 var _ queue.Queue = (*Queue)(nil)
 
 // New returns the queue with that URL, which must exist, and be a standard one.
-func New(client API, url string) *Queue { return &Queue{client, url} }
+func New(client API, url string) *Queue { return &Queue{client: client, url: url} }
 
 // failed says what was tried, and whether trying again may help.
 func (q *Queue) failed(ctx context.Context, verb string, err error) error {

@@ -26,8 +26,9 @@ import (
 
 // entry is a message as it goes over the wire.
 type entry struct {
-	ID          string `json:"Id"`
-	MessageBody string
+	ID                string `json:"Id"`
+	MessageBody       string
+	MessageAttributes map[string]struct{ DataType, StringValue string }
 }
 
 // call is a request as it went over the wire.
@@ -201,6 +202,31 @@ func TestSendBatches(t *testing.T) {
 			}
 			if sent != n {
 				t.Errorf("%s: sent %d messages of %d", name, sent, n)
+			}
+		})
+	}
+}
+
+// TestTraces sends messages for work that has a name, and for work that has one which SQS would not take.
+func TestTraces(t *testing.T) {
+	for _, c := range []struct {
+		trace, want string
+		body        []byte
+	}{
+		{"8f507cfc-0000-4697-b07a-ac58fc914c95", "8f507cfc-0000-4697-b07a-ac58fc914c95", []byte("text")},
+		{"tick", "tick", []byte{0xff}}, // beside the encoding
+		{"", "", []byte("text")},
+		{strings.Repeat("x", 129), "", []byte("text")},
+		{"\x00", "", []byte("text")},
+	} {
+		on(t, func(_ int, c call) (int, string, error) { return 200, taken(c, nil), nil }, func(t *testing.T, q *sqs.Queue, w *wire) {
+			q.Trace = func(context.Context) string { return c.trace }
+			if err := q.Send(t.Context(), queue.Message{Body: c.body}); err != nil {
+				t.Fatal(err)
+			}
+			got := w.calls[0].Entries[0].MessageAttributes
+			if got["trace"].StringValue != c.want || (got["encoding"].StringValue == "base64") != (c.body[0] == 0xff) {
+				t.Errorf("trace %q is sent as %v", c.trace, got)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ import (
 // context of all work ends, and what was not begun is reported as failed.
 type Queue struct {
 	// Work does one message's work: nil means that the message is done with. It is called concurrently, and again for the same
-	// message.
+	// message. Trace tells of its ctx which work sent the message.
 	Work func(ctx context.Context, body []byte) error
 	// Hide makes a message come back after d instead of at the end of its visibility, which is as long as the longest work; the
 	// receipt is the one that the event told. nil leaves it at that.
@@ -59,9 +59,9 @@ func (t *Queue) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 		slots <- struct{}{} // every work ends when the context does, so this waits no longer
 		all.Go(func() {
 			defer func() { <-slots }()
-			if err := t.work(work, m); err != nil {
+			if err := t.work(traced(work, m), m); err != nil {
 				failed[i] = true
-				t.fail(ctx, m, err)
+				t.fail(traced(ctx, m), m, err)
 			}
 		})
 	}
