@@ -3,6 +3,7 @@ package m365
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -107,8 +108,8 @@ func (c *Client) download(ctx context.Context, call call, redirect *http.Respons
 		return nil, err
 	}
 	u, err := url.Parse(a.header.Get("Location"))
-	if err != nil || !e.serves(u) {
-		return nil, a.redirect()
+	if err != nil || !e.serves(u) { // where a file lies does not change, so asking again is useless
+		return nil, a.fault(fault.Poison, Redirect, errors.New("the file lies on a host that is not the cloud's"))
 	}
 	call.url, call.public, call.download = u, true, false
 	resp, err := c.carry(ctx, call, token{})

@@ -1,0 +1,351 @@
+package enrich_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/enrich"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+)
+
+// Pain 20: a Graph look-up that fails must be tried again, and must cost the event nothing but what could not be found.
+func TestAFailedLookUpIsTriedAgainAndThenKeptWithItsReason(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	st.sim.Fault(m365sim.Fault{Op: "graph.attachments", Code: "ErrorItemNotFound", Times: 4})
+	hashed(t, st.finding(told(a)).Files[0], a)
+
+	never := newStage(t, m365sim.Options{}, staff(), mailRead())
+	never.put(mail(a))
+	never.sim.Fault(m365sim.Fault{Op: "graph.attachments", Code: "ErrorItemNotFound"})
+	record := told(a)
+	record.Recipients = []string{"out@partner.example"}
+	if f := never.finding(record); f.Reason != forensic.NotFound {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestMailboxesThatNobodyMayReadAreAReasonOfTheMessageAndAtOnce(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		mailbox string
+		arrange func(*stage) error
+		want    forensic.Reason
+	}{
+		{"an application access policy", "ada@fernhill.example", func(st *stage) error { return st.sim.BlockMailbox(tenantID, ada, true) }, forensic.MailboxDenied},
+		{"no mailbox", "nobox@fernhill.example", nil, forensic.NoMailbox},
+		{"nobody", "ghost@fernhill.example", nil, forensic.NoMailbox},
+		{"the system", "S-1-5-18", nil, forensic.NoMailbox},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			st := newStage(t, m365sim.Options{}, staff(), mailRead())
+			if tc.arrange != nil {
+				if err := tc.arrange(st); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a := file(1, "q3.pdf", 1000)
+			st.put(mail(a))
+			record := told(a)
+			record.Mailbox, record.Actor = tc.mailbox, tc.mailbox
+			if f := st.finding(record); f.Reason != tc.want {
+				t.Errorf("%+v", f)
+			}
+			if waited := st.sim.Now().Sub(noon); waited > 0 {
+				t.Errorf("it was waited for %s", waited)
+			}
+		})
+	}
+}
+
+func TestAGrantOfSingleMailboxesIsNotAMissingPermission(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), nil)
+	if err := st.sim.GrantMailbox(tenantID, ada, clientID); err != nil {
+		t.Fatal(err)
+	}
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	hashed(t, st.finding(told(a)).Files[0], a)
+	other := told(a)
+	other.Record, other.Mailbox, other.Actor = "aaaaaaaa-0000-4000-8000-000000000002", "ben@fernhill.example", "ben@fernhill.example"
+	if f := st.finding(other); f.Reason != forensic.MailboxDenied {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestAMissingPermissionIsWaitedForUntilTheDeadline(t *testing.T) {
+	a := file(1, "q3.pdf", 1000)
+	st := newStage(t, m365sim.Options{}, staff(), nil)
+	st.put(mail(a))
+	if f := st.finding(told(a)); f.Reason != forensic.NoPermission || st.sim.Now().Sub(noon) < 30*time.Minute {
+		t.Errorf("%+v after %s", f, st.sim.Now().Sub(noon))
+	}
+	// The same, but the administrator consents anew in time.
+	late := newStage(t, m365sim.Options{}, staff(), mailRead())
+	if err := late.sim.Revoke(tenantID, clientID); err != nil {
+		t.Fatal(err)
+	}
+	late.put(mail(a))
+	record := told(a)
+	late.add(record)
+	if err := late.once(record.Record); !errors.Is(err, fault.Retry) || fault.Wait(err) <= 0 {
+		t.Fatalf("without the permission: %v", err)
+	}
+	if err := late.sim.Grant(tenantID, clientID); err != nil {
+		t.Fatal(err)
+	}
+	late.settle(1, record.Record)
+	f, _ := late.shelf.found(record.Record)
+	hashed(t, f.Files[0], a)
+}
+
+func TestADeauthorizedConnectionParksItsWork(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	record := told(a)
+	st.add(record)
+	st.shelf.status = connection.Deauthorized
+	if err := st.once(record.Record); err != nil {
+		t.Fatal(err)
+	}
+	if _, settled := st.shelf.found(record.Record); settled || len(st.sim.History(m365sim.Filter{})) > 0 {
+		t.Error("Microsoft was asked for a connection that is deauthorized")
+	}
+	st.shelf.status = connection.Error
+	hashed(t, st.finding(record).Files[0], a)
+}
+
+func TestEnrichingTwiceIsOnce(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	record := told(a)
+	st.add(record)
+	// Done, but told that it failed: the message comes back, and there is nothing more to do.
+	st.shelf.failing = errors.New("the table is busy")
+	if err := st.once(record.Record); err == nil {
+		t.Fatal("the failure to settle is lost")
+	}
+	asked := len(st.sim.History(m365sim.Filter{}))
+	if err := st.once(record.Record); err != nil || len(st.sim.History(m365sim.Filter{})) != asked {
+		t.Errorf("%v after %d further requests", err, len(st.sim.History(m365sim.Filter{}))-asked)
+	}
+}
+
+func TestAShutdownSettlesNothing(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	st.sim.Fault(m365sim.Fault{Op: "graph.messages", Hang: true})
+	record := told(file(1, "q3.pdf", 1000))
+	record.Stored = noon.Add(-time.Hour) // the last attempt
+	st.add(record)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- st.agent.Enrich(ctx, fmt.Appendf(nil, `{"connection":%q,"record":%q}`, fernhill, record.Record))
+	}()
+	for len(st.sim.History(m365sim.Filter{Op: "graph.messages"})) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if f, settled := st.shelf.found(record.Record); settled {
+		t.Errorf("settled with %+v", f)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	inside, outside := []world.Address{{Address: "ben@Fernhill.example"}, {Address: "x@subsidiary.example"}}, []world.Address{{Address: "ben@fernhill.example"}, {Address: "me@gmail.com"}}
+	for _, tc := range []struct {
+		setting enrich.Setting
+		to      []world.Address
+		own     domains
+		want    forensic.Reason
+	}{
+		{enrich.All, inside, nil, ""},
+		{enrich.None, outside, nil, forensic.HashingOff},
+		{enrich.Outgoing, outside, nil, ""},
+		{enrich.Outgoing, inside, nil, ""}, // who does not know the subsidiary takes it for another company
+		{enrich.Outgoing, inside, domains{"fernhill.example", "subsidiary.example"}, forensic.InternalOnly},
+		{enrich.Outgoing, inside[:1], nil, forensic.InternalOnly},
+		{enrich.Outgoing, nil, nil, ""},
+	} {
+		t.Run(fmt.Sprintf("%s to %v", tc.setting, tc.to), func(t *testing.T) {
+			st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) {
+				c.Hashes = tc.setting
+				if tc.own != nil {
+					c.Domains = tc.own
+				}
+			})
+			a := file(1, "q3.pdf", 1000)
+			m := mail(a)
+			m.To = tc.to
+			st.put(m)
+			f := st.finding(told(a))
+			if f.Files[0].NoHash != tc.want {
+				t.Errorf("%+v", f.Files[0])
+			}
+			if len(f.Recipients) != len(tc.to) || f.Files[0].ID == "" {
+				t.Errorf("%+v: the setting is about hashes only", f)
+			}
+		})
+	}
+	for _, s := range []string{"some", "ALL"} {
+		if _, err := enrich.ParseSetting(s); err == nil {
+			t.Errorf("%q is taken for a setting", s)
+		}
+	}
+}
+
+type domains []string
+
+func (d domains) Domains(context.Context, connection.ID) ([]string, error) { return d, nil }
+
+func TestACopyThatWasReceivedIsCompletedFromTheRecord(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	m, record := mail(a), told(a)
+	m.Folder = "inbox"
+	record.Recipients = []string{"OUT@partner.example", "hidden@partner.example"}
+	st.put(m)
+	f := st.finding(record)
+	if len(f.Recipients) != 2 || f.Recipients[1] != (forensic.Recipient{Address: "hidden@partner.example"}) {
+		t.Errorf("recipients %+v", f.Recipients)
+	}
+}
+
+func TestNoMailboxHasMoreThanFourCallsAtATime(t *testing.T) {
+	st := newStage(t, m365sim.Options{Latency: 5 * time.Millisecond}, staff(), mailRead(), func(c *enrich.Config) { c.Workers = 64 })
+	var records []forensic.RecordID
+	for i := range 60 {
+		var files []world.Attachment
+		for n := range 6 {
+			a := file(100*i+n, fmt.Sprintf("%d-%d.pdf", i, n), 20_000)
+			files = append(files, a)
+		}
+		m, record := mail(files...), told(files...)
+		m.ID, m.ImmutableID, m.InternetMessageID = fmt.Sprint("s", i), fmt.Sprint("l", i), fmt.Sprintf("<%d@x>", i)
+		record.Record, record.InternetMessageID = forensic.RecordID(fmt.Sprintf("aaaaaaaa-0000-4000-8000-%012d", i)), m.InternetMessageID
+		st.put(m)
+		st.add(record)
+		records = append(records, record.Record)
+	}
+	if most := st.settle(40, records...); most > 1 {
+		t.Errorf("a message took %d attempts", most)
+	}
+	if got := st.sim.History(m365sim.Filter{Status: 429}); len(got) > 0 {
+		t.Errorf("%d calls were one too many for the mailbox", len(got))
+	}
+}
+
+func TestAMailboxIsLeftAloneForAsLongAsMicrosoftAsks(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	for i := range 5 {
+		record := told(a)
+		record.Record = forensic.RecordID(fmt.Sprint("record-", i))
+		st.add(record)
+	}
+	st.sim.Fault(m365sim.Fault{Op: "graph.messages", Status: 429, RetryAfter: 7 * time.Minute, Times: 1})
+	for i := range 5 {
+		if err := st.once(forensic.RecordID(fmt.Sprint("record-", i))); !errors.Is(err, fault.Retry) || fault.Wait(err) < 6*time.Minute {
+			t.Errorf("message %d: %v, in %s", i, err, fault.Wait(err))
+		}
+	}
+	if got := len(st.sim.History(m365sim.Filter{Op: "graph"})); got != 1 {
+		t.Errorf("%d requests, though the first said to wait", got)
+	}
+	st.sim.Advance(7 * time.Minute)
+	if err := st.once("record-0"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A backlog of one tenant whose mailboxes hang must not take all workers from the others.
+func TestATenantsBacklogDelaysNoOther(t *testing.T) {
+	slow, quick := &hanging{release: make(chan struct{})}, newShelf()
+	quick.messages["quick"] = told()
+	agent := enrich.New(enrich.Config{Graph: slow, Messages: &anything{quick}, Connections: twoTenants{}, Workers: 8, Now: func() time.Time { return noon }})
+	ctx, cancel := context.WithCancel(t.Context())
+	var workers sync.WaitGroup
+	var bounced atomic.Int64
+	work := make(chan string)
+	for range 8 {
+		workers.Go(func() {
+			for body := range work {
+				if err := agent.Enrich(ctx, []byte(body)); errors.Is(err, fault.Retry) && fault.Wait(err) > 0 {
+					bounced.Add(1)
+				}
+			}
+		})
+	}
+	for i := range 12 { // more than there are workers: some bounce off the tenant's share
+		work <- fmt.Sprintf(`{"connection":"slow","record":"r%d"}`, i)
+	}
+	work <- `{"connection":"quick","record":"quick"}`
+	close(work)
+	for settled := false; !settled; _, settled = quick.found("quick") {
+		time.Sleep(time.Millisecond)
+	}
+	if slow.running.Load() != 6 {
+		t.Errorf("%d of 8 places are the slow tenant's, want 6", slow.running.Load())
+	}
+	cancel()
+	close(slow.release)
+	workers.Wait()
+	if bounced.Load() == 0 {
+		t.Error("nothing went back to the queue")
+	}
+}
+
+// hanging is a Graph that answers the slow tenant when it is released, and finds nothing. The quick tenant has no mailboxes.
+type hanging struct {
+	enrich.Graph
+	running atomic.Int64
+	release chan struct{}
+}
+
+func (h *hanging) FindSent(ctx context.Context, t connection.Tenant, _, _ string) ([]enrich.Mail, error) {
+	if t.ID != "slow" {
+		return nil, enrich.ErrNoMailbox
+	}
+	h.running.Add(1)
+	defer h.running.Add(-1)
+	select {
+	case <-ctx.Done():
+	case <-h.release:
+	}
+	return nil, ctx.Err()
+}
+
+func (h *hanging) FindAnywhere(context.Context, connection.Tenant, string, string) ([]enrich.Mail, error) {
+	return nil, enrich.ErrNoMailbox
+}
+
+type twoTenants struct{}
+
+func (twoTenants) Get(_ context.Context, id connection.ID) (connection.Connection, error) {
+	return connection.Connection{ID: id, Tenant: connection.Tenant{ID: connection.TenantID(id)}, Status: connection.Monitoring}, nil
+}
+
+// anything holds a message for every record.
+type anything struct{ *shelf }
+
+func (a *anything) Load(_ context.Context, _ connection.ID, r forensic.RecordID) (forensic.Message, bool, error) {
+	m := told()
+	m.Record, m.Mailbox, m.Actor = r, string(r)+"@x", string(r)+"@x"
+	return m, false, nil
+}
