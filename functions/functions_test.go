@@ -29,7 +29,7 @@ func needed() map[string][]string {
 	return map[string][]string{
 		"consent":     append([]string{"TABLE_CONNECTIONS"}, microsoft...),
 		"connections": {"TABLE_CONNECTIONS", "TABLE_BLOBS"},
-		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "QUEUE_BLOBS"}, microsoft...),
+		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS"}, microsoft...),
 		"ingest":      append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS"}, microsoft...),
 		"search":      {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS"},
 	}

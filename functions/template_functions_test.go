@@ -124,10 +124,11 @@ func needs() map[string]map[string][]string {
 	credential, send := []string{"secretsmanager:GetSecretValue"}, []string{"sqs:SendMessage"}
 	return map[string]map[string][]string{
 		"consent":     {"CredentialArn": credential, "ConnectionsTable": {get, put, remove}},
-		"connections": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}},
+		"connections": {"ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, query}},
 		"poll": {
-			"CredentialArn": credential, "ConnectionsTable": {get, query, put}, "BlobsTable": {get, many, query, put, check, remove},
-			"BlobQueue": send, "MissedTicks": send,
+			"CredentialArn": credential, "ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, many, query, put, check, remove},
+			"EventsTable": {query, remove},
+			"BlobQueue":   send, "MissedTicks": send,
 		},
 		"ingest": {
 			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, put, check, remove, load}, "EventsTable": {many, load, put},

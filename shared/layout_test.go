@@ -54,7 +54,7 @@ func rooms() map[string]room {
 		"functions/parts":        {ours: []string{"shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/access", "shared/connection", "shared/audit", "shared/m365", "shared/trigger"}, others: []string{"github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2", "golang.org/x/time"}},
 		"functions/consent":      function("shared/connection", "shared/audit", "shared/m365"),
 		"functions/connections":  function("shared/connection"),
-		"functions/poll":         function("shared/connection", "shared/audit"),
+		"functions/poll":         function("shared/connection", "shared/audit", "shared/forensic"),
 		"functions/ingest":       function("shared/queue", "shared/forensic"),
 		"functions/search":       function("shared/forensic", "shared/search"),
 		"local/lambdasim":        {},

@@ -1,4 +1,4 @@
-// Command connections is the API to add, look at, deauthorize and resume connections. Invoked directly it also makes API clients, the first
+// Command connections is the API to add, look at, rename, deauthorize, resume and delete connections. Invoked directly it also makes API clients, the first
 // one above all.
 package main
 
@@ -18,10 +18,9 @@ func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs) }
 
 func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 	ledger := p.Ledger()
-	account := func(ctx context.Context, id connection.ID) (any, error) { return ledger.Account(ctx, id) }
 	h, err := p.PerBase(func(base string) (http.Handler, error) {
 		api := &connection.API{
-			Registry: p.Registry(), Trail: p.Trail(), Ledger: account, Begin: base + connection.BeginPath, Log: p.Log,
+			Registry: p.Registry(), Trail: p.Trail(), Progress: ledger.Tell, Begin: base + connection.BeginPath, Log: p.Log,
 		}
 		return access.Mux(p.Guard(), api.Routes()), nil
 	})

@@ -1,4 +1,4 @@
-// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it.
+// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it; and deletes what is to be deleted.
 package main
 
 import (
@@ -14,8 +14,8 @@ import (
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.QueueBlobs,
-		parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs, parts.ClientID,
+		parts.CredentialARN, parts.Publisher, parts.Cloud)
 }
 
 func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
@@ -23,18 +23,18 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	registry, ledger, queue := p.Registry(), p.Ledger(), p.BlobQueue()
-	slots := make(chan struct{}, audit.Slots)
+	registry, ledger, queue, slots := p.Registry(), p.Ledger(), p.BlobQueue(), make(chan struct{}, audit.Slots)
 	tick := func(ctx context.Context, at time.Time, s trigger.Shard) error {
 		poller := &audit.Poller{
 			Connections: sharded{registry, s}, Feed: feed, Ledger: ledger, Queue: queue,
 			Now: time.Now, Holder: rand.Text, Log: p.Log, Slots: slots,
 		}
 		outcome, err := poller.Poll(ctx, at)
-		if err == nil {
-			tell(ctx, p.Log, s, outcome)
+		if err != nil {
+			return err
 		}
-		return err
+		tell(ctx, p.Log, s, outcome)
+		return purger(p, registry, ledger, s).Tick(ctx)
 	}
 	return &trigger.Schedule{Tick: tick, Log: p.Log}, nil
 }

@@ -26,6 +26,7 @@ func (m *Machine) agents(ctx context.Context) {
 	}
 	var all sync.WaitGroup
 	all.Go(func() { m.tick(ctx) })
+	all.Go(func() { m.purge(ctx) })
 	for range m.config.Workers {
 		all.Go(func() { m.work(ctx) })
 	}
@@ -77,6 +78,16 @@ func (m *Machine) poll(ctx context.Context) {
 	}
 	if outcome.Queued+outcome.Requeued+outcome.Failed > 0 {
 		m.config.Log.Info("polled", "connections", outcome.Connections, "failed", outcome.Failed, "queued", outcome.Queued, "requeued", outcome.Requeued)
+	}
+}
+
+// purge deletes, at every tick, a slice of each connection that is to be deleted.
+func (m *Machine) purge(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := m.Purger.Tick(ctx); err != nil && ctx.Err() == nil {
+			m.config.Log.Error("deleting connections failed", "err", err)
+		}
+		pause(ctx, m.config.Tick)
 	}
 }
 

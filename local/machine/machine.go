@@ -55,6 +55,7 @@ type Machine struct {
 	Ledger   *audit.Ledger
 	Poller   *audit.Poller
 	Ingester *forensic.Ingester
+	Purger   *connection.Purger
 	Routes   []access.Route
 
 	config Config
@@ -115,12 +116,21 @@ func Open(c Config) (*Machine, error) {
 	}
 	m.Ingester = &forensic.Ingester{Feed: client, Connections: m.Registry, Ledger: m.Ledger, Events: events, Now: c.Now, Retention: c.Retention, Log: c.Log}
 
+	m.Purger = &connection.Purger{
+		Registry: m.Registry, Trail: trail, Log: c.Log,
+		Rooms: []connection.Room{
+			func(ctx context.Context, id connection.ID, budget int) (int, bool, error) {
+				return forensic.Purge(ctx, events, id, budget)
+			},
+			m.Ledger.Purge,
+		},
+	}
+
 	consent := &connection.Consent{
 		Registry: m.Registry, SignIn: client, Grants: client, Trail: trail, Log: c.Log, CallbackPath: CallbackPath,
 		Subscribe: func(ctx context.Context, t connection.Tenant) error { return client.Subscribe(ctx, t, audit.Exchange) },
 	}
-	account := func(ctx context.Context, id connection.ID) (any, error) { return m.Ledger.Account(ctx, id) }
-	api := &connection.API{Registry: m.Registry, Trail: trail, Ledger: account, Begin: c.Base + connection.BeginPath, Log: c.Log}
+	api := &connection.API{Registry: m.Registry, Trail: trail, Progress: m.Ledger.Tell, Begin: c.Base + connection.BeginPath, Log: c.Log}
 	login := &access.Login{Clients: m.Clients, Tokens: tokens, Log: c.Log}
 	searches := &search.Search{
 		Events: events, Connections: m.Registry, Watermarks: &forensic.Watermarks{Ledger: m.Ledger, Events: events}, Trail: trail,

@@ -253,6 +253,9 @@ func (t *teller) others(ctx context.Context) error {
 	if err := t.ask(ctx, http.MethodPost, "/v1/connections/"+t.id+"/link", "", http.StatusCreated, &linked); err != nil {
 		return err
 	}
+	if err := t.deleted(ctx); err != nil {
+		return err
+	}
 	events, err := t.search(ctx)
 	if err != nil {
 		return err
@@ -274,6 +277,33 @@ func (t *teller) others(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// deleted adds a connection, renames it and has it deleted: the name is free after the next tick.
+func (t *teller) deleted(ctx context.Context) error {
+	var made struct{ ID string }
+	if err := t.ask(ctx, http.MethodPost, "/v1/connections", `{"displayName":"Brindle"}`, http.StatusCreated, &made); err != nil {
+		return err
+	}
+	if err := t.ask(ctx, http.MethodPatch, "/v1/connections/"+made.ID, `{"displayName":"Bramble"}`, http.StatusOK, nil); err != nil {
+		return err
+	}
+	if err := t.ask(ctx, http.MethodDelete, "/v1/connections/"+made.ID, "", http.StatusAccepted, nil); err != nil {
+		return err
+	}
+	for range 20 { // a tick may be turned away, or fail
+		if err := t.tick(ctx); err != nil {
+			return err
+		}
+		var all struct{ Connections []struct{ ID string } }
+		if err := t.ask(ctx, http.MethodGet, "/v1/connections", "", http.StatusOK, &all); err != nil {
+			return err
+		}
+		if len(all.Connections) == 1 {
+			return nil
+		}
+	}
+	return errors.New("a connection is not deleted by twenty ticks")
 }
 
 // honest tells whether anything was denied, or a secret told.

@@ -22,3 +22,16 @@ func (l *Ledger) Account(ctx context.Context, c connection.ID) (Account, error) 
 	progress, err := l.Progress(ctx, c)
 	return Account{Sums: sums, Open: sums.Open(), Progress: progress}, err
 }
+
+// Tell is an account as a connection's details tell it.
+func (l *Ledger) Tell(ctx context.Context, c connection.ID) (connection.Progress, error) {
+	a, err := l.Account(ctx, c)
+	if err != nil {
+		return connection.Progress{}, err
+	}
+	mark, err := l.Watermark(ctx, c)
+	return connection.Progress{
+		LastPoll: a.Progress.LastGood, LastBlob: a.Progress.LastBlob, LastSend: a.Tally.LastSend, Read: mark,
+		Failures: a.Progress.Failures, Listed: a.Listed, Open: a.Open, Ledger: a,
+	}, err
+}

@@ -47,4 +47,6 @@ type Tally struct {
 	Repeated    int64 `json:"repeated"`   // sends that were stored before: Microsoft repeats records by design, and so does a second reading of the blob
 	Events      int64 `json:"events"`     // attachments of the new messages
 	Unreadable  int64 `json:"unreadable"` // elements that are no record, and records of a send that cannot be read; each one kept with its reason
+	// LastSend is when the newest message that was found was sent, be it new, repeated or of nobody who is monitored; zero when there was none.
+	LastSend time.Time `json:"lastSend,omitzero"`
 }

@@ -1,6 +1,10 @@
 package audit
 
-import "github.com/mailtrail/mailtrail/shared/table"
+import (
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/table"
+)
 
 // count is one number of a tally, under the name that it is stored by.
 type count struct {
@@ -29,13 +33,24 @@ func (t Tally) Plus(u Tally) Tally {
 	for i, c := range t.counts() {
 		*c.n += *more[i].n
 	}
+	t.See(u.LastSend)
 	return t
+}
+
+// See notes that a message was sent at a time.
+func (t *Tally) See(sent time.Time) {
+	if sent.After(t.LastSend) {
+		t.LastSend = sent
+	}
 }
 
 func (t Tally) attrs() table.Attrs {
 	attrs := table.Attrs{}
 	for _, c := range t.counts() {
 		attrs[c.name] = *c.n
+	}
+	if !t.LastSend.IsZero() {
+		attrs["lastsend"] = stamp(t.LastSend)
 	}
 	return attrs
 }
@@ -45,5 +60,6 @@ func readTally(attrs table.Attrs) Tally {
 	for _, c := range t.counts() {
 		*c.n = attrNumber(attrs[c.name])
 	}
+	t.LastSend = unstamp(attrs["lastsend"])
 	return t
 }

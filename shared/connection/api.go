@@ -16,10 +16,10 @@ import (
 type API struct {
 	Registry *Registry
 	Trail    *access.Trail
-	// Ledger tells what became of the tenant's blobs, as something that encodes as JSON: it becomes "ledger" of one connection.
-	Ledger func(ctx context.Context, id ID) (any, error)
-	Begin  string // absolute address of BeginPath, as an administrator's browser reaches it
-	Log    *slog.Logger
+	// Progress tells how far following a connection has come, and what became of its blobs.
+	Progress func(ctx context.Context, id ID) (Progress, error)
+	Begin    string // absolute address of BeginPath, as an administrator's browser reaches it
+	Log      *slog.Logger
 }
 
 // Routes are the doors of the API.
@@ -31,6 +31,8 @@ func (a *API) Routes() []access.Route {
 		door("POST /v1/connections", a.add, access.Admin),
 		door("GET /v1/connections", a.list, access.Admin, access.Analyst),
 		door("GET /v1/connections/{id}", a.get, access.Admin, access.Analyst),
+		door("PATCH /v1/connections/{id}", a.rename, access.Admin),
+		door("DELETE /v1/connections/{id}", a.purge, access.Admin),
 		door("POST /v1/connections/{id}/link", a.link, access.Admin),
 		door("POST /v1/connections/{id}/deauthorize", a.turn("connection.deauthorize", a.Registry.Deauthorize), access.Admin),
 		door("POST /v1/connections/{id}/resume", a.turn("connection.resume", a.Registry.Resume), access.Admin),
@@ -44,6 +46,7 @@ type shown struct {
 	Cloud        Cloud      `json:"cloud"`
 	TenantID     *TenantID  `json:"tenantId"`
 	Status       Status     `json:"status"`
+	Since        *time.Time `json:"since"` // since when it has this status
 	Reason       string     `json:"reason"`
 	Created      *time.Time `json:"created"`
 	CreatedBy    string     `json:"createdBy"`
@@ -51,8 +54,14 @@ type shown struct {
 	ConsentedBy  *string    `json:"consentedBy"`
 	Subscribed   *time.Time `json:"subscribed"`
 	AuthorizeURL string     `json:"authorizeUrl,omitempty"` // only in the answer to the request that made it
-	History      []step     `json:"history,omitempty"`
-	Ledger       any        `json:"ledger,omitempty"`
+	Purge        *purge     `json:"purge,omitempty"`        // only of a connection that is being deleted
+}
+
+// purge is a Purge on the wire.
+type purge struct {
+	Asked        time.Time `json:"asked"`
+	By           string    `json:"by"`
+	DeletedItems int64     `json:"deletedItems"`
 }
 
 // step is a Change on the wire.
@@ -64,11 +73,15 @@ type step struct {
 }
 
 func show(c Connection) shown {
-	return shown{
-		ID: c.ID, DisplayName: c.DisplayName, Cloud: c.Tenant.Cloud, TenantID: orNull(c.Tenant.ID), Status: c.Status, Reason: c.Reason,
+	s := shown{
+		ID: c.ID, DisplayName: c.DisplayName, Cloud: c.Tenant.Cloud, TenantID: orNull(c.Tenant.ID), Status: c.Status, Since: orNull(c.Since), Reason: c.Reason,
 		Created: orNull(c.Created), CreatedBy: c.CreatedBy, Consented: orNull(c.Consented), ConsentedBy: orNull(c.ConsentedBy),
 		Subscribed: orNull(c.Subscribed),
 	}
+	if !c.Purge.Asked.IsZero() {
+		s.Purge = &purge{Asked: c.Purge.Asked, By: c.Purge.By, DeletedItems: c.Purge.Deleted}
+	}
+	return s
 }
 
 // orNull makes JSON's null of a zero value.
@@ -121,19 +134,46 @@ func (a *API) get(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
-	out := show(c)
 	history, err := a.Registry.History(ctx, id)
+	var progress Progress
 	if err == nil {
-		out.Ledger, err = a.Ledger(ctx, id)
+		progress, err = a.Progress(ctx, id)
 	}
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
-	for _, h := range history {
-		out.History = append(out.History, step(h))
+	access.WriteJSON(w, http.StatusOK, detail(c, progress, history, a.Registry.now()))
+}
+
+func (a *API) rename(w http.ResponseWriter, r *http.Request) {
+	var asked struct {
+		DisplayName string `json:"displayName"`
 	}
-	access.WriteJSON(w, http.StatusOK, out)
+	id := ID(r.PathValue("id"))
+	if !access.ReadJSON(w, r, &asked) || !a.record(w, r, "connection.rename", map[string]string{"connection": string(id), "displayName": asked.DisplayName}) {
+		return
+	}
+	c, err := a.Registry.Rename(r.Context(), id, asked.DisplayName, access.From(r.Context()).ID)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	access.WriteJSON(w, http.StatusOK, show(c))
+}
+
+// purge answers 202: deleting goes on behind it, and the connection tells how far it has come until it is gone.
+func (a *API) purge(w http.ResponseWriter, r *http.Request) {
+	id := ID(r.PathValue("id"))
+	if !a.record(w, r, "connection.purge", map[string]string{"connection": string(id)}) {
+		return
+	}
+	c, err := a.Registry.Purge(r.Context(), id, access.From(r.Context()).ID)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	access.WriteJSON(w, http.StatusAccepted, show(c))
 }
 
 func (a *API) link(w http.ResponseWriter, r *http.Request) {
@@ -189,6 +229,10 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		access.WriteProblems(w, http.StatusBadRequest, access.Problem{Field: invalid.Field, Type: "INVALID_VALUE", Description: invalid.Problem})
 	case errors.Is(err, ErrName):
 		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "displayName", Type: "ALREADY_REGISTERED", Description: "The display name is already registered."})
+	case errors.Is(err, ErrPurging):
+		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "PURGING", Description: "The connection is being deleted, and cannot be changed any more."})
+	case errors.Is(err, ErrInUse):
+		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "IN_USE", Description: "The connection is followed: deauthorize it first."})
 	case errors.Is(err, ErrDeauthorized):
 		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "DEAUTHORIZED", Description: "The connection is deauthorized: resume it first."})
 	case errors.Is(err, ErrNotFound):

@@ -37,8 +37,8 @@ func newDesk(t *testing.T) *desk {
 	}
 	api := &connection.API{
 		Registry: d.registry, Trail: d.trail, Begin: "https://mailtrail.example" + connection.BeginPath, Log: slog.New(slog.DiscardHandler),
-		Ledger: func(_ context.Context, id connection.ID) (any, error) {
-			return map[string]any{"connection": id, "listed": 7}, d.ledger
+		Progress: func(_ context.Context, id connection.ID) (connection.Progress, error) {
+			return connection.Progress{Ledger: map[string]any{"connection": id, "listed": 7}}, d.ledger
 		},
 	}
 	d.handler = access.Mux(&access.Guard{Tokens: tokens, Log: slog.New(slog.DiscardHandler)}, api.Routes())
@@ -164,12 +164,55 @@ func TestAPITurns(t *testing.T) {
 	}
 }
 
+func TestAPIRenames(t *testing.T) {
+	d := newDesk(t)
+	id, _ := d.add("Acme")
+	d.add("Globex")
+	path := "/v1/connections/" + string(id)
+	w := d.call(access.Admin, "PATCH", path, `{"displayName":" Acme  Ltd "}`)
+	if got := decodeJSON[map[string]any](t, w.Body.String()); w.Code != http.StatusOK || got["displayName"] != "Acme Ltd" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	problem(t, d.call(access.Admin, "PATCH", path, `{"displayName":"GLOBEX"}`), http.StatusConflict, "displayName", "ALREADY_REGISTERED")
+	problem(t, d.call(access.Admin, "PATCH", path, `{"displayName":""}`), http.StatusBadRequest, "displayName", "INVALID_VALUE")
+	problem(t, d.call(access.Admin, "PATCH", path, `{"cloud":"gcc"}`), http.StatusBadRequest, "", "INVALID_JSON")
+	if got := d.get(id).DisplayName; got != "Acme Ltd" {
+		t.Errorf("it is called %q", got)
+	}
+}
+
+func TestAPIDeletesWhatIsDeauthorized(t *testing.T) {
+	d := newDesk(t)
+	id, link := d.add("Acme")
+	d.browser().authorize(link, acme)
+	path := "/v1/connections/" + string(id)
+	problem(t, d.call(access.Admin, "DELETE", path, ""), http.StatusConflict, "id", "IN_USE")
+	d.call(access.Admin, "POST", path+"/deauthorize", "")
+	for range 2 { // asking again is harmless
+		w := d.call(access.Admin, "DELETE", path, "")
+		got := decodeJSON[struct {
+			Status string
+			Purge  struct{ By string }
+		}](t, w.Body.String())
+		if w.Code != http.StatusAccepted || got.Status != "Deauthorized" || got.Purge.By != "key-admin" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+	for _, act := range []string{"POST /resume", "POST /link", "PATCH "} {
+		method, rest, _ := strings.Cut(act, " ")
+		problem(t, d.call(access.Admin, method, path+rest, `{"displayName":"B"}`), http.StatusConflict, "id", "PURGING")
+	}
+	if w := d.call(access.Admin, "POST", path+"/deauthorize", ""); w.Code != http.StatusOK || d.get(id).Purge.Asked.IsZero() {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 func TestAPIUnknownConnection(t *testing.T) {
 	d := newDesk(t)
 	for _, id := range []string{"aaaaaaaaaaaa", "x", "%7C", "..%2F"} {
-		for _, call := range []string{"GET ", "POST /link", "POST /deauthorize", "POST /resume"} {
+		for _, call := range []string{"GET ", "PATCH ", "DELETE ", "POST /link", "POST /deauthorize", "POST /resume"} {
 			method, rest, _ := strings.Cut(call, " ")
-			problem(t, d.call(access.Admin, method, "/v1/connections/"+id+rest, ""), http.StatusNotFound, "id", "NOT_FOUND")
+			problem(t, d.call(access.Admin, method, "/v1/connections/"+id+rest, `{"displayName":"Acme"}`), http.StatusNotFound, "id", "NOT_FOUND")
 		}
 	}
 }
@@ -180,6 +223,9 @@ func TestAPIAnalystChangesNothing(t *testing.T) {
 	for _, path := range []string{"", "/" + string(id) + "/link", "/" + string(id) + "/deauthorize", "/" + string(id) + "/resume"} {
 		problem(t, d.call(access.Analyst, "POST", "/v1/connections"+path, `{"displayName":"B"}`), http.StatusForbidden, "", "FORBIDDEN")
 		problem(t, d.call("", "POST", "/v1/connections"+path, `{"displayName":"B"}`), http.StatusUnauthorized, "", "UNAUTHORIZED")
+	}
+	for _, method := range []string{"PATCH", "DELETE"} {
+		problem(t, d.call(access.Analyst, method, "/v1/connections/"+string(id), `{"displayName":"B"}`), http.StatusForbidden, "", "FORBIDDEN")
 	}
 	for _, path := range []string{"", "/" + string(id)} {
 		problem(t, d.call("", "GET", "/v1/connections"+path, ""), http.StatusUnauthorized, "", "UNAUTHORIZED")

@@ -196,7 +196,7 @@ func verdictOf(err error) verdict {
 		return badLink
 	case errors.Is(err, ErrTenant):
 		return tenantTaken
-	case errors.Is(err, ErrDeauthorized):
+	case errors.Is(err, ErrDeauthorized), errors.Is(err, ErrPurging):
 		return deauthorizedMeanwhile
 	case errors.Is(err, fault.Ours):
 		return broken

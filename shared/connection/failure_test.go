@@ -52,6 +52,17 @@ func TestChangesWhenTheTableFailsOnce(t *testing.T) {
 				_, err := r.Consented(t.Context(), id, administrator(acme))
 				return err
 			},
+			"Purge": func(r *connection.Registry, id connection.ID) error {
+				_, err := r.Purge(t.Context(), id, "key-1")
+				return err
+			},
+			"Rename": func(r *connection.Registry, id connection.ID) error {
+				c, err := r.Rename(t.Context(), id, "Globex", "key-1")
+				if err == nil && c.DisplayName != "Globex" {
+					t.Errorf("it is called %q", c.DisplayName)
+				}
+				return err
+			},
 			"Deauthorize": func(r *connection.Registry, id connection.ID) error {
 				_, err := r.Deauthorize(t.Context(), id, "key-1")
 				return err
@@ -72,7 +83,7 @@ func TestChangesWhenTheTableFailsOnce(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := map[string]int{"Add": 1, "NewLink": 1}[name] // the others change the status
+				want := map[string]int{"Add": 1, "NewLink": 1, "Rename": 1}[name] // the others change the status
 				if want == 0 {
 					want = 2
 				}

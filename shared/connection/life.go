@@ -101,6 +101,9 @@ func (c Connection) after(outcome error, now time.Time) Connection {
 func (r *Registry) Deauthorize(ctx context.Context, id ID, by string) (Connection, error) {
 	now := r.now()
 	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
+		if !s.Purge.Asked.IsZero() {
+			return nil, nil // it is more than that
+		}
 		if s.Polled() {
 			s.Stopping = now
 		}

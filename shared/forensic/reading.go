@@ -134,6 +134,7 @@ func (r *reading) take(raw []byte) {
 	case r.ids[m.Record]:
 		r.tally.Repeated++
 	default:
+		r.tally.See(m.Observed)
 		r.ids[m.Record] = true
 		r.messages = append(r.messages, m)
 		r.bytes += len(raw)
