@@ -23,6 +23,7 @@ type config struct {
 	records   string // an exported audit log; "" is none
 	base      string // address that browsers reach us by, taken from the redirect URL; "" is http:// and addr
 	retention time.Duration
+	enrichment
 	microsoft *m365.Config // nil: simulate
 }
 
@@ -55,6 +56,10 @@ func readConfig(getenv func(string) string) (config, error) {
 			return c, fmt.Errorf("%s=%s is not a number of days from 1 to 3650", envRetention, days)
 		}
 		c.retention = time.Duration(n) * 24 * time.Hour
+	}
+	var err error
+	if c.enrichment, err = readEnrichment(getenv); err != nil {
+		return c, err
 	}
 	named := realNames(getenv)
 	if len(named) == 0 {

@@ -20,6 +20,10 @@ func TestConfigurationsThatAreNoneAreRefusedByName(t *testing.T) {
 		{"ADDR=nonsense", "ADDR=nonsense"},
 		{"MAILTRAIL_RETENTION_DAYS=0", "MAILTRAIL_RETENTION_DAYS=0"},
 		{"MAILTRAIL_RETENTION_DAYS=many", "MAILTRAIL_RETENTION_DAYS=many"},
+		{"MAILTRAIL_HASHES=some", "MAILTRAIL_HASHES"},
+		{"MAILTRAIL_HASH_LIMIT_MB=0", "MAILTRAIL_HASH_LIMIT_MB=0"},
+		{"MAILTRAIL_HASH_LIMIT_MB=1.5", "MAILTRAIL_HASH_LIMIT_MB=1.5"},
+		{"MAILTRAIL_ENRICH_MINUTES=-1", "MAILTRAIL_ENRICH_MINUTES=-1"},
 		// Half a real configuration never ends in a simulation, whichever half it is.
 		{"MAILTRAIL_CLIENT_ID=" + someID, "MAILTRAIL_PUBLISHER is missing"},
 		{"MAILTRAIL_CLIENT_SECRET=s", "MAILTRAIL_CLIENT_ID is missing"},
@@ -47,6 +51,10 @@ func TestConfigurationsThatAreNoneAreRefusedByName(t *testing.T) {
 func TestConfigurationsThatAreGood(t *testing.T) {
 	c, err := readConfig(environment("RECORDS=a.csv MAILTRAIL_RETENTION_DAYS=3"))
 	if err != nil || c.microsoft != nil || c.addr != "127.0.0.1:8080" || c.records != "a.csv" || c.retention != 72*time.Hour {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c, err = readConfig(environment("MAILTRAIL_HASHES=external MAILTRAIL_HASH_LIMIT_MB=20 MAILTRAIL_ENRICH_MINUTES=90"))
+	if err != nil || c.hashes != "external" || c.limit != 20<<20 || c.deadline != 90*time.Minute {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = readConfig(environment(real(callback)))

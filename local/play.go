@@ -64,6 +64,11 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 	if err != nil {
 		return err
 	}
+	if !imports {
+		if err := s.settle(ctx, c.ID); err != nil {
+			return err
+		}
+	}
 	s.ready.Store(true)
 
 	told := summary{API: s.base, Console: s.base + "/", Control: d.Doors.Control, ClientID: client.id, ClientSecret: client.secret}
@@ -110,6 +115,23 @@ func (s *session) consent(ctx context.Context, d *demo.Demo, id connection.ID, l
 		return connection.Connection{}, err
 	}
 	return s.machine.Registry.Get(ctx, id)
+}
+
+// patient is how long the summary waits for recipients and hashes. Without them it is printed too.
+const patient = 10 * time.Second
+
+// settle waits until some of the company's messages are enriched, so that the printed command finds them.
+func (s *session) settle(ctx context.Context, c connection.ID) error {
+	waited, cancel := context.WithTimeout(ctx, patient)
+	defer cancel()
+	_, err := s.await(waited, c, func(sums audit.Sums, _ audit.Cursor) bool {
+		waiting, err := s.machine.Desk.Waiting(waited, c, int(sums.Tally.Messages)+1)
+		return err == nil && int64(waiting) < sums.Tally.Messages
+	})
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
 }
 
 // await waits until what the ledger says of a connection is enough, and returns its sums.

@@ -56,8 +56,12 @@ type session struct {
 	machine *machine.Machine
 }
 
-// simulatedTick is how often the simulated tenant is polled: nobody's quota is at stake.
-const simulatedTick = time.Second
+const (
+	// simulatedTick is how often the simulated tenant is polled: nobody's quota is at stake.
+	simulatedTick = time.Second
+	// simulatedDeadline is how long recipients and hashes are looked for in it, so that a demonstration shows what is given up too.
+	simulatedDeadline = time.Minute
+)
 
 func (s *session) open(microsoft m365.Config, first, tick time.Duration) error {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
@@ -65,6 +69,7 @@ func (s *session) open(microsoft m365.Config, first, tick time.Duration) error {
 	}
 	m, err := machine.Open(machine.Config{
 		Dir: s.data, Base: s.base, Microsoft: microsoft, Log: s.log, Retention: s.retention, First: first, Tick: tick, Ready: s.ready.Load,
+		NoMailboxes: s.records != "", Hashes: s.hashes, HashLimit: s.limit, Deadline: s.deadline,
 	})
 	s.machine = m
 	return err
@@ -115,6 +120,7 @@ func (s *session) simulated(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	s.deadline = cmp.Or(s.deadline, simulatedDeadline)
 	if err := s.open(d.Microsoft(s.base+machine.CallbackPath), demo.History+time.Hour, simulatedTick); err != nil {
 		return errors.Join(err, d.Close())
 	}

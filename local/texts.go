@@ -31,9 +31,9 @@ tenant ("A real tenant" in README.md has the command).
   Secret     {{.ClientSecret}}
   Data       {{.Data}}   (this summary as JSON: {{.RunFile}})
 
-The newest file events (one line to paste):
+The newest file events{{if not .Records}} whose recipients and hashes are known{{end}} (one line to paste):
 
-curl -s {{.API}}/v2/file-events -H "Authorization: Bearer $(curl -s -X POST -u '{{.ClientID}}:{{.ClientSecret}}' {{.API}}/v1/oauth | sed 's/.*"access_token":"\([^"]*\)".*/\1/')" -H 'Content-Type: application/json' -d '{"groups":[{"filters":[{"term":"event.observer","operator":"IS","value":"Office365"}]}],"pgSize":5,"srtKey":"@timestamp","srtDir":"desc"}'
+curl -s {{.API}}/v2/file-events -H "Authorization: Bearer $(curl -s -X POST -u '{{.ClientID}}:{{.ClientSecret}}' {{.API}}/v1/oauth | sed 's/.*"access_token":"\([^"]*\)".*/\1/')" -H 'Content-Type: application/json' -d '{"groups":[{"filters":[{"term":"event.observer","operator":"IS","value":"Office365"}{{if not .Records}},{"term":"event.enriched","operator":"EXISTS"}{{end}}]}],"pgSize":5,"srtKey":"@timestamp","srtDir":"desc"}'
 
 Ctrl-C ends it; the next start goes on where this one stopped.
 `

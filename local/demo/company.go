@@ -20,6 +20,8 @@ const (
 	remade = 6 * time.Hour
 	// beat is how often the company's newest records become available.
 	beat = 10 * time.Second
+	// kept is how long a mail stays in its mailbox after it was sent: longer than anybody looks for it.
+	kept = remade + time.Hour
 	// bundle is how many records a blob of the company holds at most.
 	bundle = 150
 
@@ -31,6 +33,7 @@ const (
 type Company struct {
 	company *company.Company
 	now     func() time.Time
+	mailed  []world.Message // what is in mailboxes, oldest first
 }
 
 // NewCompany invents it.
@@ -72,8 +75,11 @@ func (c *Company) Publish(ctx context.Context, sim *m365sim.Server, since time.T
 	}
 }
 
-// publish lists the blobs of one beat.
+// publish lists the blobs of one beat, when what they tell of is in the mailboxes.
 func (c *Company) publish(sim *m365sim.Server, from time.Time) error {
+	if err := c.mail(sim, from); err != nil {
+		return fmt.Errorf("mail what the company sends at %s: %w", from.Format(time.RFC3339), err)
+	}
 	for i := range c.blobs(from) {
 		_, err := sim.PublishBlob(m365sim.Publication{
 			Tenant: c.company.Tenant().ID, ContentType: contentType, Created: from.Add(beat),
@@ -83,6 +89,25 @@ func (c *Company) publish(sim *m365sim.Server, from time.Time) error {
 			return fmt.Errorf("publish the company's blobs of %s: %w", from.Format(time.RFC3339), err)
 		}
 	}
+	return nil
+}
+
+// mail puts the mails of one beat into mailboxes, and takes out those that have been there for long.
+func (c *Company) mail(sim *m365sim.Server, from time.Time) error {
+	tenant, mails := c.company.Tenant().ID, c.company.Between(from, from.Add(beat)).Messages
+	if err := sim.AddMessages(tenant, mails...); err != nil {
+		return err
+	}
+	c.mailed = append(c.mailed, mails...)
+	old := 0
+	for old < len(c.mailed) && from.Sub(c.mailed[old].Sent) > kept {
+		m := c.mailed[old]
+		if err := sim.DeleteMessages(tenant, m.Mailbox, m.InternetMessageID); err != nil {
+			return err
+		}
+		old++
+	}
+	c.mailed = append([]world.Message(nil), c.mailed[old:]...)
 	return nil
 }
 

@@ -6,16 +6,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mailtrail/mailtrail/shared/embedded"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
 const (
-	visibility = 15 * time.Minute // longer than any blob takes; a crash makes all visible at once
+	visibility = 15 * time.Minute // longer than any blob or message takes; a crash makes all visible at once
 	waiting    = 20 * time.Second
 	maxPause   = time.Minute
 	// overlapping is how many polls may run at once: one that hangs on a tenant must not hold the others' next tick up.
 	overlapping = 16
+	// sweeping is how often messages are looked for that have waited too long to be enriched.
+	sweeping = time.Minute
 )
 
 // agents runs the poller and the workers until ctx ends and all have stopped.
@@ -28,7 +31,13 @@ func (m *Machine) agents(ctx context.Context) {
 	all.Go(func() { m.tick(ctx) })
 	all.Go(func() { m.purge(ctx) })
 	for range m.config.Workers {
-		all.Go(func() { m.work(ctx) })
+		all.Go(func() { m.work(ctx, job{"blob", m.blobs, m.Ingester.Ingest}) })
+	}
+	if m.Enricher != nil {
+		for range m.config.Enrichers {
+			all.Go(func() { m.work(ctx, job{"message", m.messages, m.Enricher.Enrich}) })
+		}
+		all.Go(func() { m.sweep(ctx) })
 	}
 	all.Wait()
 }
@@ -91,36 +100,59 @@ func (m *Machine) purge(ctx context.Context) {
 	}
 }
 
-// work reads blobs off the queue until ctx ends. A blob that has been begun is read to its end, or until shutdown runs out.
-func (m *Machine) work(ctx context.Context) {
+// sweep sends again, at once and then every minute, what has waited too long to be enriched.
+func (m *Machine) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		deliveries, err := m.blobs.Receive(ctx, 1, waiting, visibility)
+		polled, err := m.Registry.Polled(ctx)
+		for _, c := range polled {
+			if err == nil {
+				_, err = m.Desk.Sweep(ctx, c.ID)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			m.config.Log.Error("sweeping the waiting messages failed", "err", err)
+		}
+		pause(ctx, sweeping)
+	}
+}
+
+// job is what a worker does: what is on the queue is a what, and do does one's work.
+type job struct {
+	what  string
+	queue *embedded.Queue
+	do    func(ctx context.Context, body []byte) error
+}
+
+// work takes one after the other off the queue until ctx ends. What has been begun is brought to its end, or until shutdown runs out.
+func (m *Machine) work(ctx context.Context, j job) {
+	for ctx.Err() == nil {
+		deliveries, err := j.queue.Receive(ctx, 1, waiting, visibility)
 		if err != nil {
 			if ctx.Err() == nil {
-				m.config.Log.Error("receiving from the blob queue failed", "err", err)
+				m.config.Log.Error("receiving from the "+j.what+" queue failed", "err", err)
 				pause(ctx, time.Second)
 			}
 			continue
 		}
 		for _, d := range deliveries {
-			m.ingest(ctx, d)
+			m.deliver(ctx, j, d)
 		}
 	}
 }
 
-func (m *Machine) ingest(ctx context.Context, d queue.Delivery) {
+func (m *Machine) deliver(ctx context.Context, j job, d queue.Delivery) {
 	end, cancel := graceful(ctx)
 	defer cancel()
-	err := m.Ingester.Ingest(end, d.Body)
+	err := j.do(end, d.Body)
 	if err == nil {
-		err = m.blobs.Done(end, d)
+		err = j.queue.Done(end, d)
 	} else {
-		m.config.Log.Debug("blob comes back later", "receives", d.Receives, "code", fault.Code(err), "err", err)
-		err = m.blobs.Hide(end, d, backoff(d.Receives, err))
+		m.config.Log.Debug(j.what+" comes back later", "receives", d.Receives, "code", fault.Code(err), "err", err)
+		err = j.queue.Hide(end, d, backoff(d.Receives, err))
 	}
 	if err != nil {
 		// Nothing is lost: the message comes back when its visibility ends, or at the next start.
-		m.config.Log.Warn("blob queue", "err", err)
+		m.config.Log.Warn(j.what+" queue", "err", err)
 	}
 }
 

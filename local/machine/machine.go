@@ -18,6 +18,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
+	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 	"github.com/mailtrail/mailtrail/shared/m365"
 	"github.com/mailtrail/mailtrail/shared/search"
@@ -36,6 +37,12 @@ type Config struct {
 	First     time.Duration    // how far back a new connection is listed
 	Now       func() time.Time // nil is time.Now
 	Rand      io.Reader        // nil is crypto/rand.Reader
+	// NoMailboxes says that there are none to look into, as with exported records: events stay as the audit log has them.
+	NoMailboxes bool
+	Enrichers   int            // how many messages are enriched at once; 0 is 32
+	Hashes      enrich.Setting // which files are hashed; "" is all
+	HashLimit   int64          // bytes of a file that is hashed at the most; 0 is 150 MB
+	Deadline    time.Duration  // how long recipients and hashes are looked for; 0 is 30 minutes
 	// Ready tells whether the machine is ready to be asked; nil is as soon as it serves. Asked by GET /healthz.
 	Ready func() bool
 }
@@ -46,6 +53,10 @@ const CallbackPath = "/consent/callback"
 const (
 	searchLimit = 25 * time.Second
 	maxReceives = 20
+	// maxLooks is how often a message is delivered to be enriched: Microsoft may ask for a short wait over and over until the deadline.
+	maxLooks = 500
+	// lateness is how much longer than the deadline a message waits before it is queued again.
+	lateness = 5 * time.Minute
 )
 
 // Machine is all agents over one folder.
@@ -56,12 +67,17 @@ type Machine struct {
 	Poller   *audit.Poller
 	Ingester *forensic.Ingester
 	Purger   *connection.Purger
-	Routes   []access.Route
+	Desk     *forensic.Desk
+	Enricher *enrich.Agent // nil: there are no mailboxes
+	// Watermarks tells how far a connection's events are settled: read, and enriched.
+	Watermarks *forensic.Watermarks
+	Routes     []access.Route
 
-	config Config
-	store  *embedded.Store
-	blobs  *embedded.Queue
-	guard  *access.Guard
+	config   Config
+	store    *embedded.Store
+	blobs    *embedded.Queue
+	messages *embedded.Queue
+	guard    *access.Guard
 }
 
 func (c Config) filled() Config {
@@ -70,6 +86,12 @@ func (c Config) filled() Config {
 	}
 	if c.Workers == 0 {
 		c.Workers = 32
+	}
+	if c.Enrichers == 0 {
+		c.Enrichers = enrich.DefaultWorkers
+	}
+	if c.Deadline == 0 {
+		c.Deadline = enrich.DefaultDeadline
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -106,8 +128,9 @@ func Open(c Config) (*Machine, error) {
 		config:   c,
 		store:    store,
 		// One tenant's backlog leaves a quarter of the workers to the others.
-		blobs: store.Queue("blobs", embedded.QueueOptions{MaxReceives: maxReceives, MaxInFlightPerGroup: max(1, c.Workers*3/4)}),
-		guard: &access.Guard{Tokens: tokens, Log: c.Log},
+		blobs:    store.Queue("blobs", embedded.QueueOptions{MaxReceives: maxReceives, MaxInFlightPerGroup: max(1, c.Workers*3/4)}),
+		messages: store.Queue("messages", embedded.QueueOptions{MaxReceives: maxLooks, MaxInFlightPerGroup: max(1, c.Enrichers*3/4)}),
+		guard:    &access.Guard{Tokens: tokens, Log: c.Log},
 	}
 	m.Poller = &audit.Poller{
 		Connections: m.Registry, Feed: client, Ledger: m.Ledger, Queue: m.blobs,
@@ -115,6 +138,15 @@ func Open(c Config) (*Machine, error) {
 		First: c.First, Slots: make(chan struct{}, audit.Slots),
 	}
 	m.Ingester = &forensic.Ingester{Feed: client, Connections: m.Registry, Ledger: m.Ledger, Events: events, Now: c.Now, Retention: c.Retention, Log: c.Log}
+	m.Watermarks = &forensic.Watermarks{Ledger: m.Ledger, Events: events}
+	m.Desk = &forensic.Desk{Events: events, Queue: m.messages, Now: c.Now, Log: c.Log, Patience: c.Deadline + lateness}
+	if !c.NoMailboxes {
+		m.Ingester.Queue = m.messages
+		m.Enricher = enrich.New(enrich.Config{
+			Graph: client, Messages: m.Desk, Connections: m.Registry, Hashes: c.Hashes, Limit: c.HashLimit, Deadline: c.Deadline,
+			Workers: c.Enrichers, Now: c.Now,
+		})
+	}
 
 	m.Purger = &connection.Purger{
 		Registry: m.Registry, Trail: trail, Log: c.Log,
@@ -133,7 +165,7 @@ func Open(c Config) (*Machine, error) {
 	api := &connection.API{Registry: m.Registry, Trail: trail, Progress: m.Ledger.Tell, Begin: c.Base + connection.BeginPath, Log: c.Log}
 	login := &access.Login{Clients: m.Clients, Tokens: tokens, Log: c.Log}
 	searches := &search.Search{
-		Events: events, Connections: m.Registry, Watermarks: &forensic.Watermarks{Ledger: m.Ledger, Events: events}, Trail: trail,
+		Events: events, Connections: m.Registry, Watermarks: m.Watermarks, Trail: trail,
 		Now: c.Now, Log: c.Log, Limit: searchLimit,
 	}
 	m.Routes = m.pages()

@@ -24,6 +24,9 @@ func TypeByName(name string) FileType {
 func TypeByMIME(mime string) FileType {
 	mime, _, _ = strings.Cut(mime, ";")
 	mime = strings.ToLower(strings.TrimSpace(mime))
+	if other, ok := otherNames()[mime]; ok {
+		mime = other
+	}
 	if category, ok := fileTypes().byMIME[mime]; ok {
 		return FileType{category, mime}
 	}
@@ -39,6 +42,19 @@ func TypeByMIME(mime string) FileType {
 		return FileType{"Video", mime}
 	}
 	return FileType{Uncategorized, mime}
+}
+
+// otherNames are media types that are also named otherwise, above all by the sniffing of web browsers.
+func otherNames() map[string]string {
+	return map[string]string{
+		"application/x-rar-compressed": "application/vnd.rar",
+		"application/x-gzip":           "application/gzip",
+		"text/xml":                     "application/xml",
+		"audio/wave":                   "audio/wav",
+		"video/avi":                    "video/x-msvideo",
+		"image/x-icon":                 "image/vnd.microsoft.icon",
+		"application/x-msdownload":     "application/vnd.microsoft.portable-executable",
+	}
 }
 
 // TypeOf is what a file is: what its bytes say counts for more than its name (Incydr: file mismatch). Where the bytes only say what
@@ -65,11 +81,11 @@ func keptIn(t FileType, general string) bool {
 	case "application/x-ole-storage", "application/x-cfb", "application/vnd.ms-office": // the older formats of Office
 		return slices.Contains(strings.Fields(`application/msword application/vnd.ms-excel application/vnd.ms-powerpoint application/vnd.ms-outlook
 			application/vnd.visio application/x-msi`), t.MIME)
-	case "application/gzip", "application/x-gzip", "application/x-tar":
+	case "application/gzip", "application/x-tar":
 		return t.Category == "Archive" || t.MIME == "application/x-tar"
-	case "application/xml", "text/xml":
+	case "application/xml":
 		return strings.HasSuffix(t.MIME, "xml") || t.Category == "SourceCode" || strings.HasPrefix(t.MIME, "text/")
-	case "application/vnd.microsoft.portable-executable", "application/x-msdownload", "application/x-dosexec":
+	case "application/vnd.microsoft.portable-executable", "application/x-dosexec":
 		return t.Category == "Executable"
 	}
 	if strings.HasPrefix(general, "text/") {
@@ -107,7 +123,7 @@ func categories() [][2]string {
 	return [][2]string{
 		{"Archive", `zip=application/zip 7z=application/x-7z-compressed rar=application/vnd.rar tar=application/x-tar gz=application/gzip
 		tgz=application/gzip bz2=application/x-bzip2 xz=application/x-xz zst=application/zstd cab=application/vnd.ms-cab-compressed
-		jar=application/java-archive arj=application/x-arj lzh=application/x-lzh-compressed z=application/x-compress`},
+		jar=application/java-archive pst=application/vnd.ms-outlook-pst arj=application/x-arj lzh=application/x-lzh-compressed z=application/x-compress`},
 		{"Audio", `mp3=audio/mpeg wav=audio/wav m4a=audio/mp4 aac=audio/aac flac=audio/flac ogg=audio/ogg wma=audio/x-ms-wma
 		aiff=audio/aiff mid=audio/midi amr=audio/amr opus=audio/opus`},
 		{"Document", `doc=application/msword dot=application/msword docm=application/vnd.ms-word.document.macroEnabled.12

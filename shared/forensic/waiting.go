@@ -99,6 +99,18 @@ func (w *Watermarks) Watermark(ctx context.Context, c connection.ID) (time.Time,
 	return mark, nil
 }
 
+// Waiting counts the messages of a connection that wait to be enriched, up to most.
+func (d *Desk) Waiting(ctx context.Context, c connection.ID, most int) (n int, err error) {
+	q := table.Query{Partition: WaitingPartition(c), To: marksEnd, Limit: most, Eventual: true}
+	for _, err := range d.Events.Query(ctx, q) {
+		if err != nil {
+			return 0, fmt.Errorf("count the waiting messages of connection %s: %w", c, err)
+		}
+		n++
+	}
+	return n, nil
+}
+
 // waitingSince is the arrival of a mark's message.
 func waitingSince(mark table.Item) (time.Time, error) {
 	hex, _, _ := strings.Cut(mark.Sort, "-")

@@ -90,7 +90,7 @@ func TestCostGrowsWithTheAnswer(t *testing.T) {
 		{"any of many hashes", and(`{"term":"file.hash.sha256","operator":"IS_ANY","value":` + numbered(500, "%064x") + `}`), 1, 100},
 		{"a hash that nothing has", and(`{"term":"file.hash.sha256","value":"` + strings.Repeat("ff", 32) + `"}`), 0, 100},
 		{"a hidden recipient", and(`{"term":"destination.email.bcc","value":"hidden@paper2.example"}`), 10, 150},
-		{"a type by bytes", and(`{"term":"file.mimeType","value":"application/x-rar-compressed"}`), 5, 150},
+		{"a type by bytes", and(`{"term":"file.mimeType","value":"application/vnd.rar"}`), 5, 150},
 		{"a day", and(newest), 399, 900},
 		{"nothing that mail can be", and(`{"term":"event.observer","value":"Endpoint"}`, image), 0, 0},
 		{"a category", and(`{"term":"file.category","value":"Pdf"}`), 5, 200},
