@@ -59,8 +59,14 @@ type world struct {
 	stop    func()
 }
 
-// start runs a machine over a simulation with these options, without any tenant.
+// start runs a machine over a simulation with these options, without any tenant. It does not look into mailboxes.
 func start(t *testing.T, opts m365sim.Options) *world {
+	t.Helper()
+	return startWith(t, opts, machine.Config{NoMailboxes: true})
+}
+
+// startWith runs a machine that is configured so, beside what all machines of these tests are.
+func startWith(t *testing.T, opts m365sim.Options, c machine.Config) *world {
 	t.Helper()
 	w := &world{t: t, sim: m365sim.New(opts), log: &lines{}}
 	var err error
@@ -75,19 +81,18 @@ func start(t *testing.T, opts m365sim.Options) *world {
 	w.sim.AddApp(m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: clientSecret}},
 		RedirectURIs: []string{w.base + machine.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"},
+		GraphRoles: []string{"Mail.Read", "Files.Read.All", "User.Read.All", "GroupMember.Read.All"},
 	})
-	w.machine, err = machine.Open(machine.Config{
-		Dir: t.TempDir(), Base: w.base, First: 48 * time.Hour, Tick: 100 * time.Millisecond,
-		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Microsoft: m365.Config{
-			ClientID: clientID, Secret: clientSecret, Publisher: publisher,
-			Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {
-				Login: w.doors.Login, Activity: w.doors.Manage, Graph: w.doors.Graph,
-				ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
-			}},
-		},
-	})
-	if err != nil {
+	c.Dir, c.Base, c.First, c.Tick = t.TempDir(), w.base, 48*time.Hour, 100*time.Millisecond
+	c.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c.Microsoft = m365.Config{
+		ClientID: clientID, Secret: clientSecret, Publisher: publisher,
+		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {
+			Login: w.doors.Login, Activity: w.doors.Manage, Graph: w.doors.Graph,
+			ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
+		}},
+	}
+	if w.machine, err = machine.Open(c); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -130,7 +135,11 @@ func (w *world) login(roles ...access.Role) string {
 // became available within the last hour: a connection that was polled before finds them no sooner than by its sweep.
 func (w *world) day(c *company.Company, from, to time.Time) int64 {
 	w.t.Helper()
-	blobs := company.Blobs(c.Between(from, to).Records, 1, 60)
+	slice := c.Between(from, to)
+	if err := w.sim.AddMessages(c.Tenant().ID, slice.Messages...); err != nil {
+		w.t.Fatal(err)
+	}
+	blobs := company.Blobs(slice.Records, 1, 60)
 	for i, records := range blobs {
 		created := w.sim.Now().Add(-time.Hour + time.Duration(i)*time.Second)
 		if _, err := w.sim.Publish(c.Tenant().ID, contentType, created, records); err != nil {
@@ -196,25 +205,38 @@ type found struct {
 	Event     struct {
 		ID       string
 		Ingested time.Time
+		Enriched *time.Time
 	}
 	User struct{ Email string }
 	File struct {
 		Name        string
 		SizeInBytes *int64
+		Hash        struct{ MD5, SHA256, SHA256Error *string }
+		Attachment  struct{ Kind, Missing *string }
 	}
 	Source struct {
-		Email struct{ Sender, From string }
+		Email struct{ Sender, From, MessageID string }
 	}
 	Destination struct {
-		Email struct{ Subject string }
+		Email struct {
+			Subject         string
+			Recipients      []string
+			RecipientsError *string
+		}
 	}
 }
 
 // search returns all events that match, page by page in token mode, in the order of a key.
 func (w *world) search(filters, key string, pageSize int) []found {
 	w.t.Helper()
+	return w.searchAfter(filters, key, pageSize, "")
+}
+
+// searchAfter returns those of them that come after an event.
+func (w *world) searchAfter(filters, key string, pageSize int, after string) []found {
+	w.t.Helper()
 	var all []found
-	token := `""`
+	token := fmt.Sprintf("%q", after)
 	for {
 		body := fmt.Sprintf(`{"groups":[{"filters":[%s]}],"pgSize":%d,"pgToken":%s,"srtKey":%q,"srtDir":"asc"}`, filters, pageSize, token, key)
 		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.base+"/v2/file-events", strings.NewReader(body))

@@ -1,0 +1,200 @@
+package machine_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/company"
+	real "github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/local/machine"
+)
+
+// TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld compares every event with what really left: its recipients and its hashes,
+// or the reason why there are none. Every tenth request is refused, bodies are torn, tokens expire. Meanwhile a client goes
+// on from its last event, in the order of ids: it sees each event once, whole.
+func TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld(t *testing.T) {
+	opts := m365sim.Hostile(5)
+	opts.RolePropagation, opts.LateBy, opts.TokenLife, opts.RefuseRate, opts.SentLag = 300*time.Millisecond, time.Second, 2*time.Second, 0.1, 0
+	w := startWith(t, opts, machine.Config{Deadline: 10 * time.Second})
+	c := company.New(company.Options{Seed: 5, MailsPerHour: 100, Noise: 5})
+	w.sim.AddTenant(c.Tenant(), c.People())
+	id := w.connect(c)
+	from, to := morning, morning.Add(2*time.Hour)
+	blobs := w.day(c, from, to)
+
+	reader := &checkpoint{w: w, seen: map[string]int{}}
+	w.wait("all blobs to end", func() bool {
+		reader.read()
+		sums, err := w.machine.Ledger.Sums(t.Context(), id)
+		return err == nil && sums.Listed >= blobs && sums.Open() == 0
+	})
+	w.wait("no message to wait any more", func() bool {
+		reader.read()
+		waiting, err := w.machine.Desk.Waiting(t.Context(), id, 1)
+		return err == nil && waiting == 0
+	})
+	all := w.search(everything, "@timestamp", 100)
+	w.wait("the client to see all", func() bool {
+		reader.read()
+		return len(reader.seen) >= len(all)
+	})
+	for _, e := range all {
+		if reader.seen[e.Event.ID] != 1 {
+			t.Errorf("the client that goes on from its last event saw %s %d times", e.Event.ID, reader.seen[e.Event.ID])
+		}
+	}
+
+	slice := c.Between(from, to)
+	compareWithTruth(t, c, slice, byMessage(all))
+	w.stop()
+	for _, private := range privateTexts(slice) {
+		if log := w.log.String(); strings.Contains(log, private) {
+			at := strings.Index(log, private)
+			t.Fatalf("the log holds %q: %s", private, log[max(0, at-200):min(len(log), at+100)])
+		}
+	}
+}
+
+// checkpoint is a client that keeps the id of the last event that it saw, and asks for what follows.
+type checkpoint struct {
+	w    *world
+	last string
+	seen map[string]int
+}
+
+func (c *checkpoint) read() {
+	c.w.t.Helper()
+	for _, e := range c.w.searchAfter(everything, "event.id", 50, c.last) {
+		c.seen[e.Event.ID]++
+		c.last = e.Event.ID
+		if e.Event.Enriched == nil || e.File.Hash.SHA256 == nil && e.File.Hash.SHA256Error == nil {
+			c.w.t.Errorf("the client that goes on from its last event saw %s before it was enriched", e.Event.ID)
+		}
+	}
+}
+
+func byMessage(events []found) map[string][]found {
+	by := map[string][]found{}
+	for _, e := range events {
+		by[e.Source.Email.MessageID] = append(by[e.Source.Email.MessageID], e)
+	}
+	return by
+}
+
+// compareWithTruth holds each message's events against what left: no more and no less of them.
+func compareWithTruth(t *testing.T, c *company.Company, slice company.Slice, got map[string][]found) {
+	t.Helper()
+	kept := map[string]bool{}
+	for _, m := range slice.Messages {
+		kept[m.InternetMessageID] = kept[m.InternetMessageID] || !m.Draft
+	}
+	messages, hashes, reasons, unkept := 0, 0, map[string]int{}, 0
+	for _, sent := range slice.Truth {
+		if sent.Noise || len(sent.Files) == 0 {
+			continue
+		}
+		messages++
+		if err := c.Hash(&sent); err != nil {
+			t.Fatal(err)
+		}
+		events := got[sent.InternetMessageID]
+		delete(got, sent.InternetMessageID)
+		if !kept[sent.InternetMessageID] {
+			unkept++
+			requireReason(t, sent, events, "in no mailbox")
+			continue
+		}
+		requireRecipients(t, sent, events)
+		var want, have []string
+		for _, f := range sent.Files {
+			want = append(want, describe(f.Name, f.Length, f.MD5, f.SHA256))
+		}
+		for _, e := range events {
+			md5, sha := "", ""
+			if e.File.Hash.SHA256 != nil && e.File.Hash.MD5 != nil {
+				md5, sha = *e.File.Hash.MD5, *e.File.Hash.SHA256
+				hashes++
+			} else {
+				reasons[*e.File.Hash.SHA256Error]++
+			}
+			have = append(have, describe(e.File.Name, *e.File.SizeInBytes, md5, sha))
+		}
+		slices.Sort(want)
+		slices.Sort(have)
+		if !slices.Equal(have, want) {
+			t.Errorf("message %s of %s has\n%q, and sent were\n%q", sent.RecordID, sent.Observed, have, want)
+		}
+	}
+	for id, events := range got {
+		t.Errorf("%d events of message %s, which nobody sent", len(events), id)
+	}
+	t.Logf("%d messages, %d hashes, %d messages in no mailbox, reasons %v", messages, hashes, unkept, reasons)
+	if messages < 50 || hashes < 50 || unkept == 0 {
+		t.Errorf("only %d messages with %d hashes, %d that were not kept: nothing is shown by this test", messages, hashes, unkept)
+	}
+	for reason := range maps.Keys(reasons) {
+		if strings.Contains(reason, "until the deadline") || strings.Contains(reason, "not been read") {
+			t.Errorf("%d files say: %s", reasons[reason], reason)
+		}
+	}
+}
+
+// describe is one file; of those without hashes the size is not known.
+func describe(name string, length int64, md5, sha256 string) string {
+	if sha256 == "" {
+		return name + " without hash"
+	}
+	return fmt.Sprint(name, " ", length, " ", md5, " ", sha256)
+}
+
+func requireRecipients(t *testing.T, sent real.Truth, events []found) {
+	t.Helper()
+	want := lowered(sent.Recipients)
+	for _, e := range events {
+		if have := lowered(e.Destination.Email.Recipients); !slices.Equal(have, want) || e.Destination.Email.RecipientsError != nil {
+			t.Errorf("message %s went to %q, and the event says %q", sent.RecordID, want, have)
+		}
+	}
+}
+
+func requireReason(t *testing.T, sent real.Truth, events []found, reason string) {
+	t.Helper()
+	if len(events) != len(sent.Files) {
+		t.Errorf("message %s has %d events, want %d", sent.RecordID, len(events), len(sent.Files))
+	}
+	for _, e := range events {
+		if e.File.Hash.SHA256Error == nil || !strings.Contains(*e.File.Hash.SHA256Error, reason) || e.Destination.Email.RecipientsError == nil {
+			t.Errorf("message %s is in no mailbox, and its event says %v", sent.RecordID, e.File.Hash)
+		}
+	}
+}
+
+// lowered are the different addresses, in lower case and sorted.
+func lowered(addresses []string) []string {
+	var all []string
+	for _, a := range addresses {
+		all = append(all, strings.ToLower(a))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// privateTexts are the addresses, subjects and file names of a slice that are long enough not to occur by chance.
+func privateTexts(slice company.Slice) []string {
+	texts := map[string]bool{}
+	for _, sent := range slice.Truth {
+		for _, s := range append(append([]string{sent.Subject, sent.Actor}, sent.From), sent.Recipients...) {
+			texts[s] = true
+		}
+		for _, f := range sent.Files {
+			texts[f.Name] = true
+		}
+	}
+	maps.DeleteFunc(texts, func(s string, _ bool) bool { return len(s) < 12 })
+	return slices.Collect(maps.Keys(texts))
+}
