@@ -20,7 +20,7 @@ import (
 func TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld(t *testing.T) {
 	opts := m365sim.Hostile(5)
 	opts.RolePropagation, opts.LateBy, opts.TokenLife, opts.RefuseRate, opts.SentLag = 300*time.Millisecond, time.Second, 2*time.Second, 0.1, 0
-	w := startWith(t, opts, machine.Config{Deadline: 10 * time.Second})
+	w := startWith(t, opts, machine.Config{Deadline: 20 * time.Second})
 	c := company.New(company.Options{Seed: 5, MailsPerHour: 100, Noise: 5})
 	w.sim.AddTenant(c.Tenant(), c.People())
 	id := w.connect(c)
