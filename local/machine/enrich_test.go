@@ -1,7 +1,12 @@
 package machine_test
 
 import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -89,8 +94,13 @@ func byMessage(events []found) map[string][]found {
 // compareWithTruth holds each message's events against what left: no more and no less of them.
 func compareWithTruth(t *testing.T, c *company.Company, slice company.Slice, got map[string][]found) {
 	t.Helper()
-	kept := map[string]bool{}
+	kept, linked := map[string]bool{}, map[string]real.Attachment{}
 	for _, m := range slice.Messages {
+		for _, a := range m.Attachments {
+			if a.Kind == "reference" && a.SourceURL != "" {
+				linked[m.InternetMessageID+a.Name] = a
+			}
+		}
 		kept[m.InternetMessageID] = kept[m.InternetMessageID] || !m.Draft
 	}
 	messages, hashes, reasons, unkept := 0, 0, map[string]int{}, 0
@@ -112,17 +122,20 @@ func compareWithTruth(t *testing.T, c *company.Company, slice company.Slice, got
 		requireRecipients(t, sent, events)
 		var want, have []string
 		for _, f := range sent.Files {
+			if a, ok := linked[sent.InternetMessageID+f.Name]; ok {
+				f.Length, f.MD5, f.SHA256 = a.Length, sumOf(t, a, md5.New()), sumOf(t, a, sha256.New())
+			}
 			want = append(want, describe(f.Name, f.Length, f.MD5, f.SHA256))
 		}
 		for _, e := range events {
-			md5, sha := "", ""
+			short, long := "", ""
 			if e.File.Hash.SHA256 != nil && e.File.Hash.MD5 != nil {
-				md5, sha = *e.File.Hash.MD5, *e.File.Hash.SHA256
+				short, long = *e.File.Hash.MD5, *e.File.Hash.SHA256
 				hashes++
 			} else {
 				reasons[*e.File.Hash.SHA256Error]++
 			}
-			have = append(have, describe(e.File.Name, *e.File.SizeInBytes, md5, sha))
+			have = append(have, describe(e.File.Name, *e.File.SizeInBytes, short, long))
 		}
 		slices.Sort(want)
 		slices.Sort(have)
@@ -144,12 +157,21 @@ func compareWithTruth(t *testing.T, c *company.Company, slice company.Slice, got
 	}
 }
 
+// sumOf is the hash of the file behind a link, which is not in the company's truth.
+func sumOf(t *testing.T, a real.Attachment, h hash.Hash) string {
+	t.Helper()
+	if _, err := io.Copy(h, a.Reader()); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // describe is one file; of those without hashes the size is not known.
-func describe(name string, length int64, md5, sha256 string) string {
-	if sha256 == "" {
+func describe(name string, length int64, short, long string) string {
+	if long == "" {
 		return name + " without hash"
 	}
-	return fmt.Sprint(name, " ", length, " ", md5, " ", sha256)
+	return fmt.Sprint(name, " ", length, " ", short, " ", long)
 }
 
 func requireRecipients(t *testing.T, sent real.Truth, events []found) {

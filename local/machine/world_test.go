@@ -88,7 +88,7 @@ func startWith(t *testing.T, opts m365sim.Options, c machine.Config) *world {
 	c.Microsoft = m365.Config{
 		ClientID: clientID, Secret: clientSecret, Publisher: publisher,
 		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {
-			Login: w.doors.Login, Activity: w.doors.Manage, Graph: w.doors.Graph,
+			Login: w.doors.Login, Activity: w.doors.Manage, Graph: w.doors.Graph, Files: "localhost",
 			ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
 		}},
 	}
