@@ -1,0 +1,4 @@
+package people
+
+// ReadList is readList, for the fuzzer.
+var ReadList = readList
