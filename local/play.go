@@ -76,7 +76,35 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 		told.Records = tell(export, sums)
 		return s.announce(told, recordsText)
 	}
+	if told.People, err = s.counted(ctx, c.ID); err != nil {
+		return err
+	}
 	return s.announce(told, companyText)
+}
+
+// counted waits until the census of a connection has been taken once, and returns how its people are covered.
+func (s *session) counted(ctx context.Context, c connection.ID) (*covered, error) {
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		state, err := s.machine.Roster.State(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if !state.Finished.IsZero() {
+			sums, err := s.machine.Roster.Sums(ctx, c)
+			told := &covered{Connection: string(c), People: sums.People, ByCoverage: map[string]int64{}}
+			for coverage, n := range sums.ByCoverage {
+				told.ByCoverage[string(coverage)] = n
+			}
+			return told, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-look.C:
+		}
+	}
 }
 
 // connect finds the simulated tenant's connection, or adds one and lets the administrator consent.

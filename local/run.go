@@ -57,19 +57,20 @@ type session struct {
 }
 
 const (
-	// simulatedTick is how often the simulated tenant is polled: nobody's quota is at stake.
+	// simulatedTick is how often the simulated tenant is polled, and its census looked at: nobody's quota is at stake.
 	simulatedTick = time.Second
 	// simulatedDeadline is how long recipients and hashes are looked for in it, so that a demonstration shows what is given up too.
 	simulatedDeadline = time.Minute
 )
 
-func (s *session) open(microsoft m365.Config, first, tick time.Duration) error {
+func (s *session) open(microsoft m365.Config, first, tick, census time.Duration) error {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	m, err := machine.Open(machine.Config{
 		Dir: s.data, Base: s.base, Microsoft: microsoft, Log: s.log, Retention: s.retention, First: first, Tick: tick, Ready: s.ready.Load,
 		NoMailboxes: s.records != "", Hashes: s.hashes, HashLimit: s.limit, Deadline: s.deadline,
+		Census: census, Everybody: s.records != "",
 	})
 	s.machine = m
 	return err
@@ -77,7 +78,7 @@ func (s *session) open(microsoft m365.Config, first, tick time.Duration) error {
 
 // real runs against Microsoft. There is nothing to wait for: events come when an administrator has consented.
 func (s *session) real(ctx context.Context, l net.Listener) error {
-	if err := s.open(*s.microsoft, 0, 0); err != nil {
+	if err := s.open(*s.microsoft, 0, 0, 0); err != nil {
 		return err
 	}
 	return s.alongside(ctx, l, func(ctx context.Context) error {
@@ -121,7 +122,7 @@ func (s *session) simulated(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	s.deadline = cmp.Or(s.deadline, simulatedDeadline)
-	if err := s.open(d.Microsoft(s.base+machine.CallbackPath), demo.History+time.Hour, simulatedTick); err != nil {
+	if err := s.open(d.Microsoft(s.base+machine.CallbackPath), demo.History+time.Hour, simulatedTick, simulatedTick); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return errors.Join(s.play(ctx, l, d, source), d.Close())

@@ -24,6 +24,14 @@ type summary struct {
 	ClientID     string   `json:"clientId"`
 	ClientSecret string   `json:"clientSecret"`
 	Records      *records `json:"records,omitempty"`
+	People       *covered `json:"people,omitempty"`
+}
+
+// covered says who is in the simulated company, and whose mail is recorded.
+type covered struct {
+	Connection string           `json:"connection"`
+	People     int64            `json:"people"`
+	ByCoverage map[string]int64 `json:"byCoverage"`
 }
 
 // records says what came of an exported audit log.

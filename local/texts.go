@@ -5,7 +5,10 @@ const (
 	companyText = `
 Mailtrail is running. It simulates a Microsoft 365 tenant whose people mail attachments all day, has been let in by its
 administrator, and follows its audit log. To connect a tenant of your own, see "A real tenant" in README.md.
-`
+{{with .People}}
+  {{.People}} people are in the tenant: {{index .ByCoverage "monitored"}} are monitored, {{index .ByCoverage "noLicence"}} lack the licence, {{index .ByCoverage "disabled"}} are disabled, {{index .ByCoverage "noMailbox"}} have no mailbox
+  (who, and why: GET /v1/connections/{{.Connection}}/people)
+{{end}}`
 
 	recordsText = `
 Mailtrail is running, and has read {{.Records.File}} ({{.Records.Form}}):

@@ -59,7 +59,7 @@ func rooms() map[string]room {
 		"functions/search":       function("shared/forensic", "shared/search"),
 		"local/lambdasim":        {},
 		"local":                  {ours: all},
-		"local/machine":          {ours: append(slices.Clone(contracts), "shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365")},
+		"local/machine":          {ours: append(slices.Clone(contracts), "shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365")},
 		"local/browser":          {others: []string{"golang.org/x/net"}},
 		"local/demo":             {ours: append(slices.Clone(sim), "local/browser", "local/exported", "shared/connection", "shared/m365")},
 		"local/story":            {ours: append(slices.Clone(sim), "local/browser", "local/lambdasim"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/company"
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -51,6 +52,7 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 	s.sim.AddApp(m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}},
 		RedirectURIs: []string{base + machine.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"},
+		GraphRoles: []string{"User.Read.All"},
 	})
 	s.machine, err = machine.Open(machine.Config{
 		Dir: dir, Base: base, Log: slog.New(slog.DiscardHandler), Tick: tick, First: 48 * time.Hour,
@@ -76,7 +78,7 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 func (s *stage) connect(ctx context.Context, i int) error {
 	tenant := fmt.Sprintf("%08d-1111-4222-8333-444444444444", i)
 	domain := fmt.Sprintf("t%d.example", i)
-	s.sim.AddTenant(world.Tenant{ID: tenant, DisplayName: domain, DefaultDomain: domain, Domains: []string{domain}, Cloud: "commercial"}, nil)
+	s.sim.AddTenant(world.Tenant{ID: tenant, DisplayName: domain, DefaultDomain: domain, Domains: []string{domain}, Cloud: "commercial"}, company.LoadPeople())
 	if err := s.sim.Grant(tenant, clientID); err != nil {
 		return err
 	}

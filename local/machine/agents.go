@@ -21,7 +21,7 @@ const (
 	sweeping = time.Minute
 )
 
-// agents runs the poller and the workers until ctx ends and all have stopped.
+// agents runs the poller, the census and the workers until ctx ends and all have stopped.
 func (m *Machine) agents(ctx context.Context) {
 	if err := m.free(ctx); err != nil && ctx.Err() == nil {
 		// Nothing is lost by it: the leases run out.
@@ -30,6 +30,9 @@ func (m *Machine) agents(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { m.tick(ctx) })
 	all.Go(func() { m.purge(ctx) })
+	if m.Census != nil {
+		all.Go(func() { m.count(ctx) })
+	}
 	for range m.config.Workers {
 		all.Go(func() { m.work(ctx, job{"blob", m.blobs, m.Ingester.Ingest}) })
 	}
@@ -42,7 +45,7 @@ func (m *Machine) agents(ctx context.Context) {
 	all.Wait()
 }
 
-// free takes back the leases of polls that the end of the last start cut off: this process has the folder alone.
+// free takes back the leases of polls and censuses that the end of the last start cut off: this process has the folder alone.
 func (m *Machine) free(ctx context.Context) error {
 	polled, err := m.Registry.Polled(ctx)
 	if err != nil {
@@ -52,8 +55,29 @@ func (m *Machine) free(ctx context.Context) error {
 		if err := m.Ledger.Free(ctx, c.ID); err != nil {
 			return err
 		}
+		if m.Census == nil {
+			continue
+		}
+		if err := m.Census.Free(ctx, c.ID); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// count takes the census of every tenant where it is due, at once and then at every tick. A run that takes longer than a tick delays the
+// next one: a census is nobody's hurry, for an unknown sender is asked for at once.
+func (m *Machine) count(ctx context.Context) {
+	for ctx.Err() == nil {
+		outcome, err := m.Census.Run(ctx)
+		if err != nil && ctx.Err() == nil {
+			m.config.Log.Error("census failed", "err", err)
+		}
+		if outcome.Finished > 0 {
+			m.config.Log.Info("census taken", "connections", outcome.Connections, "finished", outcome.Finished, "failed", outcome.Failed, "people", outcome.People)
+		}
+		pause(ctx, m.config.Census)
+	}
 }
 
 // tick polls at once and then at every tick, however long earlier polls take.

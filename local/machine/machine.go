@@ -21,6 +21,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/search"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 
 	Tick      time.Duration    // how often every tenant is polled; 0 is 5 s
 	Workers   int              // how many blobs are read at once; 0 is 32
+	Census    time.Duration    // how often it is looked whether a tenant's census is due; 0 is a minute
+	Everybody bool             // keeps everybody's mail: the people of the tenant are not known, as those of an exported audit log are not
 	Retention time.Duration    // how long events are kept from when they were stored; 0 is for ever
 	First     time.Duration    // how far back a new connection is listed
 	Now       func() time.Time // nil is time.Now
@@ -67,6 +70,8 @@ type Machine struct {
 	Poller   *audit.Poller
 	Ingester *forensic.Ingester
 	Purger   *connection.Purger
+	Roster   *people.Roster
+	Census   *people.Census // nil when everybody's mail is kept
 	Desk     *forensic.Desk
 	Enricher *enrich.Agent // nil: there are no mailboxes
 	// Watermarks tells how far a connection's events are settled: read, and enriched.
@@ -83,6 +88,9 @@ type Machine struct {
 func (c Config) filled() Config {
 	if c.Tick == 0 {
 		c.Tick = 5 * time.Second
+	}
+	if c.Census == 0 {
+		c.Census = time.Minute
 	}
 	if c.Workers == 0 {
 		c.Workers = 32
@@ -125,6 +133,7 @@ func Open(c Config) (*Machine, error) {
 		Registry: &connection.Registry{Table: connections, Now: c.Now, Rand: c.Rand, Changed: connection.LogChanges(c.Log)},
 		Clients:  &access.Clients{Table: connections, Now: c.Now, Rand: c.Rand},
 		Ledger:   &audit.Ledger{Table: store.Table("blobs"), Now: c.Now},
+		Roster:   &people.Roster{Table: store.Table("people"), Now: c.Now, Rand: c.Rand},
 		config:   c,
 		store:    store,
 		// One tenant's backlog leaves a quarter of the workers to the others.
@@ -140,6 +149,10 @@ func Open(c Config) (*Machine, error) {
 	m.Ingester = &forensic.Ingester{Feed: client, Connections: m.Registry, Ledger: m.Ledger, Events: events, Now: c.Now, Retention: c.Retention, Log: c.Log}
 	m.Watermarks = &forensic.Watermarks{Ledger: m.Ledger, Events: events}
 	m.Desk = &forensic.Desk{Events: events, Queue: m.messages, Now: c.Now, Log: c.Log, Patience: c.Deadline + lateness}
+	if !c.Everybody {
+		m.Ingester.Gate = &people.Monitor{Roster: m.Roster, Directory: client}
+		m.Census = &people.Census{Connections: m.Registry, Directory: client, Roster: m.Roster, Now: c.Now, Holder: rand.Text, Log: c.Log}
+	}
 	if !c.NoMailboxes {
 		m.Ingester.Queue = m.messages
 		m.Enricher = enrich.New(enrich.Config{
@@ -155,6 +168,7 @@ func Open(c Config) (*Machine, error) {
 				return forensic.Purge(ctx, events, id, budget)
 			},
 			m.Ledger.Purge,
+			m.Roster.Purge,
 		},
 	}
 
@@ -163,13 +177,14 @@ func Open(c Config) (*Machine, error) {
 		Subscribe: func(ctx context.Context, t connection.Tenant) error { return client.Subscribe(ctx, t, audit.Exchange) },
 	}
 	api := &connection.API{Registry: m.Registry, Trail: trail, Progress: m.Ledger.Tell, Begin: c.Base + connection.BeginPath, Log: c.Log}
+	persons := &people.API{Roster: m.Roster, Find: m.Registry.Get, Trail: trail, Log: c.Log}
 	login := &access.Login{Clients: m.Clients, Tokens: tokens, Log: c.Log}
 	searches := &search.Search{
 		Events: events, Connections: m.Registry, Watermarks: m.Watermarks, Trail: trail,
 		Now: c.Now, Log: c.Log, Limit: searchLimit,
 	}
 	m.Routes = m.pages()
-	for _, more := range [][]access.Route{login.Routes(), consent.Routes(), api.Routes(), searches.Routes()} {
+	for _, more := range [][]access.Route{login.Routes(), consent.Routes(), api.Routes(), persons.Routes(), searches.Routes()} {
 		m.Routes = append(m.Routes, more...)
 	}
 	return m, nil

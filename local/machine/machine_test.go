@@ -1,6 +1,7 @@
 package machine_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,7 +23,7 @@ var morning = time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC)
 func truth(c *company.Company, from, to time.Time) map[string]int {
 	lines := map[string]int{}
 	for _, sent := range c.Between(from, to).Truth {
-		if sent.Noise {
+		if sent.Noise || !sent.Premium {
 			continue
 		}
 		for _, f := range sent.Files {
@@ -134,6 +135,17 @@ func TestABlobThatCannotBeHadStopsNothing(t *testing.T) {
 		return id
 	}
 	send := string(company.SendRecords(3, 1, 1300)[0].JSON)
+	var record struct {
+		User string `json:"UserId"`
+	}
+	if err := json.Unmarshal([]byte(send), &record); err != nil {
+		t.Fatal(err)
+	}
+	sender := c.People()[0]
+	sender.ID, sender.UserPrincipalName, sender.ProxyAddresses = "5e4de500-0000-4000-8000-000000000001", record.User, nil
+	if err := w.sim.AddPeople(c.Tenant().ID, sender); err != nil {
+		t.Fatal(err)
+	}
 	torn := raw("[" + send + `,{"Id":"half a rec`)
 	raw(`[{"Id":"1","Operation":"Create"}] and then some`)
 	raw(`<html>the gateway is busy</html>`)

@@ -84,6 +84,7 @@ func startWith(t *testing.T, opts m365sim.Options, c machine.Config) *world {
 		GraphRoles: []string{"Mail.Read", "Files.Read.All", "User.Read.All", "GroupMember.Read.All"},
 	})
 	c.Dir, c.Base, c.First, c.Tick = t.TempDir(), w.base, 48*time.Hour, 100*time.Millisecond
+	c.Census = 200 * time.Millisecond
 	c.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c.Microsoft = m365.Config{
 		ClientID: clientID, Secret: clientSecret, Publisher: publisher,

@@ -128,7 +128,7 @@ func (c *Census) one(ctx context.Context, conn connection.Connection, holder str
 	}
 	outcome.Failed = 1
 	level := slog.LevelInfo
-	if errors.Is(err, fault.Refused) || errors.Is(err, fault.Ours) {
+	if errors.Is(err, fault.Ours) || errors.Is(err, fault.Refused) && c.Now().After(conn.Consented.Add(spreading)) {
 		level = slog.LevelWarn
 	}
 	c.Log.Log(ctx, level, "the census of a tenant failed", "connection", conn.ID, "tenant", conn.Tenant.ID, "code", fault.Code(err), "err", err)

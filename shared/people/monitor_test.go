@@ -150,11 +150,16 @@ func TestAScopeOfGroupsIsExpandedAndWaitedFor(t *testing.T) {
 	if !contains(state.Problem, "e0000000-0000-4000-8000-00000000000f") {
 		t.Errorf("the group that is not there: %q", state.Problem)
 	}
-	// The members of the next day are the next census's.
+	// The members of the next day are the next census's, and the lists before are taken away.
 	w.must(w.sim.AddGroups(tenantID, world.Group{ID: inner, Members: []string{id(6)}}))
 	w.clock.advance(25 * time.Hour)
 	w.take()
 	verdicts(t, w.judge(m, w.by(address(7)), w.by(address(6))), people.Unmonitored, people.Kept)
+	w.clock.advance(25 * time.Hour)
+	w.take()
+	if n := w.count(string(conn) + "|lists"); n != 1 {
+		t.Errorf("%d lists are kept", n)
+	}
 }
 
 func TestAScopeOfGroupsWithoutThePermissionSaysWhich(t *testing.T) {

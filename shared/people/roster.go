@@ -199,48 +199,29 @@ func principalDomains(people []Person) []string {
 	return domains
 }
 
-// Purge deletes all that this room knows of a connection. It may be called again, and goes on where it failed.
-func (r *Roster) Purge(ctx context.Context, c connection.ID) error {
+// Purge deletes what this room holds of a connection, at most budget items, and tells how many it deleted and whether nothing is left. It
+// may be called again after any error. The caller sees to it that no census and no reading of the connection is under way.
+func (r *Roster) Purge(ctx context.Context, c connection.ID, budget int) (deleted int, done bool, err error) {
 	partitions := []string{unknownPartition(c), domainsPartition(c)}
 	for b := range buckets {
 		partitions = append(partitions, personPartition(c, b), namePartition(c, b), sendPartition(c, b))
 	}
+	lists, err := r.lists(ctx, c)
+	if err != nil {
+		return 0, false, err
+	}
+	for list := range lists {
+		for b := range buckets {
+			partitions = append(partitions, listPartition(c, list, b))
+		}
+	}
+	// The names of the lists go after the lists, so that a purge that is broken off finds them again.
+	partitions = append(partitions, listsPartition(c), scopeKey(c).Partition, censusKey(c).Partition)
 	for _, p := range partitions {
-		if err := r.empty(ctx, p); err != nil {
-			return fmt.Errorf("purge the people of connection %s: %w", c, err)
+		n, done, err := table.Empty(ctx, r.Table, table.Query{Partition: p}, budget-deleted)
+		if deleted += n; err != nil || !done {
+			return deleted, false, err
 		}
 	}
-	if err := r.dropLists(ctx, c, func(string, time.Time) bool { return true }); err != nil {
-		return err
-	}
-	for _, key := range []table.Key{scopeKey(c), censusKey(c)} {
-		if err := r.empty(ctx, key.Partition); err != nil {
-			return fmt.Errorf("purge the people of connection %s: %w", c, err)
-		}
-	}
-	return nil
-}
-
-// empty deletes everything in a partition.
-func (r *Roster) empty(ctx context.Context, partition string) error {
-	var ops []table.Op
-	flush := func() error {
-		if len(ops) == 0 {
-			return nil
-		}
-		err := r.Table.Commit(ctx, ops...)
-		ops = ops[:0]
-		return err
-	}
-	for item, err := range r.Table.Query(ctx, table.Query{Partition: partition}) {
-		if err != nil {
-			return err
-		}
-		if ops = append(ops, table.Op{Verb: table.Delete, Item: table.Item{Key: item.Key}}); len(ops) == table.MaxCommit {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
+	return deleted, true, nil
 }

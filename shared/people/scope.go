@@ -182,30 +182,41 @@ func (r *Roster) tidy(ctx context.Context, c connection.ID) error {
 	if err != nil {
 		return err
 	}
+	lists, err := r.lists(ctx, c)
+	if err != nil {
+		return err
+	}
 	limit := r.Now().Add(-abandoned)
-	return r.dropLists(ctx, c, func(list string, begun time.Time) bool {
-		return list != s.users && list != s.members && begun.Before(limit)
-	})
-}
-
-func (r *Roster) dropLists(ctx context.Context, c connection.ID, drop func(list string, begun time.Time) bool) error {
-	for item, err := range r.Table.Query(ctx, table.Query{Partition: listsPartition(c)}) {
-		if err != nil {
-			return fmt.Errorf("list the lists of connection %s: %w", c, err)
-		}
-		if !drop(item.Sort, unstamp(item.Attrs["begun"])) {
+	for list, begun := range lists {
+		if list == s.users || list == s.members || !begun.Before(limit) {
 			continue
 		}
-		for b := range buckets {
-			if err := r.empty(ctx, listPartition(c, item.Sort, b)); err != nil {
+		for b, done := 0, false; b < buckets; {
+			if _, done, err = table.Empty(ctx, r.Table, table.Query{Partition: listPartition(c, list, b)}, 1000); err != nil {
 				return fmt.Errorf("drop a list of connection %s: %w", c, err)
 			}
+			if done {
+				b++
+			}
 		}
-		if err := r.Table.Commit(ctx, table.Op{Verb: table.Delete, Item: table.Item{Key: item.Key}}); err != nil {
+		name := table.Item{Key: table.Key{Partition: listsPartition(c), Sort: list}}
+		if err := r.Table.Commit(ctx, table.Op{Verb: table.Delete, Item: name}); err != nil {
 			return fmt.Errorf("drop a list of connection %s: %w", c, err)
 		}
 	}
 	return nil
+}
+
+// lists are the lists that there are, with when they were begun.
+func (r *Roster) lists(ctx context.Context, c connection.ID) (map[string]time.Time, error) {
+	lists := map[string]time.Time{}
+	for item, err := range r.Table.Query(ctx, table.Query{Partition: listsPartition(c)}) {
+		if err != nil {
+			return nil, fmt.Errorf("list the lists of connection %s: %w", c, err)
+		}
+		lists[item.Sort] = unstamp(item.Attrs["begun"])
+	}
+	return lists, nil
 }
 
 // within tells who of the entries is in the scope.

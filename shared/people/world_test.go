@@ -210,4 +210,14 @@ func same(t *testing.T, got people.Sums, want map[people.Coverage]int64) {
 	}
 }
 
+// count counts the items of a partition.
+func (w *town) count(partition string) (n int) {
+	w.t.Helper()
+	for _, err := range w.table.Query(w.t.Context(), table.Query{Partition: partition}) {
+		w.must(err)
+		n++
+	}
+	return n
+}
+
 var errTold = errors.New("told that it failed")

@@ -20,6 +20,19 @@ const (
 
 func loadStart() time.Time { return time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC) }
 
+// LoadPeople are the people who send the load, each with the plan that has Audit (Premium).
+func LoadPeople() []world.Person {
+	people := make([]world.Person, loadSenders)
+	for i := range people {
+		address := fmt.Sprintf("user%03d@load.example", i)
+		people[i] = world.Person{
+			ID: fmt.Sprintf("10ad0000-0000-4000-8000-%012d", i), DisplayName: fmt.Sprintf("User %d", i), UserPrincipalName: address, Mail: address,
+			UserType: "Member", Enabled: true, Plans: []world.Plan{plan(PlanAdvancedAuditing, "Enabled")},
+		}
+	}
+	return people
+}
+
 // SendRecords returns n Send records of about size bytes each, in the order of time. Each has one attachment, and its
 // own id, message id and file name. The size that real ones have is 1300; less than 1100 is not made.
 func SendRecords(seed uint64, n, size int) []world.Record {
