@@ -30,6 +30,9 @@ func scenarios() []scenario {
 		{"latency", latency},
 		{"poller", poller},
 		{"functions", functions},
+		{"hash", hash},
+		{"mailboxes", fullSpeed},
+		{"batch", batched},
 	}
 }
 
@@ -45,6 +48,12 @@ func main() {
 // run measures the scenarios named, or all, each in a child of this program.
 func run(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == "-child" {
+		switch args[1] {
+		case "serve-hash":
+			return serveMail(ctx, tenLarge())
+		case "serve-mailboxes":
+			return serveMail(ctx, fullMailboxes())
+		}
 		for _, s := range scenarios() {
 			if s.name == args[1] {
 				return s.run(ctx, &report{out: os.Stdout})

@@ -47,7 +47,8 @@ func (r *report) below(name string, value float64, unit string, goal float64) er
 // usage is what this process has used so far.
 type usage struct {
 	cpu  time.Duration // user and system
-	peak float64       // MB resident at the most
+	user time.Duration
+	peak float64 // MB resident at the most
 }
 
 func used() (usage, error) {
@@ -55,6 +56,6 @@ func used() (usage, error) {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return usage{}, err
 	}
-	cpu := time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	return usage{cpu, float64(u.Maxrss) / 1024}, nil
+	user, system := time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())
+	return usage{user + system, user, float64(u.Maxrss) / 1024}, nil
 }

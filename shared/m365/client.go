@@ -147,6 +147,8 @@ func transport(lent *http.Client) http.RoundTripper {
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
+		// Of an attachment that streams faster than it is hashed, so much waits in memory; by default it would be 4 MB.
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20},
 	}
 }
 

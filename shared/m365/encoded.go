@@ -23,7 +23,7 @@ func (c *Client) OpenEncoded(ctx context.Context, t connection.Tenant, mailbox, 
 	if err != nil {
 		return nil, mailFailure(err)
 	}
-	e := &encoded{what: what, in: bufio.NewReaderSize(resp.Body, 32<<10), body: resp.Body}
+	e := &encoded{what: what, in: bufio.NewReaderSize(resp.Body, 8<<10), body: resp.Body}
 	e.bytes = base64.NewDecoder(base64.StdEncoding, &base64Text{e: e})
 	return e, nil
 }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"errors"
+	"time"
+)
+
+// tenLarge are ten files of the size that Exchange Online takes at the most.
+func tenLarge() post { return post{Mailboxes: 10, Messages: 1, Length: 150 << 20} }
+
+// hash measures how fast attachments are hashed while they stream in, against MD5 and SHA-256 alone, both in processor time of one core;
+// and the memory with ten of the largest in flight.
+func hash(ctx context.Context, r *report) error {
+	p := tenLarge()
+	room, err := openMailroom(ctx, "serve-hash", p, p.Mailboxes)
+	if err != nil {
+		return err
+	}
+	raw, err := rawHashing(512 << 20)
+	if err != nil {
+		return err
+	}
+	before, err := used()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	if err := room.run(ctx, p.Mailboxes); err != nil {
+		return err
+	}
+	took := time.Since(begun)
+	after, err := used()
+	if err != nil {
+		return err
+	}
+	megabytes := float64(p.Length) * float64(p.Mailboxes) / (1 << 20)
+	// The kernel's part, which copies what the network brings, is told beside ours.
+	rate, kernel := megabytes/(after.user-before.user).Seconds(), megabytes/(after.cpu-before.cpu).Seconds()
+	return errors.Join(
+		r.tell("hash.raw", raw, "MB per second of one core, MD5 and SHA-256 alone"),
+		r.tell("hash.stream", rate, "MB per second of one core, through the agent and HTTP"),
+		r.tell("hash.kernel", kernel, "MB per second of one core, with the kernel's part of the network"),
+		r.tell("hash.wall", megabytes/took.Seconds(), "MB per second of time"),
+		r.atLeast("hash.ratio", rate/raw, "of the raw rate", 0.8),
+		r.below("hash.memory", after.peak, "MB at the most, ten files of 150 MB in flight", 64),
+		room.wait(),
+	)
+}
+
+// rawHashing is the rate of both hashes over bytes that lie in the cache.
+func rawHashing(bytes int) (float64, error) {
+	before, err := used()
+	if err != nil {
+		return 0, err
+	}
+	chunk := make([]byte, 64<<10)
+	m, h := md5.New(), sha256.New()
+	for range bytes / len(chunk) {
+		m.Write(chunk)
+		h.Write(chunk)
+	}
+	after, err := used()
+	return float64(bytes) / (1 << 20) / (after.cpu - before.cpu).Seconds(), err
+}
+
+const (
+	callsPerMessage = 3 // find it, list what is attached, read the attachment
+	callsAtATime    = 4 // in one mailbox
+)
+
+// fullMailboxes are those of a company of 500 that has a backlog.
+func fullMailboxes() post {
+	return post{Mailboxes: 500, Messages: 12, Length: 2000, Latency: time.Second}
+}
+
+// fullSpeed measures how near the agent comes to what four calls at a time in each mailbox allow, when every call takes a second.
+func fullSpeed(ctx context.Context, r *report) error {
+	p := fullMailboxes()
+	workers := p.Mailboxes * callsAtATime
+	room, err := openMailroom(ctx, "serve-mailboxes", p, workers)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	if err := room.run(ctx, workers); err != nil {
+		return err
+	}
+	took := time.Since(begun)
+	ceiling, mean := time.Duration(p.Messages*callsPerMessage/callsAtATime)*p.Latency, time.Duration(0)
+	for _, s := range room.spans {
+		mean += s.ended.Sub(s.begun) / time.Duration(p.Mailboxes)
+	}
+	usage, err := used()
+	return errors.Join(err,
+		r.tell("mailboxes.messages", float64(p.Messages*p.Mailboxes)/took.Seconds(), "messages per second in 500 mailboxes, 1 s per call"),
+		r.atLeast("mailboxes.ratio", ceiling.Seconds()/mean.Seconds(), "of what 4 calls at a time per mailbox allow", 0.95),
+		r.tell("mailboxes.cpu", usage.cpu.Seconds()/took.Seconds(), "of one core"),
+		r.tell("mailboxes.memory", usage.peak, "MB at the most, 2,000 calls at a time"),
+		room.wait(),
+	)
+}
