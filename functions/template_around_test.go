@@ -150,7 +150,7 @@ func checkAlarms(t template, page string) []string {
 	for folder := range t.functions() {
 		want = append(want, "AWS/Lambda Errors "+logical(folder), "AWS/Lambda Throttles "+logical(folder))
 	}
-	for _, metric := range []string{"Polls", "ConnectionsFailed", "Gaps", "BlobsLost", "ConnectionErrors"} {
+	for _, metric := range []string{"Polls", "ConnectionsFailed", "Gaps", "BlobsLost", "ConnectionErrors", "OwnFaults"} {
 		want = append(want, "Mailtrail/${AWS::StackName} "+metric)
 	}
 	for _, w := range want {
@@ -207,7 +207,7 @@ func checkMetrics(t template, code string) []string {
 	}
 	want := map[string]string{
 		"Polls": "PollLog 1", "ConnectionsPolled": "PollLog $.connections", "ConnectionsFailed": "PollLog $.failed",
-		"BlobsQueued": "PollLog $.queued", "Gaps": "PollLog 1", "BlobsLost": "IngestLog 1", "ConnectionErrors": "PollLog 1",
+		"BlobsQueued": "PollLog $.queued", "Gaps": "PollLog 1", "BlobsLost": "IngestLog 1", "ConnectionErrors": "PollLog 1", "OwnFaults": "PollLog 1",
 	}
 	if !reflect.DeepEqual(counted, want) {
 		problems = append(problems, fmt.Sprintf("counted are %v, want %v", counted, want))

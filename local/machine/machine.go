@@ -117,6 +117,9 @@ func (c Config) filled() Config {
 func Open(c Config) (*Machine, error) {
 	c = c.filled()
 	c.Microsoft.RedirectURL = c.Base + CallbackPath
+	if c.Microsoft.Now == nil {
+		c.Microsoft.Now = c.Now
+	}
 	client, err := m365.New(c.Microsoft)
 	if err != nil {
 		return nil, err

@@ -60,13 +60,14 @@ type world struct {
 }
 
 // start runs a machine over a simulation with these options, without any tenant. It does not look into mailboxes.
-func start(t *testing.T, opts m365sim.Options) *world {
+// Changes are made to the machine's configuration.
+func start(t *testing.T, opts m365sim.Options, changes ...func(*world, *machine.Config)) *world {
 	t.Helper()
-	return startWith(t, opts, machine.Config{NoMailboxes: true})
+	return startWith(t, opts, machine.Config{NoMailboxes: true}, changes...)
 }
 
 // startWith runs a machine that is configured so, beside what all machines of these tests are.
-func startWith(t *testing.T, opts m365sim.Options, c machine.Config) *world {
+func startWith(t *testing.T, opts m365sim.Options, c machine.Config, changes ...func(*world, *machine.Config)) *world {
 	t.Helper()
 	w := &world{t: t, sim: m365sim.New(opts), log: &lines{}}
 	var err error
@@ -92,6 +93,9 @@ func startWith(t *testing.T, opts m365sim.Options, c machine.Config) *world {
 			Login: w.doors.Login, Activity: w.doors.Manage, Graph: w.doors.Graph, Files: "localhost",
 			ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
 		}},
+	}
+	for _, change := range changes {
+		change(w, &c)
 	}
 	if w.machine, err = machine.Open(c); err != nil {
 		t.Fatal(err)

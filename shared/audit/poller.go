@@ -144,11 +144,14 @@ func (p *Poller) one(ctx context.Context, c connection.Connection, holder string
 	}
 	if err != nil {
 		outcome.Failed = 1
-		level := slog.LevelInfo // most failures pass by the next tick
-		if errors.Is(err, fault.Refused) || errors.Is(err, fault.Ours) {
+		level, text := slog.LevelInfo, "polling a tenant failed" // most failures pass by the next tick
+		switch {
+		case errors.Is(err, fault.Ours): // no tenant can mend it: the operator's alarm is made of this line
+			level, text = slog.LevelError, "polling failed by our own fault"
+		case errors.Is(err, fault.Refused):
 			level = slog.LevelWarn
 		}
-		p.Log.Log(ctx, level, "polling a tenant failed", "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
+		p.Log.Log(ctx, level, text, "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
 	}
 	if f.waiting || ctx.Err() != nil { // nothing was learned of the tenant, or we are ending
 		return outcome

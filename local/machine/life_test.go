@@ -1,0 +1,313 @@
+package machine_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/browser"
+	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/company"
+	"github.com/mailtrail/mailtrail/local/machine"
+	"github.com/mailtrail/mailtrail/shared/access"
+)
+
+// simulatedTime makes the machine read the simulation's clock, which a test can move.
+func simulatedTime(w *world, c *machine.Config) { c.Now = w.sim.Now }
+
+// administered is a connection as the API shows it, as far as these tests look at it.
+type administered struct {
+	ID           string
+	DisplayName  string
+	Status       string
+	Reason       string
+	TenantID     *string
+	AuthorizeURL string
+	WaitingFor   *string
+	ParkedBlobs  int64
+	LagSeconds   *int64
+	LastPoll     *time.Time
+	LastBlob     *time.Time
+	LastSend     *time.Time
+	Subscribed   *time.Time
+	Purge        *struct{ DeletedItems int64 }
+	History      []struct{ Status, By string }
+	Ledger       struct{ Listed, Settled, Lost, Open int64 }
+}
+
+// ask sends a request to the API as an administrator, with a fresh token, since the clock of these tests runs fast.
+func (w *world) ask(method, path, body string, want int, into any) {
+	w.t.Helper()
+	w.token = ""
+	w.token = w.login(access.Admin, access.Analyst)
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.base+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	w.do(req, want, into)
+}
+
+func (w *world) details(id string) administered {
+	w.t.Helper()
+	var c administered
+	w.ask(http.MethodGet, "/v1/connections/"+id, "", http.StatusOK, &c)
+	return c
+}
+
+// add adds a connection, and returns it with the link to authorize it.
+func (w *world) add(name string) administered {
+	w.t.Helper()
+	var c administered
+	w.ask(http.MethodPost, "/v1/connections", fmt.Sprintf(`{"displayName":%q}`, name), http.StatusCreated, &c)
+	return c
+}
+
+// consent does what the tenant's administrator does with a link, in a browser of their own.
+func (w *world) consent(link string, c *company.Company) (status int, page string) {
+	w.t.Helper()
+	who := c.People()[0]
+	status, page, err := browser.New(nil).Walk(w.t.Context(), link, map[string]string{
+		"account": who.UserPrincipalName, "password": who.Password, "decision": "accept",
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return status, page
+}
+
+// becomes waits until the connection has the status, with such a reason.
+func (w *world) becomes(id, status, reason string) administered {
+	w.t.Helper()
+	var c administered
+	w.wait(status+" "+reason, func() bool {
+		c = w.details(id)
+		return c.Status == status && strings.Contains(c.Reason, reason)
+	})
+	w.t.Logf("%s  %-13s %.100s", w.sim.Now().Format("15:04:05"), c.Status, c.Reason)
+	return c
+}
+
+// TestTheWholeLifeOfAConnection is the scripted life of a connection, step by step over HTTP.
+func TestTheWholeLifeOfAConnection(t *testing.T) {
+	w := start(t, m365sim.Options{Seed: 3, PageSize: 3, StrictPublisher: true, RolePropagation: 40 * time.Minute}, simulatedTime)
+	c := company.New(company.Options{Seed: 3, MailsPerHour: 120, Noise: 3})
+	w.sim.AddTenant(c.Tenant(), c.People())
+	tenant := c.Tenant().ID
+	found := func() int {
+		w.token = w.login(access.Admin, access.Analyst)
+		return len(w.search(everything, "@timestamp", 500))
+	}
+
+	t.Log("add, and hand the link on: nobody has consented yet")
+	added := w.add("Fernhill")
+	w.becomes(added.ID, "Initializing", "Waiting for an administrator")
+	if d := w.details(added.ID); d.TenantID != nil || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "consent") {
+		t.Errorf("%+v", d)
+	}
+
+	t.Log("consent: the permissions spread for 40 minutes")
+	if status, page := w.consent(added.AuthorizeURL, c); status != http.StatusOK {
+		t.Fatalf("the consent ended with %d: %s", status, page)
+	}
+	w.becomes(added.ID, "Initializing", "still spreading")
+	w.sim.Advance(41 * time.Minute)
+	w.becomes(added.ID, "Monitoring", "")
+
+	t.Log("mail is found")
+	n := w.day(c, morning, morning.Add(time.Hour))
+	w.sim.Advance(time.Hour) // a sweep finds what became available in the last hour
+	w.wait("all blobs to be read", func() bool { d := w.details(added.ID); return d.Ledger.Listed >= n && d.Ledger.Open == 0 })
+	all := found()
+	d := w.details(added.ID)
+	if all == 0 || d.LastSend == nil || d.LastBlob == nil || d.LastPoll == nil || d.Subscribed == nil || d.LagSeconds == nil || d.WaitingFor != nil {
+		t.Errorf("%d events are found; %+v", all, d)
+	}
+	if l := d.Ledger; l.Listed != l.Settled+l.Open+l.Lost || l.Listed < n {
+		t.Errorf("the ledger does not add up: %+v", l)
+	}
+
+	t.Log("auditing is turned off, and on again")
+	must(t, w.sim.AuditOff(tenant, true))
+	w.becomes(added.ID, "Error", "audit log is inaccessible. Turn auditing on")
+	must(t, w.sim.AuditOff(tenant, false))
+	w.sim.Advance(11 * time.Minute) // the longest that a tenant in trouble is left alone
+	w.becomes(added.ID, "Monitoring", "")
+
+	t.Log("the application is deleted in the tenant, and consented to again")
+	must(t, w.sim.DeletePrincipal(tenant, clientID))
+	w.sim.ExpireTokens(tenant)
+	w.becomes(added.ID, "Error", "has been deleted from the tenant")
+	if again := found(); again != all {
+		t.Errorf("in Error %d events are found, want %d", again, all)
+	}
+	var link struct{ AuthorizeURL string }
+	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/link", "", http.StatusCreated, &link)
+	if status, page := w.consent(link.AuthorizeURL, c); status != http.StatusOK {
+		t.Fatalf("the second consent ended with %d: %s\n%s", status, page, tail(w.log.String()))
+	}
+	w.sim.Advance(41 * time.Minute)
+	w.becomes(added.ID, "Monitoring", "")
+
+	t.Log("deauthorize: nothing of it is found, and Microsoft is told")
+	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/deauthorize", "", http.StatusOK, nil)
+	if again := found(); again != 0 {
+		t.Errorf("%d events of a deauthorized connection are found", again)
+	}
+	w.wait("the subscription to be stopped", func() bool { return len(w.sim.History(m365sim.Filter{Op: "feed.stop", Status: 200})) == 1 })
+	w.wait("nothing to be waited for", func() bool { return w.details(added.ID).WaitingFor == nil })
+
+	t.Log("resume: all of it is found again, and the subscription is started at once")
+	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/resume", "", http.StatusOK, nil)
+	if again := found(); again != all {
+		t.Errorf("%d events are found again, want %d", again, all)
+	}
+	w.becomes(added.ID, "Monitoring", "")
+
+	t.Log("rename, and purge: refused while it is followed")
+	var renamed administered
+	w.ask(http.MethodPatch, "/v1/connections/"+added.ID, `{"displayName":"Fernhill Ltd"}`, http.StatusOK, &renamed)
+	w.ask(http.MethodDelete, "/v1/connections/"+added.ID, "", http.StatusConflict, nil)
+	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/deauthorize", "", http.StatusOK, nil)
+	w.ask(http.MethodDelete, "/v1/connections/"+added.ID, "", http.StatusAccepted, nil)
+	d = w.becomes(added.ID, "Deauthorized", "is being deleted")
+	if d.Purge == nil || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "Deleting begins at") || d.DisplayName != "Fernhill Ltd" {
+		t.Errorf("%+v", d)
+	}
+	for _, h := range d.History {
+		t.Logf("history: %s by %.8s", h.Status, h.By)
+	}
+	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/resume", "", http.StatusConflict, nil)
+	w.sim.Advance(17 * time.Minute)
+	w.wait("the connection to be gone", func() bool {
+		return w.status(http.MethodGet, "/v1/connections/"+added.ID, "Bearer "+w.login(access.Admin)) == http.StatusNotFound
+	})
+
+	t.Log("name and tenant are free")
+	second := w.add("Fernhill Ltd")
+	if status, page := w.consent(second.AuthorizeURL, c); status != http.StatusOK {
+		t.Fatalf("the consent of the second connection ended with %d: %s", status, page)
+	}
+	w.sim.Advance(41 * time.Minute)
+	w.becomes(second.ID, "Monitoring", "")
+	if second.ID == added.ID || found() != 0 && w.details(second.ID).Ledger.Listed == 0 {
+		t.Error("something of the first connection is left")
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Of two administrators of Mailtrail who want the same name, or of two links for the same tenant, exactly one wins.
+func TestOneOfTwoAdministratorsGetsTheNameAndOneTheTenant(t *testing.T) {
+	w := start(t, m365sim.Options{Seed: 1, StrictPublisher: true})
+	c := company.New(company.Options{Seed: 1})
+	w.sim.AddTenant(c.Tenant(), c.People())
+	tokens := []string{w.login(access.Admin), w.login(access.Admin)}
+	post := func(token, path, body string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.base+path, strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	race := func(what string, do func(i int) int, wins, loses int) {
+		t.Helper()
+		var both sync.WaitGroup
+		var got [2]int
+		for i := range got {
+			both.Go(func() { got[i] = do(i) })
+		}
+		both.Wait()
+		if got != [2]int{wins, loses} && got != [2]int{loses, wins} {
+			t.Errorf("%s: %v, want one %d and one %d", what, got, wins, loses)
+		}
+	}
+	race("one name", func(i int) int { return post(tokens[i], "/v1/connections", `{"displayName":"Fernhill"}`) }, http.StatusCreated, http.StatusConflict)
+
+	links := []string{w.add("A").AuthorizeURL, w.add("B").AuthorizeURL}
+	race("one tenant", func(i int) int { status, _ := w.consent(links[i], c); return status }, http.StatusOK, http.StatusConflict)
+	var third administered = w.add("C")
+	if status, page := w.consent(third.AuthorizeURL, c); status != http.StatusConflict || !strings.Contains(page, "The tenant is already registered") {
+		t.Errorf("the same tenant a third time: %d %s", status, page)
+	}
+	if got := w.details(third.ID); got.TenantID != nil {
+		t.Errorf("the third connection has the tenant: %+v", got)
+	}
+}
+
+func TestALinkIsGoodOnceForADayAndInOneBrowser(t *testing.T) {
+	w := start(t, m365sim.Options{Seed: 1, StrictPublisher: true}, simulatedTime)
+	c := company.New(company.Options{Seed: 1})
+	w.sim.AddTenant(c.Tenant(), c.People())
+
+	once := w.add("Once")
+	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusOK {
+		t.Fatalf("%d %s", status, page)
+	}
+	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link does not work any more") {
+		t.Errorf("a link used twice: %d %s", status, page)
+	}
+
+	late := w.add("Late")
+	w.sim.Advance(24*time.Hour + time.Second)
+	if status, page := w.consent(late.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link does not work any more") {
+		t.Errorf("an expired link: %d %s", status, page)
+	}
+
+	// Somebody who is shown the administrator's way back from Microsoft cannot go it in another browser.
+	other := w.add("Other")
+	back := w.wayBack(other.AuthorizeURL, c)
+	status, page, err := browser.New(nil).Walk(t.Context(), back, nil)
+	if err != nil || status != http.StatusForbidden || !strings.Contains(page, "Another browser began this") {
+		t.Errorf("another browser: %d %s, %v", status, page, err)
+	}
+	if got := w.details(other.ID); got.Status != "Initializing" || got.TenantID != nil {
+		t.Errorf("the connection is %+v", got)
+	}
+}
+
+// wayBack goes a consent's way with a browser that is stopped before it comes back from the sign-in, and returns the address to which it would have.
+func (w *world) wayBack(link string, c *company.Company) string {
+	w.t.Helper()
+	way := &stopped{at: machine.CallbackPath}
+	who := c.People()[0]
+	_, _, err := browser.New(way).Walk(w.t.Context(), link, map[string]string{
+		"account": who.UserPrincipalName, "password": who.Password, "decision": "accept",
+	})
+	if way.address == nil {
+		w.t.Fatalf("the browser never came back: %v", err)
+	}
+	return way.address.String()
+}
+
+// stopped is a way into the world that ends where a path begins.
+type stopped struct {
+	at      string
+	address *url.URL
+}
+
+func (s *stopped) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == s.at {
+		s.address = r.URL
+		return nil, fmt.Errorf("stopped at %s", s.at)
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
