@@ -159,7 +159,7 @@ func Open(c Config) (*Machine, error) {
 	if !c.NoMailboxes {
 		m.Ingester.Queue = m.messages
 		m.Enricher = enrich.New(enrich.Config{
-			Graph: client, Messages: m.Desk, Connections: m.Registry, Hashes: c.Hashes, Limit: c.HashLimit, Deadline: c.Deadline,
+			Graph: client, Messages: m.Desk, Connections: m.Registry, Domains: m.Roster, Hashes: c.Hashes, Limit: c.HashLimit, Deadline: c.Deadline,
 			Workers: c.Enrichers, Now: c.Now,
 		})
 	}

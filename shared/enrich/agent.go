@@ -62,6 +62,7 @@ type Config struct {
 	Hashes   Setting       // "" means All
 	Limit    int64         // bytes of a file that is hashed at the most; 0 means DefaultLimit
 	Deadline time.Duration // from a message's Stored until it is settled without what was not found; 0 means DefaultDeadline
+	Attempt  time.Duration // that one attempt may take at the most; 0 means DefaultAttempt. It ends before its context does in any case
 	// SentLag is how long after a send its copy may still be on its way to Sent Items; 0 means DefaultSentLag. Until then a copy elsewhere
 	// in the mailbox is not taken, for one that was received shows no Bcc.
 	SentLag time.Duration
@@ -75,6 +76,7 @@ type Config struct {
 const (
 	DefaultLimit      = 150 << 20 // as large as Exchange Online takes a message
 	DefaultDeadline   = 30 * time.Minute
+	DefaultAttempt    = 10 * time.Minute // shorter than a message of the queue stays hidden
 	DefaultSentLag    = 10 * time.Minute
 	DefaultWorkers    = 32
 	DefaultPerMailbox = 4 // "Outlook service limits" of Microsoft Graph: 4 concurrent requests per application and mailbox
@@ -94,6 +96,7 @@ func New(c Config) *Agent {
 	c.Hashes = cmp.Or(c.Hashes, All)
 	c.Limit = cmp.Or(c.Limit, DefaultLimit)
 	c.Deadline = cmp.Or(c.Deadline, DefaultDeadline)
+	c.Attempt = cmp.Or(c.Attempt, DefaultAttempt)
 	c.SentLag = cmp.Or(c.SentLag, DefaultSentLag)
 	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
 	c.PerMailbox = cmp.Or(c.PerMailbox, DefaultPerMailbox)
@@ -151,6 +154,7 @@ type task struct {
 	age     time.Duration // since the message was stored
 	last    bool          // the deadline has come: whatever is missing stays so
 	young   bool          // its copy may still be on its way to Sent Items
+	waits   *budget       // of the last attempt
 }
 
 func (a *Agent) task(t connection.Tenant, m forensic.Message) task {
@@ -161,14 +165,16 @@ func (a *Agent) task(t connection.Tenant, m forensic.Message) task {
 	age := now.Sub(since)
 	return task{
 		tenant: t, message: m, now: now, age: max(0, age), last: age >= a.config.Deadline,
-		young: now.Sub(m.Observed) < a.config.SentLag,
+		young: now.Sub(m.Observed) < a.config.SentLag, waits: &budget{left: allWaits},
 	}
 }
 
 // settle makes the finding, and stores it when it is whole or the deadline has come.
 func (a *Agent) settle(ctx context.Context, t task) error {
-	f, err := a.finding(ctx, t)
-	if ctx.Err() != nil {
+	attempt, cancel := a.attempt(ctx)
+	f, err := a.finding(attempt, t)
+	cancel()
+	if ctx.Err() != nil { // a shutdown is no reason for anything
 		return fmt.Errorf("enrich message %s: %w", t.message.Record, ctx.Err())
 	}
 	if err != nil {
@@ -180,6 +186,20 @@ func (a *Agent) settle(ctx context.Context, t task) error {
 	a.progress.forget(keyOf(t.message))
 	return nil
 }
+
+// attempt bounds the time of one attempt, so that it ends before the message is delivered again, or the function that makes it is stopped: what
+// was found until then can still be stored.
+func (a *Agent) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
+	most := a.config.Attempt
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end)
+		most = min(most, left-min(storing, left/4))
+	}
+	return context.WithTimeout(ctx, most)
+}
+
+// storing is what is left of a function's time for settling.
+const storing = 10 * time.Second
 
 // finding looks for the message and at what is attached to it. In the last attempt it fails no more.
 func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {

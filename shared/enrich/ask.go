@@ -18,6 +18,7 @@ const (
 	quickTries   = 3                // of a call that broke for no reason that Microsoft gave, at once
 	patientTries = 5                // of a call of the last attempt
 	longestWait  = 30 * time.Second // of the last attempt, before it asks once more
+	allWaits     = time.Minute      // of the last attempt in sum
 	firstDelay   = 2 * time.Second  // until a message comes back for which a call failed
 	firstLook    = 15 * time.Second // until a message is looked for again that was in no mailbox
 	longestDelay = 5 * time.Minute  // until a message comes back, unless Microsoft asked for more
@@ -43,11 +44,31 @@ func (a *Agent) ask(ctx context.Context, t task, mailbox string, call func(conte
 		}
 		if t.last {
 			wait = min(longestWait, max(wait, time.Duration(try)*50*time.Millisecond))
+			if !t.waits.spend(wait) {
+				return err
+			}
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// budget is a sum of time that is spent bit by bit.
+type budget struct {
+	mu   sync.Mutex
+	left time.Duration
+}
+
+// spend takes a wait out of the budget, when there is enough left.
+func (b *budget) spend(d time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if d > b.left {
+		return false
+	}
+	b.left -= d
+	return true
 }
 
 // again tells whether the same call may succeed a moment later. An error without a kind is one of those.

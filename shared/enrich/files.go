@@ -88,7 +88,7 @@ func (a *Agent) file(ctx context.Context, t task, f found, at Attached, unhashed
 	} else {
 		err = a.attachment(ctx, t, f, &made)
 	}
-	if err != nil && t.last && ctx.Err() == nil {
+	if err != nil && t.last {
 		made.NoHash, _ = unfound(err)
 		return made, nil
 	}

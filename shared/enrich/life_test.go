@@ -166,6 +166,43 @@ func TestAShutdownSettlesNothing(t *testing.T) {
 	}
 }
 
+// A stream that trickles must not keep a message, or its worker, for ever.
+func TestAnAttemptThatTakesTooLongEnds(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) { c.Attempt = 300 * time.Millisecond })
+	bad, good := file(1, "bad.pdf", 30_000), file(2, "good.pdf", 30_000)
+	st.put(mail(bad, good))
+	st.sim.Fault(m365sim.Fault{Op: "graph.value", Path: "/att1", Hang: true})
+	record := told(bad, good)
+	st.add(record)
+	if err := st.once(record.Record); !errors.Is(err, fault.Retry) || fault.Wait(err) <= 0 {
+		t.Fatalf("%v", err)
+	}
+	st.sim.Advance(time.Hour)
+	if err := st.once(record.Record); err != nil {
+		t.Fatal(err)
+	}
+	f, _ := st.shelf.found(record.Record)
+	if f.Files[0].NoHash != forensic.OutOfTime {
+		t.Errorf("%+v", f.Files[0])
+	}
+	hashed(t, f.Files[1], good)
+}
+
+// A function is stopped at its end: what was found until then is stored before.
+func TestTheLastAttemptEndsBeforeItsContext(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	st.sim.Fault(m365sim.Fault{Op: "graph.messages", Hang: true})
+	record := told(file(1, "q3.pdf", 1000))
+	record.Stored = noon.Add(-time.Hour)
+	st.add(record)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err := st.agent.Enrich(ctx, fmt.Appendf(nil, `{"connection":%q,"record":%q}`, fernhill, record.Record))
+	if f, settled := st.shelf.found(record.Record); err != nil || !settled || f.Reason != forensic.OutOfTime {
+		t.Errorf("%v, %t, %+v", err, settled, f)
+	}
+}
+
 func TestSettings(t *testing.T) {
 	inside, outside := []world.Address{{Address: "ben@Fernhill.example"}, {Address: "x@subsidiary.example"}}, []world.Address{{Address: "ben@fernhill.example"}, {Address: "me@gmail.com"}}
 	for _, tc := range []struct {

@@ -3,10 +3,11 @@ package enrich_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -37,6 +38,15 @@ func tenant() connection.Tenant {
 // noon is in office hours, on a Monday.
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
+// signer is the simulation's key: making one takes longer than most tests here.
+var signer = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 // stage is a simulated Microsoft 365 with one tenant, the agent for it, and the messages that wait.
 type stage struct {
 	*testing.T
@@ -53,7 +63,7 @@ func newStage(t *testing.T, options m365sim.Options, people []world.Person, role
 	if options.Now == nil {
 		options.Now = func() time.Time { return noon }
 	}
-	options.Log = slog.New(slog.DiscardHandler)
+	options.Key = signer()
 	st.sim = m365sim.New(options)
 	st.sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}}, GraphRoles: roles})
 	st.sim.AddTenant(world.Tenant{ID: tenantID, DefaultDomain: "fernhill.onmicrosoft.com", Domains: []string{"fernhill.onmicrosoft.com", "fernhill.example"}}, people)

@@ -1,6 +1,7 @@
 package enrich_test
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -75,6 +76,21 @@ func TestOfSeveralMessagesWithOneIDTheSentOneIsTaken(t *testing.T) {
 	if len(f.Recipients) != 2 || f.Recipients[1].Role != forensic.Bcc {
 		t.Errorf("recipients %+v: Bcc is on the sender's copy only", f.Recipients)
 	}
+}
+
+func TestTheMessageIsFoundBehindAPageOfDrafts(t *testing.T) {
+	a := file(1, "q3.pdf", 1000)
+	m := mail(a)
+	m.Folder = "archive"
+	m.Sent = m.Sent.Add(-time.Minute) // the oldest comes last
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	for i := range 15 { // Graph gives ten on a page unless it is asked for more
+		draft := mail()
+		draft.ID, draft.ImmutableID, draft.Folder, draft.Draft = fmt.Sprint("d", i), fmt.Sprint("ld", i), "drafts", true
+		st.put(draft)
+	}
+	st.put(m)
+	hashed(t, st.finding(told(a)).Files[0], a)
 }
 
 func TestALeftOverDraftIsNotTheMessage(t *testing.T) {
