@@ -33,6 +33,7 @@ func scenarios() []scenario {
 		{"hash", hash},
 		{"mailboxes", fullSpeed},
 		{"batch", batched},
+		{"census", census},
 	}
 }
 
@@ -60,6 +61,9 @@ func run(ctx context.Context, args []string) error {
 			}
 		}
 		return fmt.Errorf("there is no scenario %q", args[1])
+	}
+	if len(args) == 1 && args[0] == "-directory" {
+		return serveDirectory(ctx, os.Stdin, os.Stdout)
 	}
 	self, err := os.Executable()
 	if err != nil {
