@@ -26,7 +26,7 @@ func rooms() map[string]room {
 	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }
 	sim := []string{"local/m365sim", "local/m365sim/world", "local/m365sim/company"}
 	all := slices.Concat(contracts, sim, []string{
-		"shared/access", "shared/connection", "shared/audit", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365",
+		"shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365",
 		"local/machine", "local/demo", "local/exported",
 	})
 	function := func(more ...string) room {

@@ -105,7 +105,7 @@ func census(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	child := exec.CommandContext(ctx, self, "-directory")
+	child := exec.CommandContext(ctx, self, "-child", "serve-directory")
 	child.Stderr = os.Stderr
 	in, err := child.StdinPipe()
 	if err != nil {

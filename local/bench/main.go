@@ -54,6 +54,8 @@ func run(ctx context.Context, args []string) error {
 			return serveMail(ctx, tenLarge())
 		case "serve-mailboxes":
 			return serveMail(ctx, fullMailboxes())
+		case "serve-directory":
+			return serveDirectory(ctx, os.Stdin, os.Stdout)
 		}
 		for _, s := range scenarios() {
 			if s.name == args[1] {
@@ -61,9 +63,6 @@ func run(ctx context.Context, args []string) error {
 			}
 		}
 		return fmt.Errorf("there is no scenario %q", args[1])
-	}
-	if len(args) == 1 && args[0] == "-directory" {
-		return serveDirectory(ctx, os.Stdin, os.Stdout)
 	}
 	self, err := os.Executable()
 	if err != nil {
