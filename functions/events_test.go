@@ -39,6 +39,13 @@ func outcomes() map[string]told {
 		"sqs-batch-with-poison": {
 			function: "ingest", says: `"059f36b4-87a3-44ab-83d2-661970000002"`, calls: []string{"ChangeMessageVisibility queue", "GetItem blobs"},
 		},
+		"sqs-one-message": {
+			function: "enrich", says: `{"batchItemFailures":[{"itemIdentifier":"059f36b4-87a3-44ab-83d2-661970000011"}]}`,
+			calls: []string{"ChangeMessageVisibility messages", "GetItem connections"},
+		},
+		"sqs-messages-with-poison": {
+			function: "enrich", says: `"059f36b4-87a3-44ab-83d2-661970000012"`, calls: []string{"ChangeMessageVisibility messages", "GetItem connections"},
+		},
 		"schedule-tick":          {function: "poll", says: "list connections", fails: true, calls: []string{"Query connections"}},
 		"schedule-tick-shard":    {function: "poll", says: "list connections", fails: true, calls: []string{"Query connections"}},
 		"create-client":          {function: "connections", says: "createClient: ", fails: true, calls: []string{"PutItem connections"}},

@@ -29,9 +29,12 @@ func needed() map[string][]string {
 	return map[string][]string{
 		"consent":     append([]string{"TABLE_CONNECTIONS"}, microsoft...),
 		"connections": {"TABLE_CONNECTIONS", "TABLE_BLOBS"},
-		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS"}, microsoft...),
-		"ingest":      append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS"}, microsoft...),
-		"search":      {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS"},
+		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_ENRICH_MINUTES"}, microsoft...),
+		"enrich": append([]string{
+			"TABLE_CONNECTIONS", "TABLE_EVENTS", "QUEUE_MESSAGES", "MAILTRAIL_HASHES", "MAILTRAIL_HASH_LIMIT_MB", "MAILTRAIL_ENRICH_MINUTES",
+		}, microsoft...),
+		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS", "QUEUE_MESSAGES"}, microsoft...),
+		"search": {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS"},
 	}
 }
 
@@ -65,6 +68,7 @@ func run(m *testing.M) int {
 func environment(function string, a *amazon) map[string]string {
 	all := map[string]string{
 		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "QUEUE_BLOBS": a.url + "/queue",
+		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150", "MAILTRAIL_ENRICH_MINUTES": "30",
 		"MAILTRAIL_CLIENT_ID": clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID, "MAILTRAIL_CLOUD": "commercial",
 	}
 	env := map[string]string{}
@@ -152,6 +156,9 @@ func TestAFunctionWithAWrongEnvironmentSaysWhatIsWrong(t *testing.T) {
 		{"poll", "MAILTRAIL_MICROSOFT", `{"Login":"login.example.com"}`, "Login is no http or https URL"},
 		{"ingest", "MAILTRAIL_RETENTION_DAYS", "0", "MAILTRAIL_RETENTION_DAYS"},
 		{"ingest", "MAILTRAIL_RETENTION_DAYS", "a year", "MAILTRAIL_RETENTION_DAYS"},
+		{"enrich", "MAILTRAIL_HASHES", "some", "MAILTRAIL_HASHES"},
+		{"enrich", "MAILTRAIL_HASH_LIMIT_MB", "many", "MAILTRAIL_HASH_LIMIT_MB"},
+		{"enrich", "MAILTRAIL_ENRICH_MINUTES", "61", "MAILTRAIL_ENRICH_MINUTES"},
 		{"connections", "MAILTRAIL_BASE_URL", "mailtrail.example.com", "MAILTRAIL_BASE_URL"},
 		{"connections", "MAILTRAIL_BASE_URL", "https://mailtrail.example.com/", "MAILTRAIL_BASE_URL"},
 	} {
@@ -170,7 +177,7 @@ func TestAFunctionWithoutAGoodCredentialDoesNotStart(t *testing.T) {
 		" ": "it is empty",
 		"-----BEGIN CERTIFICATE-----\n" + credential + "\n-----END CERTIFICATE-----": arn,
 	} {
-		for _, name := range []string{"consent", "poll", "ingest"} {
+		for _, name := range []string{"consent", "poll", "ingest", "enrich"} {
 			a := amazonWith(t, secret)
 			var failed *lambdasim.Error
 			if _, err := start(t, name, environment(name, a)); !errors.As(err, &failed) || !strings.Contains(failed.Output, says) {

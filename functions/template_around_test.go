@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
@@ -42,29 +43,41 @@ func checkClock(t template) []string {
 	return problems
 }
 
-// checkQueues asks that a blob is hidden for as long as Lambda may be busy with it, and that one that fails is kept apart.
+// checkQueues asks that what is queued is hidden for as long as Lambda may be busy with it, and that what fails is kept apart.
 func checkQueues(t template) []string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	queues, ingest := t.resources("AWS::SQS::Queue"), t.functions()["ingest"]
-	want := map[string]any{
-		"Queue": map[string]any{"GetAtt": "BlobQueue.Arn"}, "BatchSize": 10, "FunctionResponseTypes": []any{"ReportBatchItemFailures"},
-		"ScalingConfig": map[string]any{"MaximumConcurrency": ref("IngestConcurrency")},
-	}
-	if blobs := at(ingest, "Events", "Blobs"); at(blobs, "Type") != "SQS" || !reflect.DeepEqual(at(blobs, "Properties"), want) {
-		say("ingest does not take blobs off the queue as it should: %v", blobs)
-	}
-	blobs, dead := queues["BlobQueue"], queues["BlobsDead"]
-	if number(blobs["VisibilityTimeout"]) < 6*number(ingest["Timeout"]) {
-		say("blobs are hidden for less than 6 times the timeout of ingest")
-	}
-	redrive := map[string]any{"deadLetterTargetArn": map[string]any{"GetAtt": "BlobsDead.Arn"}, "maxReceiveCount": 20}
-	if !reflect.DeepEqual(blobs["RedrivePolicy"], redrive) {
-		say("blobs that fail do not end among the dead letters")
-	}
 	const day = 24 * 60 * 60
-	if number(blobs["MessageRetentionPeriod"]) != 7*day || number(dead["MessageRetentionPeriod"]) != 14*day || number(queues["MissedTicks"]["MessageRetentionPeriod"]) != day {
-		say("messages are not kept as long as they are of use")
+	queues := t.resources("AWS::SQS::Queue")
+	for _, c := range []struct {
+		function, event, queue, dead, concurrency string
+		receives, days                            int
+	}{
+		{"ingest", "Blobs", "BlobQueue", "BlobsDead", "IngestConcurrency", 20, 7},
+		{"enrich", "Messages", "MessageQueue", "MessagesDead", "EnrichConcurrency", 500, 4},
+	} {
+		f := t.functions()[c.function]
+		want := map[string]any{
+			"Queue": map[string]any{"GetAtt": c.queue + ".Arn"}, "BatchSize": 10, "FunctionResponseTypes": []any{"ReportBatchItemFailures"},
+			"ScalingConfig": map[string]any{"MaximumConcurrency": ref(c.concurrency)},
+		}
+		if e := at(f, "Events", c.event); at(e, "Type") != "SQS" || !reflect.DeepEqual(at(e, "Properties"), want) {
+			say("%s does not take its work off %s as it should: %v", c.function, c.queue, e)
+		}
+		q := queues[c.queue]
+		if number(q["VisibilityTimeout"]) < 6*number(f["Timeout"]) {
+			say("what is in %s is hidden for less than 6 times the timeout of %s", c.queue, c.function)
+		}
+		redrive := map[string]any{"deadLetterTargetArn": map[string]any{"GetAtt": c.dead + ".Arn"}, "maxReceiveCount": c.receives}
+		if !reflect.DeepEqual(q["RedrivePolicy"], redrive) {
+			say("what fails in %s does not end among the dead letters", c.queue)
+		}
+		if number(q["MessageRetentionPeriod"]) != c.days*day || number(queues[c.dead]["MessageRetentionPeriod"]) != 14*day {
+			say("what is in %s is not kept as long as it is of use", c.queue)
+		}
+	}
+	if number(queues["MissedTicks"]["MessageRetentionPeriod"]) != day {
+		say("missed ticks are not kept as long as they are of use")
 	}
 	all, _ := t["Resources"].(map[string]any)
 	for name, q := range queues {
@@ -145,6 +158,7 @@ func checkAlarms(t template, page string) []string {
 	}
 	want := []string{
 		"AWS/SQS ApproximateNumberOfMessagesVisible BlobsDead", "AWS/SQS ApproximateAgeOfOldestMessage BlobQueue",
+		"AWS/SQS ApproximateNumberOfMessagesVisible MessagesDead", "AWS/SQS ApproximateAgeOfOldestMessage MessageQueue",
 		"AWS/SQS NumberOfMessagesSent MissedTicks", "AWS/ApiGateway 5xx Api",
 	}
 	for folder := range t.functions() {
@@ -267,6 +281,10 @@ func checkParameters(t template) []string {
 	}
 	if len(items(at(parameters["Cloud"], "AllowedValues"))) != len(clouds) {
 		say("some of the clouds %q cannot be chosen", clouds)
+	}
+	settings := []any{string(enrich.All), string(enrich.Outgoing), string(enrich.None)}
+	if got := items(at(parameters["Hashes"], "AllowedValues")); !reflect.DeepEqual(got, settings) {
+		say("what is hashed can be chosen from %v, and the code knows %v", got, settings)
 	}
 	return problems
 }

@@ -23,6 +23,7 @@ func served() map[string][]access.Route {
 		"search":      slices.Concat(new(access.Login).Routes(), new(search.Search).Routes()),
 		"poll":        nil,
 		"ingest":      nil,
+		"enrich":      nil,
 	}
 }
 
@@ -122,17 +123,21 @@ func needs() map[string]map[string][]string {
 	const get, many, query = "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"
 	const put, load, check, remove = "dynamodb:PutItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem"
 	credential, send := []string{"secretsmanager:GetSecretValue"}, []string{"sqs:SendMessage"}
+	receive := []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
 	return map[string]map[string][]string{
 		"consent":     {"CredentialArn": credential, "ConnectionsTable": {get, put, remove}},
 		"connections": {"ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, query}},
 		"poll": {
 			"CredentialArn": credential, "ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, many, query, put, check, remove},
-			"EventsTable": {query, remove},
-			"BlobQueue":   send, "MissedTicks": send,
+			"EventsTable": {get, many, query, load, remove},
+			"BlobQueue":   send, "MessageQueue": send, "MissedTicks": send,
 		},
 		"ingest": {
-			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, put, check, remove, load}, "EventsTable": {many, load, put},
-			"BlobQueue": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"},
+			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, put, check, remove, load}, "EventsTable": {many, load, put, remove},
+			"BlobQueue": receive, "MessageQueue": send,
+		},
+		"enrich": {
+			"CredentialArn": credential, "ConnectionsTable": {get}, "EventsTable": {get, many, load, put, remove}, "MessageQueue": receive,
 		},
 		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query}},
 	}

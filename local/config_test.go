@@ -53,8 +53,8 @@ func TestConfigurationsThatAreGood(t *testing.T) {
 	if err != nil || c.microsoft != nil || c.addr != "127.0.0.1:8080" || c.records != "a.csv" || c.retention != 72*time.Hour {
 		t.Errorf("%+v, %v", c, err)
 	}
-	c, err = readConfig(environment("MAILTRAIL_HASHES=external MAILTRAIL_HASH_LIMIT_MB=20 MAILTRAIL_ENRICH_MINUTES=90"))
-	if err != nil || c.hashes != "external" || c.limit != 20<<20 || c.deadline != 90*time.Minute {
+	c, err = readConfig(environment("MAILTRAIL_HASHES=external MAILTRAIL_HASH_LIMIT_MB=20 MAILTRAIL_ENRICH_MINUTES=45"))
+	if err != nil || c.hashes != "external" || c.limit != 20<<20 || c.deadline != 45*time.Minute {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = readConfig(environment(real(callback)))

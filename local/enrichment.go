@@ -30,7 +30,7 @@ func readEnrichment(getenv func(string) string) (e enrichment, err error) {
 	if err != nil {
 		return e, err
 	}
-	minutes, err := whole(envMinutes, getenv(envMinutes), 1, 1440)
+	minutes, err := whole(envMinutes, getenv(envMinutes), 1, 60)
 	if err != nil {
 		return e, err
 	}

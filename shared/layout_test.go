@@ -56,6 +56,7 @@ func rooms() map[string]room {
 		"functions/connections":  function("shared/connection"),
 		"functions/poll":         function("shared/connection", "shared/audit", "shared/forensic"),
 		"functions/ingest":       function("shared/queue", "shared/forensic"),
+		"functions/enrich":       function("shared/queue", "shared/forensic", "shared/enrich"),
 		"functions/search":       function("shared/forensic", "shared/search"),
 		"local/lambdasim":        {},
 		"local":                  {ours: all},

@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs,
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs, parts.QueueMessages,
 		parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
 }
 
@@ -25,6 +25,7 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 	}
 	ingester := &forensic.Ingester{
 		Feed: feed, Connections: p.Registry(), Ledger: p.Ledger(), Events: p.EventsTable(), Now: time.Now, Retention: p.Retention, Log: p.Log,
+		Queue: p.MessageQueue(),
 	}
 	blobs := p.BlobQueue()
 	hide := func(ctx context.Context, receipt string, d time.Duration) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,10 @@ const (
 	TableBlobs       = "TABLE_BLOBS"              // name of a DynamoDB table
 	TableEvents      = "TABLE_EVENTS"             // name of a DynamoDB table
 	QueueBlobs       = "QUEUE_BLOBS"              // URL of an SQS queue
+	QueueMessages    = "QUEUE_MESSAGES"           // URL of an SQS queue
+	Hashes           = "MAILTRAIL_HASHES"         // which files are hashed: all, external, none
+	HashLimitMB      = "MAILTRAIL_HASH_LIMIT_MB"  // size above which a file is not hashed
+	EnrichMinutes    = "MAILTRAIL_ENRICH_MINUTES" // for how long recipients and hashes of a message are looked for
 	ClientID         = "MAILTRAIL_CLIENT_ID"      // GUID of the application that is registered at Microsoft
 	CredentialARN    = "MAILTRAIL_CREDENTIAL_ARN" // of a Secrets Manager secret: PEM with certificate and key, or a client secret
 	Publisher        = "MAILTRAIL_PUBLISHER"      // GUID of the operator's own tenant
@@ -32,12 +37,18 @@ const (
 const (
 	defaultRetention = 90
 	maxRetention     = 3650
+	maxLimitMB       = 10_000
+	maxMinutes       = 60
 )
 
 // Config is what the environment of a function says.
 type Config struct {
 	Tables        Tables
 	BlobQueue     string
+	Messages      string        // the queue of messages
+	Hashed        string        // all, external or none
+	HashLimit     int64         // bytes
+	Deadline      time.Duration // of enriching a message
 	ClientID      string
 	CredentialARN string
 	Publisher     string
@@ -61,6 +72,8 @@ func Read(getenv func(string) string, needed ...string) (Config, error) {
 	c := Config{
 		Tables:        Tables{Connections: getenv(TableConnections), Blobs: getenv(TableBlobs), Events: getenv(TableEvents)},
 		BlobQueue:     getenv(QueueBlobs),
+		Messages:      getenv(QueueMessages),
+		Hashed:        getenv(Hashes),
 		ClientID:      getenv(ClientID),
 		CredentialARN: getenv(CredentialARN),
 		Publisher:     getenv(Publisher),
@@ -75,6 +88,18 @@ func Read(getenv func(string) string, needed ...string) (Config, error) {
 	if c.Retention, err = days(getenv(RetentionDays)); err != nil {
 		wrong = append(wrong, fmt.Errorf("%s: %w", RetentionDays, err))
 	}
+	if !slices.Contains([]string{"", "all", "external", "none"}, c.Hashed) {
+		wrong = append(wrong, fmt.Errorf("%s: %q is none of all, external, none", Hashes, c.Hashed))
+	}
+	limit, err := whole(getenv(HashLimitMB), maxLimitMB)
+	if err != nil {
+		wrong = append(wrong, fmt.Errorf("%s: %w", HashLimitMB, err))
+	}
+	minutes, err := whole(getenv(EnrichMinutes), maxMinutes)
+	if err != nil {
+		wrong = append(wrong, fmt.Errorf("%s: %w", EnrichMinutes, err))
+	}
+	c.HashLimit, c.Deadline = int64(limit)<<20, time.Duration(minutes)*time.Minute
 	if c.Base, err = base(getenv(BaseURL)); err != nil {
 		wrong = append(wrong, fmt.Errorf("%s: %w", BaseURL, err))
 	}
@@ -104,6 +129,18 @@ func days(text string) (time.Duration, error) {
 		}
 	}
 	return time.Duration(n) * 24 * time.Hour, nil
+}
+
+// whole is a whole number from 1 to most; 0 when there is no text.
+func whole(text string, most int) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("%q is not a whole number from 1 to %d", text, most)
+	}
+	return n, nil
 }
 
 func base(text string) (string, error) {

@@ -76,6 +76,9 @@ func (p *Parts) table(name string) table.Table { return dynamo.New(p.dynamo, nam
 // BlobQueue is the queue of blobs to be read.
 func (p *Parts) BlobQueue() queue.Queue { return p.queue(p.Config.BlobQueue) }
 
+// MessageQueue is the queue of messages to be enriched.
+func (p *Parts) MessageQueue() queue.Queue { return p.queue(p.Messages) }
+
 // queue is the queue with that URL. What is sent to it bears the trace of the work that sends it.
 func (p *Parts) queue(url string) queue.Queue {
 	q := sqs.New(awssqs.NewFromConfig(p.aws), url)

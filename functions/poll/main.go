@@ -1,9 +1,11 @@
-// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it; and deletes what is to be deleted.
+// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it; queues again the messages that
+// have waited too long to be enriched; and deletes what is to be deleted.
 package main
 
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -14,8 +16,8 @@ import (
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs, parts.ClientID,
-		parts.CredentialARN, parts.Publisher, parts.Cloud)
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs, parts.QueueMessages,
+		parts.EnrichMinutes, parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
 }
 
 func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
@@ -25,8 +27,9 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 	}
 	registry, ledger, queue, slots := p.Registry(), p.Ledger(), p.BlobQueue(), make(chan struct{}, audit.Slots)
 	tick := func(ctx context.Context, at time.Time, s trigger.Shard) error {
+		mine := sharded{registry, s}
 		poller := &audit.Poller{
-			Connections: sharded{registry, s}, Feed: feed, Ledger: ledger, Queue: queue,
+			Connections: mine, Feed: feed, Ledger: ledger, Queue: queue,
 			Now: time.Now, Holder: rand.Text, Log: p.Log, Slots: slots,
 		}
 		outcome, err := poller.Poll(ctx, at)
@@ -34,7 +37,7 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 			return err
 		}
 		tell(ctx, p.Log, s, outcome)
-		return purger(p, registry, ledger, s).Tick(ctx)
+		return errors.Join(sweep(ctx, p, mine), purger(p, registry, ledger, s).Tick(ctx))
 	}
 	return &trigger.Schedule{Tick: tick, Log: p.Log}, nil
 }
