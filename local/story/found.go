@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,24 +14,47 @@ import (
 	"github.com/mailtrail/mailtrail/local/m365sim/company"
 )
 
-// truth is what a company really sent, one line for each attachment, and how often.
-func truth(slice company.Slice) map[string]int {
+// What stands for a hash where there is none.
+const (
+	notFound = "in no mailbox"
+	noHash   = "no hash"
+)
+
+// truth is what a company really sent, one line for each attachment, and how often. Recipients and hashes can be known of what is kept in
+// a mailbox; of a mail or a link that is attached there is no hash.
+func truth(c *company.Company, slice company.Slice) (map[string]int, error) {
+	kept := map[string]bool{}
+	for _, m := range slice.Messages {
+		kept[m.InternetMessageID] = kept[m.InternetMessageID] || !m.Draft
+	}
 	lines := map[string]int{}
 	for _, sent := range slice.Truth {
 		if sent.Noise {
 			continue
 		}
+		if err := c.Hash(&sent); err != nil {
+			return nil, err
+		}
 		for _, f := range sent.Files {
-			lines[line(sent.Observed, sent.Actor, sent.Sender, sent.From, sent.Subject, f.Name, f.Stored)]++
+			hash, recipients := cmp.Or(f.SHA256, noHash), sent.Recipients
+			if !kept[sent.InternetMessageID] {
+				hash, recipients = notFound, nil
+			}
+			lines[line(sent.Observed, sent.Actor, sent.Sender, sent.From, sent.Subject, f.Name, hash, recipients)]++
 		}
 	}
-	return lines
+	return lines, nil
 }
 
-func line(at time.Time, actor, sender, from, subject, name string, size int64) string {
+func line(at time.Time, actor, sender, from, subject, name, hash string, recipients []string) string {
 	// Addresses are kept as Microsoft wrote them, in whatever case.
 	people := strings.ToLower(actor + " | " + sender + " | " + from)
-	return fmt.Sprintf("%s | %s | %s | %s | %d", at.UTC().Format(time.RFC3339), people, subject, name, size)
+	var to []string
+	for _, r := range recipients {
+		to = append(to, strings.ToLower(r))
+	}
+	slices.Sort(to)
+	return fmt.Sprintf("%s | %s | %s | %s | %s | %s", at.UTC().Format(time.RFC3339), people, subject, name, hash, slices.Compact(to))
 }
 
 func total(lines map[string]int) int {
@@ -47,23 +71,29 @@ type found struct {
 	Event     struct{ ID string }
 	User      struct{ Email string }
 	File      struct {
-		Name        string
-		SizeInBytes *int64
+		Name string
+		Hash struct{ SHA256, SHA256Error *string }
 	}
 	Source struct {
 		Email struct{ Sender, From string }
 	}
 	Destination struct {
-		Email struct{ Subject string }
+		Email struct {
+			Subject    string
+			Recipients []string
+		}
 	}
 }
 
 func (e found) line() string {
-	size := int64(-1)
-	if e.File.SizeInBytes != nil {
-		size = *e.File.SizeInBytes
+	hash, recipients := noHash, e.Destination.Email.Recipients
+	switch h := e.File.Hash; {
+	case h.SHA256 != nil:
+		hash = *h.SHA256
+	case h.SHA256Error != nil && strings.Contains(*h.SHA256Error, notFound):
+		hash, recipients = notFound, nil
 	}
-	return line(e.Timestamp, e.User.Email, e.Source.Email.Sender, e.Source.Email.From, e.Destination.Email.Subject, e.File.Name, size)
+	return line(e.Timestamp, e.User.Email, e.Source.Email.Sender, e.Source.Email.From, e.Destination.Email.Subject, e.File.Name, hash, recipients)
 }
 
 // search returns all events, page by page in the order of their ids, which ends at what has settled.

@@ -11,8 +11,8 @@ import (
 func TestWhatIsFoundIsHeldAgainstWhatWasSent(t *testing.T) {
 	event := func(id, name string) found {
 		var e found
-		document := `{"@timestamp":"2026-11-16T09:00:00.000Z","event":{"id":"` + id + `"},"user":{"email":"A@x.example"},"file":{"name":"` + name + `","sizeInBytes":7},` +
-			`"source":{"email":{"sender":"a@x.example","from":"a@X.example"}},"destination":{"email":{"subject":"s"}}}`
+		document := `{"@timestamp":"2026-11-16T09:00:00.000Z","event":{"id":"` + id + `"},"user":{"email":"A@x.example"},"file":{"name":"` + name + `","hash":{"sha256":"0a","sha256Error":null}},` +
+			`"source":{"email":{"sender":"a@x.example","from":"a@X.example"}},"destination":{"email":{"subject":"s","recipients":["b@y.example"]}}}`
 		if err := json.Unmarshal([]byte(document), &e); err != nil {
 			t.Fatal(err)
 		}
@@ -39,14 +39,19 @@ func TestWhatIsFoundIsHeldAgainstWhatWasSent(t *testing.T) {
 }
 
 func TestTheTruthCountsEachAttachmentThatWasSent(t *testing.T) {
-	slice := company.New(company.Options{Seed: 7, MailsPerHour: 150, Noise: 10}).Between(morning(), morning().Add(1e12))
+	c := company.New(company.Options{Seed: 7, MailsPerHour: 150, Noise: 10})
+	slice := c.Between(morning(), morning().Add(1e12))
 	want := 0
 	for _, sent := range slice.Truth {
 		if !sent.Noise {
 			want += len(sent.Files)
 		}
 	}
-	if got := total(truth(slice)); got != want || want == 0 {
+	lines, err := truth(c, slice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := total(lines); got != want || want == 0 {
 		t.Errorf("%d attachments, want %d", got, want)
 	}
 }

@@ -44,12 +44,13 @@ func (p plan) with(c issued) plan {
 
 // storm is the worst weather that the story is told in.
 func storm() weather {
-	const ingest, search = "IngestFunction", "SearchFunction"
+	const ingest, enrich, search = "IngestFunction", "EnrichFunction", "SearchFunction"
 	return weather{
 		throttled: 0.03, broken: 0.01, lost: 0.01, twice: 0.3, shuffled: true, turnedAway: 3, limit: 8 * time.Second, outage: true,
 		endings: []ending{
 			killed(ingest, 5), killed(ingest, 40), broken(ingest, 65), killed(ingest, 90), killed(ingest, 150), killed(ingest, 190),
 			frozen(ingest, 220), // the last one, or the next would end it before its time
+			killed(enrich, 7), broken(enrich, 30), killed(enrich, 60),
 			broken(search, 3), frozen(search, 5),
 		},
 	}
@@ -78,7 +79,7 @@ func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 	if err != nil {
 		return nil, err
 	}
-	say("%s: %d blobs were listed and settled, and search found %d attachments, each once and as it was sent, in %.1f s",
+	say("%s: %d blobs were listed and settled, and search found %d attachments, each once, as it was sent, to whom, and with its hash, in %.1f s",
 		p.stack, c.Ledger.Settled, total(t.truth), time.Since(begun).Seconds())
 	if left := s.reaper.left; len(left) > 0 {
 		return nil, fmt.Errorf("these processes lived on: %v", left)

@@ -89,7 +89,7 @@ func (l *logs) String() string {
 // raise deploys a plan. The stage ends with ctx, and strike waits for that; it must be struck after an error too.
 func raise(ctx context.Context, p plan) (*stage, error) {
 	s := &stage{plan: p, record: newRecord(), functions: map[string]*function{}, missed: map[string]int{}}
-	given := values{"ClientId": clientID, "CredentialArn": secretARN, "Publisher": publisher}
+	given := values{"ClientId": clientID, "CredentialArn": secretARN, "Publisher": publisher, "EnrichMinutes": "1"}
 	for name, value := range p.parameters {
 		given[name] = value
 	}

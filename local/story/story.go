@@ -25,7 +25,8 @@ type teller struct {
 	truth   map[string]int
 }
 
-const patience = 100 * time.Second
+// patience is longer than EnrichMinutes of the stage: the company sends a mail that it keeps in no mailbox.
+const patience = 3 * time.Minute
 
 // morning begins a working day of the invented company.
 func morning() time.Time { return time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC) }
@@ -180,9 +181,12 @@ func (t *teller) outage(ctx context.Context) error {
 	return t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil)
 }
 
-// send publishes what the company sent, bundled as Microsoft does.
+// send fills mailboxes with what the company sent, and publishes it, bundled as Microsoft does.
 func (t *teller) send(context.Context) error {
 	slice := t.company.Between(morning(), morning().Add(time.Hour))
+	if err := t.sim.AddMessages(t.company.Tenant().ID, slice.Messages...); err != nil {
+		return err
+	}
 	for i, records := range company.Blobs(slice.Records, 1, 60) {
 		created := t.sim.Now().Add(time.Duration(i) * 10 * time.Millisecond)
 		if _, err := t.sim.Publish(t.company.Tenant().ID, "Audit.Exchange", created, records); err != nil {
@@ -190,14 +194,17 @@ func (t *teller) send(context.Context) error {
 		}
 		t.blobs++
 	}
-	t.truth = truth(slice)
+	var err error
+	if t.truth, err = truth(t.company, slice); err != nil {
+		return err
+	}
 	// What is no record is kept aside, and the blob settles all the same.
-	_, err := t.sim.PublishRaw(t.company.Tenant().ID, "Audit.Exchange", t.sim.Now(), []byte(`[42,"text",null,{"Operation":"Send","Item":{"Attachments":"no id.txt (1b)"}}]`))
+	_, err = t.sim.PublishRaw(t.company.Tenant().ID, "Audit.Exchange", t.sim.Now(), []byte(`[42,"text",null,{"Operation":"Send","Item":{"Attachments":"no id.txt (1b)"}}]`))
 	t.blobs++
 	return err
 }
 
-// follow ticks and delivers as the template says, until all blobs have ended and all that was sent is found.
+// follow ticks and delivers as the template says, until all blobs have ended and all that was sent is found, with its recipients and hashes.
 func (t *teller) follow(ctx context.Context) error {
 	mappings, err := t.mappings()
 	if err != nil {

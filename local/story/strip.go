@@ -22,6 +22,7 @@ func (p plan) strip(ctx context.Context) error {
 			return drop(t, "QUEUE_BLOBS", "PollFunction", "Environment", "Variables")
 		}},
 		{"consent's route GET /consent/callback", func(t *template) error { return drop(t, "Callback", "ConsentFunction", "Events") }},
+		{"enrich's queue", func(t *template) error { return drop(t, "Messages", "EnrichFunction", "Events") }},
 		{"ingest's queue", func(t *template) error { return drop(t, "Blobs", "IngestFunction", "Events") }},
 	} {
 		less, err := p.template.clone()
