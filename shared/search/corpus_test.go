@@ -387,7 +387,7 @@ func (o *office) findings(rng *rand.Rand) func(forensic.Message) *forensic.Findi
 		f := &forensic.Finding{At: o.now, From: pick(m.From, "Alice.Smith@corp.example", ""), Sender: pick(m.Sender, "dave@rival.example"), Subject: "Plans", Sent: m.Observed}
 		for range rng.IntN(4) {
 			f.Recipients = append(f.Recipients, forensic.Recipient{
-				Address: pick("x@rival.example", "Z@partner.example", "new@paper.example", "ünal@büro.example"), Role: forensic.Role(pick("to", "cc", "bcc")),
+				Address: pick("x@rival.example", "Z@partner.example", "new@paper.example", "ünal@büro.example", "Drop@Gmail.com", "carol@corp.example"), Role: forensic.Role(pick("to", "cc", "bcc")),
 			})
 		}
 		for i := range m.Files {

@@ -54,6 +54,20 @@ func recipientsIn(role forensic.Role) func(*event) value {
 	}
 }
 
+// recipientsAt is a term's value: the recipients that are so far from the company. The sender's own domain is the company's.
+func recipientsAt(far ...forensic.Reach) func(*event) value {
+	return func(e *event) value {
+		var v value
+		own := append(slices.Clone(e.own), forensic.Domain(e.message.Sender))
+		for _, r := range e.message.Addresses() {
+			if slices.Contains(far, forensic.ReachOf(r, own)) {
+				v.texts = append(v.texts, r)
+			}
+		}
+		return v
+	}
+}
+
 // untrustedDomains are the recipients' domains other than the company's own, each once and sorted. The sender's own is the company's.
 func (e *event) untrustedDomains() value {
 	sender := forensic.Domain(e.message.Sender)

@@ -70,7 +70,8 @@ func (l *lookup) cover(term string, v pattern) bool {
 		return l.types(v, mimeOf) && l.values(v, forensic.TypeField)
 	case "file.mimeTypeByExtension":
 		return l.types(v, mimeOf)
-	case "destination.email.recipients", "destination.email.to", "destination.email.cc", "destination.email.bcc":
+	case "destination.email.recipients", "destination.email.to", "destination.email.cc", "destination.email.bcc",
+		"destination.email.external", "destination.email.webmail":
 		if v.wild && l.term(forensic.DomainField, forensic.Domain(v.tail())) {
 			return true
 		}

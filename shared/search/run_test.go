@@ -87,7 +87,7 @@ func (g generator) query() oracleQuery {
 		GroupClause: g.pick("AND", "OR", ""), SrtDir: g.pick("asc", "desc", ""),
 		SrtKey: g.pick("", "", "@timestamp", "event.id", "event.id", "event.ingested", "event.inserted", "file.name", "file.sizeInBytes",
 			"destination.email.recipients", "user.email", "risk.score", "file.owner", "event.detectorDisplayName", "risk.trusted", "file.acquiredFrom.md5",
-			"file.hash.sha256", "destination.email.bcc", "event.enriched", "risk.untrustedValues.domains", "file.attachment.isInline", "file.category"),
+			"file.hash.sha256", "destination.email.bcc", "destination.email.webmail", "event.enriched", "risk.untrustedValues.domains", "file.attachment.isInline", "file.category"),
 	}
 	for range 1 + g.IntN(2) {
 		q.Groups = append(q.Groups, g.group(1))
@@ -127,7 +127,7 @@ func (g generator) filter() oracleFilter {
 		"file.name", "file.name", "source.email.sender", "source.email.from", "user.email", "destination.email.recipients", "risk.untrustedValues.domains",
 		"source.email.messageId", "destination.email.subject", "event.id", "event.detectorDisplayName", "file.category", "file.mimeTypeByExtension",
 		"risk.indicators.name", "risk.severity", "event.observer", "user.id", "file.hash.md5", "source.ip", "file.acquiredFrom.md5", "source.tabs.url",
-		"file.hash.md5", "file.hash.sha256", "file.hash.sha256", "file.hash.md5Error", "destination.email.to", "destination.email.cc", "destination.email.bcc",
+		"file.hash.md5", "file.hash.sha256", "file.hash.sha256", "file.hash.md5Error", "destination.email.to", "destination.email.cc", "destination.email.bcc", "destination.email.external", "destination.email.webmail",
 		"destination.email.recipientsError", "file.mimeType", "file.mimeTypeByBytes", "file.categoryByBytes", "file.originalName", "file.id", "file.attachment.kind",
 		"file.attachment.missing", "file.category", "risk.untrustedValues.domains",
 	}

@@ -98,7 +98,7 @@ func (s schema) lookup(name string) (*term, bool) {
 }
 
 // allTerms are Incydr's terms in the order of the document, and our own: event.enriched, file.hash.quickXor, file.attachment,
-// source.email.messageId, destination.email.recipientsError, to, cc and bcc.
+// source.email.messageId, destination.email.recipientsError, to, cc, bcc, external and webmail.
 func allTerms() []term {
 	terms := []term{{name: "@timestamp", kind: moment, always: true, get: (*event).observed}}
 	terms = append(terms, eventTerms()...)
@@ -220,6 +220,8 @@ func destinationTerms() []term {
 		{name: "destination.email.to", shape: list, get: recipientsIn(forensic.To)},
 		{name: "destination.email.cc", shape: list, get: recipientsIn(forensic.Cc)},
 		{name: "destination.email.bcc", shape: list, get: recipientsIn(forensic.Bcc)},
+		{name: "destination.email.external", shape: list, get: recipientsAt(forensic.External, forensic.Webmail)},
+		{name: "destination.email.webmail", shape: list, get: recipientsAt(forensic.Webmail)},
 		{name: "destination.email.subject", get: (*event).subject},
 		{name: "destination.printJobName"},
 		{name: "destination.printerName"},
