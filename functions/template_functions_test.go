@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/openapi"
 	"github.com/mailtrail/mailtrail/shared/search"
 )
 
@@ -19,7 +20,7 @@ func served() map[string][]access.Route {
 	api := &connection.API{Registry: &connection.Registry{}}
 	return map[string][]access.Route{
 		"consent":     consent.Routes(),
-		"connections": api.Routes(),
+		"connections": slices.Concat(api.Routes(), new(access.TrailAPI).Routes(), openapi.Routes()),
 		"search":      slices.Concat(new(access.Login).Routes(), new(search.Search).Routes()),
 		"poll":        nil,
 		"ingest":      nil,
@@ -30,7 +31,7 @@ func served() map[string][]access.Route {
 // public are the routes that need no token, all of them.
 func public() []string {
 	return []string{
-		"GET /consent/begin", "GET /consent/callback", "GET /consent/style.css", "POST /consent/begin", "POST /v1/oauth",
+		"GET /consent/begin", "GET /consent/callback", "GET /consent/style.css", "GET /v1/openapi.json", "POST /consent/begin", "POST /v1/oauth",
 	}
 }
 

@@ -1,16 +1,18 @@
-// Command connections is the API to add, look at, rename, deauthorize, resume and delete connections. Invoked directly it also makes API clients, the first
+// Command connections is the API to add, look at, rename, deauthorize, resume and delete connections, and to look at the trail. Invoked directly it also makes API clients, the first
 // one above all.
 package main
 
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/mailtrail/mailtrail/functions/parts"
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/openapi"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
@@ -22,7 +24,8 @@ func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 		api := &connection.API{
 			Registry: p.Registry(), Trail: p.Trail(), Progress: ledger.Tell, Begin: base + connection.BeginPath, Log: p.Log,
 		}
-		return access.Mux(p.Guard(), api.Routes()), nil
+		acts := &access.TrailAPI{Trail: p.Trail(), Log: p.Log}
+		return access.Mux(p.Guard(), slices.Concat(api.Routes(), acts.Routes(), openapi.Routes())), nil
 	})
 	maker := &maker{clients: p.Clients(), trail: p.Trail()}
 	return &trigger.Command[newClient]{

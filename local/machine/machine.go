@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/access"
@@ -21,6 +22,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	"github.com/mailtrail/mailtrail/shared/openapi"
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/search"
 )
@@ -186,10 +188,9 @@ func Open(c Config) (*Machine, error) {
 		Events: events, Connections: m.Registry, Watermarks: m.Watermarks, Trail: trail,
 		Now: c.Now, Log: c.Log, Limit: searchLimit,
 	}
-	m.Routes = m.pages()
-	for _, more := range [][]access.Route{login.Routes(), consent.Routes(), api.Routes(), persons.Routes(), searches.Routes()} {
-		m.Routes = append(m.Routes, more...)
-	}
+	acts := &access.TrailAPI{Trail: trail, Log: c.Log}
+	m.Routes = slices.Concat(m.pages(), openapi.Routes(), login.Routes(), acts.Routes(),
+		consent.Routes(), api.Routes(), persons.Routes(), searches.Routes())
 	return m, nil
 }
 

@@ -223,7 +223,7 @@ func TestATenantInTroubleDelaysNoOther(t *testing.T) {
 
 // TestOnlyTheListedRoutesAnswerWithoutACredential walks every route of the machine.
 func TestOnlyTheListedRoutesAnswerWithoutACredential(t *testing.T) {
-	public := []string{"GET /{$}", "GET /healthz", "POST /v1/oauth", "GET /consent/begin", "POST /consent/begin", "GET /consent/callback", "GET /consent/style.css"}
+	public := []string{"GET /{$}", "GET /healthz", "GET /v1/openapi.json", "POST /v1/oauth", "GET /consent/begin", "POST /consent/begin", "GET /consent/callback", "GET /consent/style.css"}
 	w := start(t, m365sim.Options{Seed: 1})
 	analyst := w.login(access.Analyst)
 	var open []string

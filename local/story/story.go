@@ -249,6 +249,11 @@ func (t *teller) others(ctx context.Context) error {
 	if err := t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil); err != nil {
 		return err
 	}
+	for _, path := range []string{"/v1/openapi.json", "/v1/trail"} {
+		if err := t.ask(ctx, http.MethodGet, path, "", http.StatusOK, nil); err != nil {
+			return err
+		}
+	}
 	var all struct{ Connections []struct{ ID string } }
 	if err := t.ask(ctx, http.MethodGet, "/v1/connections", "", http.StatusOK, &all); err != nil {
 		return err

@@ -79,14 +79,10 @@ func (t *Trail) List(ctx context.Context, from, to time.Time) iter.Seq2[Entry, e
 			yield(Entry{}, fmt.Errorf("list the trail: from %s to %s is more than %d days", from, to, MaxDays))
 			return
 		}
-		for day := from.UTC().Truncate(24 * time.Hour); day.Before(to); day = day.Add(24 * time.Hour) {
-			// Bounds are times alone: an entry of that very moment sorts after it, for "|" and more follow.
-			q := table.Query{Partition: trailPartition(day), From: moment(from), To: moment(to)}
-			for item, err := range t.Table.Query(ctx, q) {
-				e, err := entryOf(item, err)
-				if !yield(e, err) || err != nil {
-					return
-				}
+		for item, err := range t.items(ctx, from, to) {
+			e, err := entryOf(item, err)
+			if !yield(e, err) || err != nil {
+				return
 			}
 		}
 	}

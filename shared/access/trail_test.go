@@ -3,7 +3,11 @@ package access_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,5 +107,80 @@ func TestTrailTellsWhenItFails(t *testing.T) {
 		if !errors.Is(err, errDisk) {
 			t.Errorf("list: %v", err)
 		}
+	}
+}
+
+func TestTrailIsPagedWithoutALossOrARepetition(t *testing.T) {
+	g := newGate(t)
+	midnight := time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC)
+	const many = 25
+	for i := range many { // over two days, some of one moment
+		e := access.Entry{At: midnight.Add(time.Duration(i/3-4) * time.Hour), Who: "key-1", What: "search", Count: int64(i)}
+		if err := g.trail.Record(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from, to := midnight.Add(-24*time.Hour), midnight.Add(24*time.Hour)
+	for _, size := range []int{1, 7, many, many + 1} {
+		seen, pages := map[int64]int{}, 0
+		for next, done := "", false; !done; pages++ {
+			entries, after, err := g.trail.Page(t.Context(), from, to, next, size)
+			if err != nil || len(entries) > size {
+				t.Fatal(len(entries), err)
+			}
+			for _, e := range entries {
+				seen[e.Count]++
+			}
+			next, done = after, after == ""
+		}
+		if len(seen) != many || pages != (many+size-1)/size {
+			t.Errorf("pages of %d: %d entries on %d pages", size, len(seen), pages)
+		}
+		for i, n := range seen {
+			if n != 1 {
+				t.Errorf("pages of %d: entry %d came %d times", size, i, n)
+			}
+		}
+	}
+	for _, position := range []string{"nonsense", "2026-03-03T00:00:00.000000000Z", "2020-03-03T00:00:00.000000000Z|x"} {
+		if _, _, err := g.trail.Page(t.Context(), from, to, position, 5); err == nil {
+			t.Errorf("%q is the position of a page", position)
+		}
+	}
+}
+
+func TestLookingAtTheTrailStandsInTheTrail(t *testing.T) {
+	g := newGate(t)
+	routes := (&access.TrailAPI{Trail: g.trail, Log: slog.New(slog.DiscardHandler)}).Routes()
+	look := func(query string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "/v1/trail?"+query, nil)
+		w := httptest.NewRecorder()
+		routes[0].Handler.ServeHTTP(w, r.WithContext(access.With(t.Context(), access.Caller{ID: "key-7", Roles: []access.Role{access.Admin}})))
+		return w
+	}
+	if w := look(""); w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != `{"entries":[],"nextPgToken":null}` {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	g.clock.advance(time.Second)
+	w := look("from=2026-03-01T00:00:00Z&to=2026-03-05T00:00:00%2B01:00&pgSize=1")
+	if !strings.Contains(w.Body.String(), `"who":"key-7","what":"trail.read"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for query, field := range map[string]string{
+		"from=yesterday": "from", "to=2026": "to", "pgSize=0": "pgSize", "pgSize=1001": "pgSize", "pgSize=x": "pgSize", "pgToken=%25": "pgToken",
+		"pgToken=bm9uc2Vuc2U": "pgToken", "who=me": "who", "pgSize=1&pgSize=2": "pgSize", "from=2020-01-01T00:00:00Z": "from", "to=0001-01-01T00:00:00Z": "from",
+	} {
+		if w := look(query); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"`+field+`"`) {
+			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+		}
+	}
+	g.table.Before = func(op string, _ int) error {
+		if op == "create" {
+			return errDisk
+		}
+		return nil
+	}
+	if w := look(""); w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "entries") {
+		t.Errorf("without an entry there is an answer: %d %s", w.Code, w.Body)
 	}
 }
