@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strings"
+	"slices"
 )
 
 // scenario measures one thing.
@@ -68,9 +68,14 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	wanted := " " + strings.Join(args, " ") + " "
-	for _, s := range scenarios() {
-		if len(args) > 0 && !strings.Contains(wanted, " "+s.name+" ") {
+	all := scenarios()
+	for _, name := range args {
+		if !slices.ContainsFunc(all, func(s scenario) bool { return s.name == name }) {
+			return fmt.Errorf("there is no scenario %q", name)
+		}
+	}
+	for _, s := range all {
+		if len(args) > 0 && !slices.Contains(args, s.name) {
 			continue
 		}
 		child := exec.CommandContext(ctx, self, "-child", s.name)
