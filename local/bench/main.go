@@ -34,6 +34,7 @@ func scenarios() []scenario {
 		{"mailboxes", fullSpeed},
 		{"batch", batched},
 		{"census", census},
+		{"cost", cost},
 	}
 }
 

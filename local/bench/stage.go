@@ -35,8 +35,8 @@ type stage struct {
 	addr    net.Listener
 }
 
-// open makes a stage; latency is that of every request to Microsoft.
-func open(ctx context.Context, latency time.Duration, tenants int, tick time.Duration) (*stage, error) {
+// open makes a stage; latency is that of every request to Microsoft, and change is made to the machine's configuration.
+func open(ctx context.Context, latency time.Duration, tenants int, tick time.Duration, change ...func(*machine.Config)) (*stage, error) {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 		RedirectURIs: []string{base + machine.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"},
 		GraphRoles: []string{"User.Read.All"},
 	})
-	s.machine, err = machine.Open(machine.Config{
+	config := machine.Config{
 		Dir: dir, Base: base, Log: slog.New(slog.DiscardHandler), Tick: tick, First: 48 * time.Hour,
 		Microsoft: m365.Config{
 			ClientID: clientID, Secret: "bench-secret", Publisher: publisher,
@@ -63,8 +63,11 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 				ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
 			}},
 		},
-	})
-	if err != nil {
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	if s.machine, err = machine.Open(config); err != nil {
 		return nil, err
 	}
 	for i := range tenants {
@@ -78,11 +81,17 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 func (s *stage) connect(ctx context.Context, i int) error {
 	tenant := fmt.Sprintf("%08d-1111-4222-8333-444444444444", i)
 	domain := fmt.Sprintf("t%d.example", i)
-	s.sim.AddTenant(world.Tenant{ID: tenant, DisplayName: domain, DefaultDomain: domain, Domains: []string{domain}, Cloud: "commercial"}, company.LoadPeople())
+	return s.join(ctx, world.Tenant{ID: tenant, DisplayName: domain, DefaultDomain: domain, Domains: []string{domain}, Cloud: "commercial"}, company.LoadPeople())
+}
+
+// join adds a tenant to Microsoft's, and connects it.
+func (s *stage) join(ctx context.Context, t world.Tenant, people []world.Person) error {
+	tenant := t.ID
+	s.sim.AddTenant(t, people)
 	if err := s.sim.Grant(tenant, clientID); err != nil {
 		return err
 	}
-	c, _, err := s.machine.Registry.Add(ctx, domain, connection.Commercial, "bench")
+	c, _, err := s.machine.Registry.Add(ctx, t.DefaultDomain, connection.Commercial, "bench")
 	if err != nil {
 		return err
 	}

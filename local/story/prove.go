@@ -91,7 +91,7 @@ func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 	}
 	for queue, missed := range s.missed {
 		if ticks, err := s.waiting(ctx, queue); err != nil || ticks != strconv.Itoa(missed) {
-			return nil, fmt.Errorf("%d ticks were missed, and %s are in %s (%w)", missed, ticks, queue, err)
+			return nil, fmt.Errorf("%d ticks were missed, and %s are in %s (%v)", missed, ticks, queue, err)
 		}
 	}
 	if len(p.weather.endings) > 0 && !strings.Contains(s.log.String(), `"trace":"`) {
