@@ -38,7 +38,13 @@ func discovery(c *call) {
 		issued = c.tenant.ID
 	}
 	here := c.base(login) + "/" + name
-	c.json(http.StatusOK, map[string]any{
+	region, subScope, instance := regionOf(c.s.opts.Cloud)
+	if c.tenant != nil {
+		region, subScope, instance = regionOf(c.tenant.Cloud)
+	}
+	document := map[string]any{
+		"tenant_region_scope":                   region,
+		"cloud_instance_name":                   instance,
 		"issuer":                                c.base(login) + "/" + issued + "/v2.0",
 		"authorization_endpoint":                here + "/oauth2/v2.0/authorize",
 		"token_endpoint":                        here + "/oauth2/v2.0/token",
@@ -50,7 +56,24 @@ func discovery(c *call) {
 		"scopes_supported":                      []string{"openid", "profile", "email"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
 		"claims_supported":                      []string{"sub", "iss", "aud", "exp", "iat", "nonce", "preferred_username", "name", "tid", "oid", "wids", "ver"},
-	})
+	}
+	if subScope != "" {
+		document["tenant_region_sub_scope"] = subScope
+	}
+	c.json(http.StatusOK, document)
+}
+
+// regionOf is what the discovery document says of where a tenant of the cloud lives.
+func regionOf(cloud string) (region, subScope, instance string) {
+	switch cloud {
+	case "gcc":
+		return "NA", "GCC", "microsoftonline.com"
+	case "gcchigh":
+		return "USGov", "DODCON", "microsoftonline.us"
+	case "dod":
+		return "USGov", "DOD", "microsoftonline.us"
+	}
+	return "EU", "", "microsoftonline.com"
 }
 
 // signInForm checks who signs in: the account and password of the form, or the browser's session when the form names

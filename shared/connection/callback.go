@@ -167,6 +167,10 @@ func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (verd
 	if err := c.Registry.free(ctx, a.connection, who.Tenant); err != nil {
 		return verdictOf(err), fmt.Errorf("tenant %s: %w", who.Tenant, err)
 	}
+	// A tenant of GCC signs in where the commercial ones do, and could consent to a connection that never finds its audit log.
+	if cloud, err := c.SignIn.CloudOf(ctx, Tenant{ID: who.Tenant, Cloud: a.cloud}); err == nil && cloud != a.cloud {
+		return notAccepted, &fault.Error{Kind: fault.Refused, Code: OtherCloud + string(cloud), Err: fmt.Errorf("tenant %s lives in cloud %s, and not in %s", who.Tenant, cloud, a.cloud)}
+	}
 	return 0, nil
 }
 

@@ -3,6 +3,7 @@ package connection_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -68,6 +69,7 @@ type login struct {
 	mu         sync.Mutex
 	who        connection.Administrator
 	err        error
+	cloud      connection.Cloud                // that tenants live in; "" is not told
 	challenges map[string]connection.Challenge // by state
 }
 
@@ -80,6 +82,15 @@ func (l *login) SignInURL(cloud connection.Cloud, c connection.Challenge) (strin
 
 func (l *login) ConsentURL(t connection.Tenant, state string) (string, error) {
 	return "https://login.example/" + string(t.ID) + "/adminconsent?" + url.Values{"state": {state}}.Encode(), nil
+}
+
+func (l *login) CloudOf(_ context.Context, t connection.Tenant) (connection.Cloud, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cloud == "" {
+		return "", errors.New("the login does not tell")
+	}
+	return l.cloud, nil
 }
 
 func (l *login) Redeem(_ context.Context, _ connection.Cloud, code string, c connection.Challenge) (connection.Administrator, error) {

@@ -109,3 +109,17 @@ func TestCodeThatMicrosoftRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A tenant of another cloud is told from what Microsoft says of it in public, before it is bound to a connection that could never read it.
+func TestTenantOfAnotherCloud(t *testing.T) {
+	o := newOffice(t)
+	o.login.cloud = connection.GCC
+	_, link := o.add("Acme")
+	b := o.browser()
+	p := b.callback("code", "good", "state", b.signIn(link))
+	p.refused(t, http.StatusForbidden)
+	if !strings.Contains(p.body, "lives in the cloud GCC") || !strings.Contains(p.body, "with the cloud gcc") {
+		t.Errorf("the page does not name the cloud: %s", p.body)
+	}
+	o.nothingConnected()
+}

@@ -26,6 +26,10 @@ type SignIn interface {
 	// path, never at "common").
 	ConsentURL(t Tenant, state string) (string, error)
 
+	// CloudOf tells which cloud a tenant lives in, whatever cloud t says: from what Microsoft says of it in public. An error is that it
+	// could not be found out.
+	CloudOf(ctx context.Context, t Tenant) (Cloud, error)
+
 	// Redeem exchanges the code and verifies the id_token: signature, issuer (the tenant's own), audience, expiry and nonce.
 	// An error is fault.Refused when the code or the token is not acceptable, fault.Retry when Microsoft could not be asked.
 	Redeem(ctx context.Context, cloud Cloud, code string, c Challenge) (Administrator, error)

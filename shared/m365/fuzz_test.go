@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
@@ -60,6 +61,20 @@ func FuzzParseKeys(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if keys, err := parseKeys(body); (err == nil) != (len(keys) > 0) {
 			t.Errorf("%d keys, %v", len(keys), err)
+		}
+	})
+}
+
+// Whatever a discovery document holds, it names a cloud that there is, or none.
+func FuzzDiscoveryNamesACloudOrNone(f *testing.F) {
+	f.Add([]byte(`{"tenant_region_sub_scope":"DODCON","cloud_instance_name":"microsoftonline.us"}`))
+	f.Add([]byte(`{"cloud_instance_name":"microsoftonline.com"}`))
+	f.Add([]byte(`{"tenant_region_sub_scope":1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if cloud := parseDiscovery(body); cloud != "" {
+			if _, err := connection.ParseCloud(string(cloud)); err != nil {
+				t.Errorf("%q: %v", body, err)
+			}
 		}
 	})
 }

@@ -47,7 +47,7 @@ func (c *Client) fetchToken(ctx context.Context, key tokenKey) (token, error) {
 		return nil
 	})
 	if err != nil {
-		return token{}, err
+		return token{}, c.naming(ctx, key.tenant, err)
 	}
 	life := lifetime(got)
 	if life <= 0 {

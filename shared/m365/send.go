@@ -54,7 +54,7 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 		}
 		err = c.scoped.refused(call, tok, call.refusal(readAnswer(call.what, resp, c.config.Now(), tok.value)))
 		if !first || !refusesToken(resp.StatusCode, err) || !c.tokens.refused(key, tok) {
-			return nil, err
+			return nil, c.naming(ctx, call.tenant, err)
 		}
 	}
 }
