@@ -33,6 +33,7 @@ func scenarios() []scenario {
 		{"hash", hash},
 		{"mailboxes", fullSpeed},
 		{"batch", batched},
+		{"backlog", backlog},
 		{"census", census},
 		{"cost", cost},
 	}

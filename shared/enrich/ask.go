@@ -15,19 +15,20 @@ import (
 )
 
 const (
-	quickTries   = 3                // of a call that broke for no reason that Microsoft gave, at once
-	patientTries = 5                // of a call of the last attempt
-	longestWait  = 30 * time.Second // of the last attempt, before it asks once more
-	allWaits     = time.Minute      // of the last attempt in sum
-	firstDelay   = 2 * time.Second  // until a message comes back for which a call failed
-	firstLook    = 15 * time.Second // until a message is looked for again that was in no mailbox
-	longestDelay = 5 * time.Minute  // until a message comes back, unless Microsoft asked for more
-	turnTime     = time.Second      // a worker waits so long for a tenant's place, and then takes another message
-	turnDelay    = 15 * time.Second // and the message comes back after that
+	quickTries   = 3                     // of a call that broke off or failed without being told to wait
+	shortPause   = 50 * time.Millisecond // between them, and twice and three times that
+	patientTries = 5                     // of a call of the last attempt
+	longestWait  = 30 * time.Second      // of the last attempt, before it asks once more
+	allWaits     = time.Minute           // of the last attempt in sum
+	firstDelay   = 2 * time.Second       // until a message comes back for which a call failed
+	firstLook    = 15 * time.Second      // until a message is looked for again that was in no mailbox
+	longestDelay = 5 * time.Minute       // until a message comes back, unless Microsoft asked for more
+	turnTime     = time.Second           // a worker waits so long for a tenant's place, and then takes another message
+	turnDelay    = 15 * time.Second      // and the message comes back after that
 )
 
-// ask makes one call in a mailbox ("" for none), within the mailbox's bound. What broke off is tried again at once; what Microsoft asks to
-// wait for goes back to the queue, and meanwhile nobody else asks this mailbox. The last attempt waits here.
+// ask makes one call in a mailbox ("" for what a tenant has beside them), within the mailbox's bound. What broke off is tried again here; what
+// Microsoft asks to wait for goes back to the queue, and meanwhile nobody else asks this mailbox. The last attempt waits here too.
 func (a *Agent) ask(ctx context.Context, t task, mailbox string, call func(context.Context) error) error {
 	tries := quickTries
 	if t.last {
@@ -42,11 +43,9 @@ func (a *Agent) ask(ctx context.Context, t task, mailbox string, call func(conte
 		if !t.last && wait > 0 {
 			return err
 		}
-		if t.last {
-			wait = min(longestWait, max(wait, time.Duration(try)*50*time.Millisecond))
-			if !t.waits.spend(wait) {
-				return err
-			}
+		wait = min(longestWait, max(wait, time.Duration(try)*shortPause))
+		if t.last && !t.waits.spend(wait) {
+			return err
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return err
