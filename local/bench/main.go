@@ -27,6 +27,7 @@ func scenarios() []scenario {
 		{"ingest-250", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, 0}) }},
 		{"ingest-1000-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, withLatency}) }},
 		{"ingest-250-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, withLatency}) }},
+		{"enriched", enriched},
 		{"latency", latency},
 		{"poller", poller},
 		{"functions", functions},

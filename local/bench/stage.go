@@ -35,7 +35,8 @@ type stage struct {
 	addr    net.Listener
 }
 
-// open makes a stage; latency is that of every request to Microsoft, and change is made to the machine's configuration.
+// open makes a stage; latency is that of every request to Microsoft, and change is made to the machine's configuration, which looks into no
+// mailboxes.
 func open(ctx context.Context, latency time.Duration, tenants int, tick time.Duration, change ...func(*machine.Config)) (*stage, error) {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
@@ -55,7 +56,7 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 		GraphRoles: []string{"User.Read.All"},
 	})
 	config := machine.Config{
-		Dir: dir, Base: base, Log: slog.New(slog.DiscardHandler), Tick: tick, First: 48 * time.Hour,
+		Dir: dir, Base: base, Log: slog.New(slog.DiscardHandler), Tick: tick, First: 48 * time.Hour, NoMailboxes: true,
 		Microsoft: m365.Config{
 			ClientID: clientID, Secret: "bench-secret", Publisher: publisher,
 			Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {

@@ -23,15 +23,13 @@ func (t *Table) Commit(ctx context.Context, ops ...table.Op) error {
 }
 
 func (t *Table) commit(ctx context.Context, ops []table.Op) error {
-	if len(ops) == 1 {
-		switch op := ops[0]; {
-		case op.Verb == table.Put, op.Verb == table.Create, op.Verb == table.Replace:
-			return t.put(ctx, op)
-		case op.Verb == table.Delete && op.Item.Revision == 0:
-			return t.delete(ctx, op.Item.Key)
-		}
+	if !table.Alone(ops) {
+		return t.transact(ctx, ops)
 	}
-	return t.transact(ctx, ops)
+	if op := ops[0]; op.Verb != table.Delete {
+		return t.put(ctx, op)
+	}
+	return t.delete(ctx, ops[0].Item.Key)
 }
 
 func (t *Table) delete(ctx context.Context, key table.Key) error {

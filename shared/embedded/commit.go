@@ -74,7 +74,11 @@ func (t *Table) prepare(batch *pebble.Batch, ops []table.Op, keys [][]byte) erro
 		}
 		sizes[i] = max(size, old.size)
 	}
-	t.meter.Commit(sizes...)
+	if table.Alone(ops) {
+		t.meter.Write(sizes...)
+	} else {
+		t.meter.Commit(sizes...)
+	}
 	return conflict
 }
 

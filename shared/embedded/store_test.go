@@ -252,12 +252,12 @@ func TestUnits(t *testing.T) {
 		{"query them eventually", query(table.Query{Partition: "p", Eventual: true}), 2.5, 0},
 		{"query 1.6 KB of it", query(table.Query{Partition: "p", Limit: 1}), 1, 0},
 		{"query nothing", query(table.Query{Partition: "z"}), 1, 0},
-		{"put 2 KB", commit(op(table.Put, sized("d", 2048))), 0, 4},
-		{"put 100 bytes over 2 KB", commit(op(table.Put, sized("d", 100))), 0, 4},
+		{"put 2 KB", commit(op(table.Put, sized("d", 2048))), 0, 2},
+		{"put 100 bytes over 2 KB", commit(op(table.Put, sized("d", 100))), 0, 2},
 		{"create what is there, with another", commit(op(table.Create, sized("a", 100)), op(table.Put, sized("e", 100))), 0, 6},
 		{"check nothing", commit(op(table.Check, sized("z", 100))), 0, 2},
-		{"delete 17 KB", commit(op(table.Delete, sized("b", 100))), 0, 34},
-		{"delete nothing", commit(op(table.Delete, sized("b", 100))), 0, 2},
+		{"delete 17 KB", commit(op(table.Delete, sized("b", 100))), 0, 17},
+		{"delete nothing", commit(op(table.Delete, sized("b", 100))), 0, 1},
 	}
 	for _, step := range steps {
 		before := tab.Units()

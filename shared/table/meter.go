@@ -102,7 +102,7 @@ func sizeNumber(n int64) int {
 // Units are what operations cost on DynamoDB in request units ("DynamoDB read and write operations"), and how many they were.
 type Units struct {
 	Read  float64 // strongly consistent: 1 for each begun 4 KB; eventually consistent: half of that
-	Write float64 // 1 for each begun 1 KB, twice that in a Commit
+	Write float64 // 1 for each begun 1 KB, twice that in a Commit of several operations
 	Reads int64   // items asked for by key, and pages of queries
 	// Writes are items put, created, replaced, deleted or checked, in vain or not.
 	Writes int64
@@ -139,7 +139,22 @@ func (m *Meter) read(size, halves int) {
 // after, and a condition that failed costs as if it had held.
 func (m *Meter) Write(sizes ...int) { m.write(sizes, 1) }
 
-// Commit counts the operations of one Commit, which cost twice.
+// Alone tells whether a Commit is one operation that DynamoDB does without a transaction, at the price of a write on its own. A Delete at a
+// revision is none: it leaves nothing by which a lost answer could be told.
+func Alone(ops []Op) bool {
+	if len(ops) != 1 {
+		return false
+	}
+	switch op := ops[0]; op.Verb {
+	case Put, Create, Replace:
+		return true
+	case Delete:
+		return op.Item.Revision == 0
+	}
+	return false
+}
+
+// Commit counts the operations of one Commit, which cost twice unless there is one Alone.
 func (m *Meter) Commit(sizes ...int) { m.write(sizes, 2) }
 
 func (m *Meter) write(sizes []int, factor int) {

@@ -53,7 +53,7 @@ type Table interface {
 	Query(ctx context.Context, q Query) iter.Seq2[Item, error]
 
 	// Commit does 1 to MaxCommit operations on different keys, all or none of them. ErrConflict tells that a condition
-	// failed. It costs twice the units of Load on DynamoDB, so it is for what must be all or nothing.
+	// failed. It costs twice the units of Load on DynamoDB, unless it is Alone, so it is for what must be all or nothing.
 	Commit(ctx context.Context, ops ...Op) error
 
 	// Load puts any number of items, each on its own and unconditionally: after an error some are written. Loading the
