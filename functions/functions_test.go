@@ -28,12 +28,13 @@ func needed() map[string][]string {
 	microsoft := []string{"MAILTRAIL_CLIENT_ID", "MAILTRAIL_CREDENTIAL_ARN", "MAILTRAIL_PUBLISHER", "MAILTRAIL_CLOUD"}
 	return map[string][]string{
 		"consent":     append([]string{"TABLE_CONNECTIONS"}, microsoft...),
-		"connections": {"TABLE_CONNECTIONS", "TABLE_BLOBS"},
-		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_ENRICH_MINUTES"}, microsoft...),
+		"connections": {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_PEOPLE"},
+		"census":      append([]string{"TABLE_CONNECTIONS", "TABLE_PEOPLE"}, microsoft...),
+		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_ENRICH_MINUTES"}, microsoft...),
 		"enrich": append([]string{
 			"TABLE_CONNECTIONS", "TABLE_EVENTS", "QUEUE_MESSAGES", "MAILTRAIL_HASHES", "MAILTRAIL_HASH_LIMIT_MB", "MAILTRAIL_ENRICH_MINUTES",
 		}, microsoft...),
-		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "QUEUE_BLOBS", "QUEUE_MESSAGES"}, microsoft...),
+		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES"}, microsoft...),
 		"search": {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS"},
 	}
 }
@@ -67,7 +68,7 @@ func run(m *testing.M) int {
 // environment is all that a function needs to start, and a table's name is the word that its variable ends with.
 func environment(function string, a *amazon) map[string]string {
 	all := map[string]string{
-		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "QUEUE_BLOBS": a.url + "/queue",
+		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people", "QUEUE_BLOBS": a.url + "/queue",
 		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150", "MAILTRAIL_ENRICH_MINUTES": "30",
 		"MAILTRAIL_CLIENT_ID": clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID, "MAILTRAIL_CLOUD": "commercial",
 	}
@@ -177,7 +178,7 @@ func TestAFunctionWithoutAGoodCredentialDoesNotStart(t *testing.T) {
 		" ": "it is empty",
 		"-----BEGIN CERTIFICATE-----\n" + credential + "\n-----END CERTIFICATE-----": arn,
 	} {
-		for _, name := range []string{"consent", "poll", "ingest", "enrich"} {
+		for _, name := range []string{"consent", "census", "poll", "ingest", "enrich"} {
 			a := amazonWith(t, secret)
 			var failed *lambdasim.Error
 			if _, err := start(t, name, environment(name, a)); !errors.As(err, &failed) || !strings.Contains(failed.Output, says) {

@@ -13,32 +13,40 @@ import (
 // checkClock asks that a tick is what package trigger reads, that it is not tried again, and that one which failed is kept.
 func checkClock(t template) []string {
 	var problems []string
+	for folder, rate := range map[string]any{"poll": ref("PollRate"), "census": "rate(5 minutes)"} {
+		problems = append(problems, checkTicks(folder, t.functions()[folder], rate)...)
+	}
+	return problems
+}
+
+// checkTicks is checkClock for one function.
+func checkTicks(folder string, f map[string]any, rate any) []string {
+	var problems []string
 	once := map[string]any{"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
 	kept := map[string]any{"GetAtt": "MissedTicks.Arn"}
-	poll := t.functions()["poll"]
 	ticks := 0
-	events, _ := poll["Events"].(map[string]any)
+	events, _ := f["Events"].(map[string]any)
 	for name, e := range events {
 		want := map[string]any{
-			"ScheduleExpression": ref("PollRate"), "OmitName": true, "FlexibleTimeWindow": map[string]any{"Mode": "OFF"},
+			"ScheduleExpression": rate, "OmitName": true, "FlexibleTimeWindow": map[string]any{"Mode": "OFF"},
 			"RoleArn": map[string]any{"GetAtt": "TickRole.Arn"}, "RetryPolicy": once, "DeadLetterConfig": map[string]any{"Arn": kept},
 			"Input": `{"time":"<aws.scheduler.scheduled-time>","shard":0,"shards":1}`,
 		}
 		got, _ := at(e, "Properties").(map[string]any)
 		for key, value := range want {
 			if !reflect.DeepEqual(got[key], value) {
-				problems = append(problems, fmt.Sprintf("schedule %s: %s is %v, want %v", name, key, got[key], value))
+				problems = append(problems, fmt.Sprintf("schedule %s of %s: %s is %v, want %v", name, folder, key, got[key], value))
 			}
 		}
 		if at(e, "Type") == "ScheduleV2" {
 			ticks++
 		}
 	}
-	if ticks != 1 || !reflect.DeepEqual(poll["EventInvokeConfig"], once) {
-		problems = append(problems, "the poller has not one schedule, or its ticks are tried again")
+	if ticks != 1 || !reflect.DeepEqual(f["EventInvokeConfig"], once) {
+		problems = append(problems, folder+" has not one schedule, or its ticks are tried again")
 	}
-	if !reflect.DeepEqual(poll["DeadLetterQueue"], map[string]any{"Type": "SQS", "TargetArn": kept}) {
-		problems = append(problems, "ticks that ended in an error are kept nowhere")
+	if !reflect.DeepEqual(f["DeadLetterQueue"], map[string]any{"Type": "SQS", "TargetArn": kept}) {
+		problems = append(problems, "ticks of "+folder+" that ended in an error are kept nowhere")
 	}
 	return problems
 }
@@ -104,7 +112,7 @@ func checkTables(t template) []string {
 		"SSESpecification":                 map[string]any{"SSEEnabled": true},
 	}
 	all, _ := t["Resources"].(map[string]any)
-	for _, name := range []string{"ConnectionsTable", "BlobsTable", "EventsTable"} {
+	for _, name := range []string{"ConnectionsTable", "BlobsTable", "EventsTable", "PeopleTable"} {
 		r := all[name]
 		if at(r, "Type") != "AWS::DynamoDB::Table" || !reflect.DeepEqual(at(r, "Properties"), want) {
 			problems = append(problems, fmt.Sprintf("table %s is %v, want %v", name, at(r, "Properties"), want))
@@ -164,7 +172,7 @@ func checkAlarms(t template, page string) []string {
 	for folder := range t.functions() {
 		want = append(want, "AWS/Lambda Errors "+logical(folder), "AWS/Lambda Throttles "+logical(folder))
 	}
-	for _, metric := range []string{"Polls", "ConnectionsFailed", "Gaps", "BlobsLost", "ConnectionErrors", "OwnFaults"} {
+	for _, metric := range []string{"Polls", "ConnectionsFailed", "Gaps", "BlobsLost", "ConnectionErrors", "OwnFaults", "CensusOverdue"} {
 		want = append(want, "Mailtrail/${AWS::StackName} "+metric)
 	}
 	for _, w := range want {
@@ -222,6 +230,7 @@ func checkMetrics(t template, code string) []string {
 	want := map[string]string{
 		"Polls": "PollLog 1", "ConnectionsPolled": "PollLog $.connections", "ConnectionsFailed": "PollLog $.failed",
 		"BlobsQueued": "PollLog $.queued", "Gaps": "PollLog 1", "BlobsLost": "IngestLog 1", "ConnectionErrors": "PollLog 1", "OwnFaults": "PollLog 1",
+		"CensusOverdue": "CensusLog 1",
 	}
 	if !reflect.DeepEqual(counted, want) {
 		problems = append(problems, fmt.Sprintf("counted are %v, want %v", counted, want))

@@ -11,6 +11,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/openapi"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/search"
 )
 
@@ -20,7 +21,8 @@ func served() map[string][]access.Route {
 	api := &connection.API{Registry: &connection.Registry{}}
 	return map[string][]access.Route{
 		"consent":     consent.Routes(),
-		"connections": slices.Concat(api.Routes(), new(access.TrailAPI).Routes(), openapi.Routes()),
+		"connections": slices.Concat(api.Routes(), new(people.API).Routes(), new(access.TrailAPI).Routes(), openapi.Routes()),
+		"census":      nil,
 		"search":      slices.Concat(new(access.Login).Routes(), new(search.Search).Routes()),
 		"poll":        nil,
 		"ingest":      nil,
@@ -127,15 +129,19 @@ func needs() map[string]map[string][]string {
 	receive := []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
 	return map[string]map[string][]string{
 		"consent":     {"CredentialArn": credential, "ConnectionsTable": {get, put, remove}},
-		"connections": {"ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, query}},
+		"connections": {"ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, query}, "PeopleTable": {get, many, query, put, load}},
+		"census": {
+			"CredentialArn": credential, "ConnectionsTable": {query}, "PeopleTable": {get, many, query, put, load, remove}, "MissedTicks": send,
+		},
 		"poll": {
 			"CredentialArn": credential, "ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, many, query, put, check, remove},
-			"EventsTable": {get, many, query, load, remove},
-			"BlobQueue":   send, "MessageQueue": send, "MissedTicks": send,
+			"EventsTable": {get, many, query, load, remove}, "PeopleTable": {query, remove},
+			"BlobQueue": send, "MessageQueue": send, "MissedTicks": send,
 		},
 		"ingest": {
 			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, put, check, remove, load}, "EventsTable": {many, load, put, remove},
-			"BlobQueue": receive, "MessageQueue": send,
+			"PeopleTable": {get, many, load},
+			"BlobQueue":   receive, "MessageQueue": send,
 		},
 		"enrich": {
 			"CredentialArn": credential, "ConnectionsTable": {get}, "EventsTable": {get, many, load, put, remove}, "MessageQueue": receive,
@@ -157,7 +163,7 @@ func checkRoles(t template) []string {
 		want[refers(at(f, "LoggingConfig", "LogGroup"))] = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
 		problems = append(problems, grants(name, roles[name], "lambda.amazonaws.com", nil, want)...)
 	}
-	tick := map[string][]string{"PollFunction": {"lambda:InvokeFunction"}, "MissedTicks": {"sqs:SendMessage"}}
+	tick := map[string][]string{"PollFunction": {"lambda:InvokeFunction"}, "CensusFunction": {"lambda:InvokeFunction"}, "MissedTicks": {"sqs:SendMessage"}}
 	only := map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": ref("AWS::AccountId")}}
 	return append(problems, grants("TickRole", roles["TickRole"], "scheduler.amazonaws.com", only, tick)...)
 }

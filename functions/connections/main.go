@@ -1,4 +1,5 @@
-// Command connections is the API to add, look at, rename, deauthorize, resume and delete connections, and to look at the trail. Invoked directly it also makes API clients, the first
+// Command connections is the API to add, look at, rename, scope, deauthorize, resume and delete connections, and to look at their people and at the
+// trail. Invoked directly it also makes API clients, the first
 // one above all.
 package main
 
@@ -13,10 +14,11 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/openapi"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
-func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs) }
+func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TablePeople) }
 
 func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 	ledger := p.Ledger()
@@ -25,7 +27,8 @@ func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 			Registry: p.Registry(), Trail: p.Trail(), Progress: ledger.Tell, Begin: base + connection.BeginPath, Log: p.Log,
 		}
 		acts := &access.TrailAPI{Trail: p.Trail(), Log: p.Log}
-		return access.Mux(p.Guard(), slices.Concat(api.Routes(), acts.Routes(), openapi.Routes())), nil
+		persons := &people.API{Roster: p.Roster(), Find: p.Registry().Get, Trail: p.Trail(), Log: p.Log}
+		return access.Mux(p.Guard(), slices.Concat(api.Routes(), persons.Routes(), acts.Routes(), openapi.Routes())), nil
 	})
 	maker := &maker{clients: p.Clients(), trail: p.Trail()}
 	return &trigger.Command[newClient]{

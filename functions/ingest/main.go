@@ -9,12 +9,13 @@ import (
 
 	"github.com/mailtrail/mailtrail/functions/parts"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs, parts.QueueMessages,
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.TablePeople, parts.QueueBlobs, parts.QueueMessages,
 		parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
 }
 
@@ -25,7 +26,7 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 	}
 	ingester := &forensic.Ingester{
 		Feed: feed, Connections: p.Registry(), Ledger: p.Ledger(), Events: p.EventsTable(), Now: time.Now, Retention: p.Retention, Log: p.Log,
-		Queue: p.MessageQueue(),
+		Queue: p.MessageQueue(), Gate: &people.Monitor{Roster: p.Roster(), Directory: feed},
 	}
 	blobs := p.BlobQueue()
 	hide := func(ctx context.Context, receipt string, d time.Duration) error {

@@ -19,6 +19,7 @@ const (
 	TableConnections = "TABLE_CONNECTIONS"        // name of a DynamoDB table
 	TableBlobs       = "TABLE_BLOBS"              // name of a DynamoDB table
 	TableEvents      = "TABLE_EVENTS"             // name of a DynamoDB table
+	TablePeople      = "TABLE_PEOPLE"             // name of a DynamoDB table
 	QueueBlobs       = "QUEUE_BLOBS"              // URL of an SQS queue
 	QueueMessages    = "QUEUE_MESSAGES"           // URL of an SQS queue
 	Hashes           = "MAILTRAIL_HASHES"         // which files are hashed: all, external, none
@@ -59,7 +60,7 @@ type Config struct {
 }
 
 // Tables are the names of the tables.
-type Tables struct{ Connections, Blobs, Events string }
+type Tables struct{ Connections, Blobs, Events, People string }
 
 // Read reads the environment. The error names every needed variable that is missing, and every one that is wrong.
 func Read(getenv func(string) string, needed ...string) (Config, error) {
@@ -70,7 +71,7 @@ func Read(getenv func(string) string, needed ...string) (Config, error) {
 		}
 	}
 	c := Config{
-		Tables:        Tables{Connections: getenv(TableConnections), Blobs: getenv(TableBlobs), Events: getenv(TableEvents)},
+		Tables:        Tables{Connections: getenv(TableConnections), Blobs: getenv(TableBlobs), Events: getenv(TableEvents), People: getenv(TablePeople)},
 		BlobQueue:     getenv(QueueBlobs),
 		Messages:      getenv(QueueMessages),
 		Hashed:        getenv(Hashes),

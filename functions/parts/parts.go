@@ -21,6 +21,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/dynamo"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/sqs"
 	"github.com/mailtrail/mailtrail/shared/table"
@@ -94,6 +95,11 @@ func (p *Parts) Registry() *connection.Registry {
 // Ledger is the ledger of blobs.
 func (p *Parts) Ledger() *audit.Ledger {
 	return &audit.Ledger{Table: p.table(p.Tables.Blobs), Now: time.Now}
+}
+
+// Roster is the people of every connection.
+func (p *Parts) Roster() *people.Roster {
+	return &people.Roster{Table: p.table(p.Tables.People), Now: time.Now, Rand: rand.Reader}
 }
 
 // Clients are the API clients.

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.QueueBlobs, parts.QueueMessages,
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.TablePeople, parts.QueueBlobs, parts.QueueMessages,
 		parts.EnrichMinutes, parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
 }
 

@@ -16,7 +16,7 @@ func purger(p *parts.Parts, registry *connection.Registry, ledger *audit.Ledger,
 		return forensic.Purge(ctx, p.EventsTable(), id, budget)
 	}
 	return &connection.Purger{
-		Registry: registry, Rooms: []connection.Room{events, ledger.Purge}, Trail: p.Trail(), Log: p.Log,
+		Registry: registry, Rooms: []connection.Room{events, ledger.Purge, p.Roster().Purge}, Trail: p.Trail(), Log: p.Log,
 		Mine: func(id connection.ID) bool { return s.Holds(string(id)) },
 	}
 }

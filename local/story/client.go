@@ -29,8 +29,11 @@ func (t *teller) once(ctx context.Context, method, path, body string, want int, 
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+t.token)
-	if body != "" {
+	switch {
+	case strings.HasPrefix(body, "{"):
 		req.Header.Set("Content-Type", "application/json")
+	case body != "":
+		req.Header.Set("Content-Type", "text/csv")
 	}
 	return t.do(req, want, into)
 }
@@ -58,6 +61,10 @@ func (t *teller) do(req *http.Request, want int, into any) error {
 		return errors.New(said)
 	}
 	if into == nil {
+		return nil
+	}
+	if text, ok := into.(*string); ok {
+		*text = string(body)
 		return nil
 	}
 	return json.Unmarshal(body, into)

@@ -59,7 +59,7 @@ func (t *teller) chapters() []chapter {
 		all = append(all, chapter{"start anew while the credential cannot be read", t.outage})
 	}
 	return append(all,
-		chapter{"change the credential", t.rotate}, chapter{"send mail", t.send}, chapter{"follow the audit log", t.follow},
+		chapter{"take the census", t.counted}, chapter{"change the credential", t.rotate}, chapter{"send mail", t.send}, chapter{"follow the audit log", t.follow},
 		chapter{"see the new credential", t.reread}, chapter{"walk the other routes", t.others},
 	)
 }
@@ -161,10 +161,12 @@ func (t *teller) outage(ctx context.Context) error {
 	for _, f := range t.functions {
 		f.Retire()
 	}
-	before := t.record.count("PollFunction failed: Runtime.ExitError")
-	for t.record.count("PollFunction failed: Runtime.ExitError") < before+1 {
-		if err := t.tick(ctx); err != nil {
-			return err
+	for _, ticked := range []string{"PollFunction", "CensusFunction"} {
+		failed := ticked + " failed: Runtime.ExitError"
+		for before := t.record.count(failed); t.record.count(failed) == before; {
+			if err := t.tick(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	var down *unavailable
@@ -266,6 +268,9 @@ func (t *teller) others(ctx context.Context) error {
 		return err
 	}
 	if err := t.deleted(ctx); err != nil {
+		return err
+	}
+	if err := t.scoped(ctx); err != nil {
 		return err
 	}
 	events, err := t.search(ctx)

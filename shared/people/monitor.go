@@ -229,7 +229,7 @@ func (m *Monitor) askOne(ctx context.Context, c tenant, n string) error {
 	if err != nil {
 		return err
 	}
-	return m.Roster.Put(ctx, c.id, p)
+	return m.Roster.add(ctx, c.id, p)
 }
 
 // askable are those of names that the directory was not asked for a short while ago.

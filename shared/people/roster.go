@@ -32,7 +32,12 @@ func (r *Roster) Put(ctx context.Context, c connection.ID, people ...Person) err
 			news = append(news, entry{Person: p.cleaned(), seen: now})
 		}
 	}
-	return r.write(ctx, c, news)
+	return r.write(ctx, c, news, true)
+}
+
+// add is Put, but that names stay which people have no more: they find nobody.
+func (r *Roster) add(ctx context.Context, c connection.ID, p Person) error {
+	return r.write(ctx, c, []entry{{Person: p.cleaned(), seen: moment(r.Now())}}, false)
 }
 
 // Remove says that the directory has these people no more. What they were is remembered for 30 days, for mail that they sent comes later
@@ -43,10 +48,11 @@ func (r *Roster) Remove(ctx context.Context, c connection.ID, ids ...ObjectID) e
 	for i, id := range ids {
 		news[i] = entry{Person: Person{ID: id}, seen: now, gone: now}
 	}
-	return r.write(ctx, c, news)
+	return r.write(ctx, c, news, false)
 }
 
-func (r *Roster) write(ctx context.Context, c connection.ID, news []entry) error {
+// write stores news of people, and takes away the names that they have no more, if it is to be tidy.
+func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, tidy bool) error {
 	// The directory may tell twice of somebody on a page: the last word counts.
 	last := make(map[ObjectID]entry, len(news))
 	for _, e := range news {
@@ -77,7 +83,7 @@ func (r *Roster) write(ctx context.Context, c connection.ID, news []entry) error
 			}
 		}
 		for _, name := range had {
-			if !slices.Contains(has, name) {
+			if tidy && !slices.Contains(has, name) {
 				stale[name] = id
 			}
 		}
