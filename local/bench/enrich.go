@@ -84,19 +84,24 @@ func fullSpeed(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
+	warm := room.calls.sum.Load()
 	begun := time.Now()
 	if err := room.run(ctx, workers); err != nil {
 		return err
 	}
 	took := time.Since(begun)
-	ceiling, mean := time.Duration(p.Messages*callsPerMessage/callsAtATime)*p.Latency, time.Duration(0)
+	ceiling, spans := time.Duration(p.Messages*callsPerMessage/callsAtATime)*p.Latency*time.Duration(p.Mailboxes), time.Duration(0)
 	for _, s := range room.spans {
-		mean += s.ended.Sub(s.begun) / time.Duration(p.Mailboxes)
+		spans += s.ended.Sub(s.begun)
 	}
+	// As long as calls really took: where the machine has other work too, that is longer than the latency that was asked for.
+	busy := time.Duration(room.calls.sum.Load() - warm)
 	usage, err := used()
 	return errors.Join(err,
 		r.tell("mailboxes.messages", float64(p.Messages*p.Mailboxes)/took.Seconds(), "messages per second in 500 mailboxes, 1 s per call"),
-		r.atLeast("mailboxes.ratio", ceiling.Seconds()/mean.Seconds(), "of what 4 calls at a time per mailbox allow", 0.95),
+		r.tell("mailboxes.injected", ceiling.Seconds()/spans.Seconds(), "of what 4 calls at a time per mailbox allow, if a call takes 1 s"),
+		r.tell("mailboxes.call", busy.Seconds()/float64(p.Mailboxes*p.Messages*callsPerMessage), "s that a call took"),
+		r.atLeast("mailboxes.ratio", busy.Seconds()/callsAtATime/spans.Seconds(), "of what 4 calls at a time per mailbox allow, as long as they took", 0.95),
 		r.tell("mailboxes.cpu", usage.cpu.Seconds()/took.Seconds(), "of one core"),
 		r.tell("mailboxes.memory", usage.peak, "MB at the most, 2,000 calls at a time"),
 		room.wait(),

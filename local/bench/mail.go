@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/m365sim"
@@ -83,7 +84,33 @@ type mailroom struct {
 	mu      sync.Mutex
 	settled int
 	failed  error
+	calls   stopwatch
 	spans   map[int]*span // by mailbox
+}
+
+// stopwatch sums up how long calls take, from their start until their answer's body is closed.
+type stopwatch struct {
+	next http.RoundTripper
+	sum  atomic.Int64 // nanoseconds
+}
+
+func (t *stopwatch) RoundTrip(req *http.Request) (*http.Response, error) {
+	begun := time.Now()
+	resp, err := t.next.RoundTrip(req)
+	if err == nil {
+		resp.Body = &timedCall{resp.Body, func() { t.sum.Add(int64(time.Since(begun))) }}
+	}
+	return resp, err
+}
+
+type timedCall struct {
+	io.ReadCloser
+	ended func()
+}
+
+func (b *timedCall) Close() error {
+	b.ended()
+	return b.ReadCloser.Close()
 }
 
 // span is from the first message of a mailbox to its last.
@@ -127,12 +154,12 @@ func openMailroom(ctx context.Context, name string, p post, workers int) (*mailr
 	if err != nil {
 		return nil, err
 	}
-	room := &mailroom{post: p, spans: make(map[int]*span), wait: server.stop}
+	room := &mailroom{post: p, calls: stopwatch{next: &http.Transport{MaxIdleConns: workers, MaxIdleConnsPerHost: workers}}, spans: make(map[int]*span), wait: server.stop}
 	client, err := m365.New(m365.Config{
 		ClientID: clientID, Secret: "bench-secret", Publisher: publisher, RedirectURL: "https://mailtrail.example/consent/callback",
 		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: server.doors},
 		// Graph speaks HTTP/2, where calls need no connection of their own; the simulation's HTTP/1.1 needs one for each.
-		HTTP: &http.Client{Transport: &http.Transport{MaxIdleConns: workers, MaxIdleConnsPerHost: workers}},
+		HTTP: &http.Client{Transport: &room.calls},
 	})
 	if err != nil {
 		return nil, errors.Join(err, room.wait())

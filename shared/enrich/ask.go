@@ -16,7 +16,7 @@ import (
 
 const (
 	quickTries   = 3                     // of a call that broke off or failed without being told to wait
-	shortPause   = 50 * time.Millisecond // between them, and twice and three times that
+	shortPause   = 20 * time.Millisecond // between them, and twice and three times that
 	patientTries = 5                     // of a call of the last attempt
 	longestWait  = 30 * time.Second      // of the last attempt, before it asks once more
 	allWaits     = time.Minute           // of the last attempt in sum

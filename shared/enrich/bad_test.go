@@ -65,6 +65,7 @@ func TestAStreamThatBreaksOffIsReadAnew(t *testing.T) {
 		"a gateway's failure": {Op: "graph.value", Status: 504, Times: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), mailRead())
 			if broken.Op == "graph.att" {
 				st.sim.Fault(m365sim.Fault{Op: "graph.value", TornAt: 60_000, Silent: true})
@@ -86,6 +87,7 @@ func TestAFileThatNeverComesWholeHasAReasonAndNoHash(t *testing.T) {
 		"refused":  {Op: "graph", Path: "/att1", Status: 503},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), mailRead())
 			st.sim.Fault(broken)
 			bad, good := file(1, "bad.html", 30_000), file(2, "good.pdf", 30_000)
@@ -132,6 +134,7 @@ func TestNoTokenFollowsARedirect(t *testing.T) {
 	})
 	for _, op := range []string{"graph.messages", "graph.attachments", "graph.attachment", "graph.value", "graph.beta", "graph.shares", "graph.content", "files.download"} {
 		t.Run(op, func(t *testing.T) {
+			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"})
 			st.sim.Fault(m365sim.Fault{Op: op, Location: doors.Graph + "/v1.0/users/ada@fernhill.example/messages"})
 			pdf, link := file(1, "q3.pdf", 300_000), file(2, "Plan.docx", 3000)

@@ -48,6 +48,7 @@ func TestMailboxesThatNobodyMayReadAreAReasonOfTheMessageAndAtOnce(t *testing.T)
 		{"the system", "S-1-5-18", nil, forensic.NoMailbox},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), mailRead())
 			if tc.arrange != nil {
 				if err := tc.arrange(st); err != nil {
@@ -220,6 +221,7 @@ func TestSettings(t *testing.T) {
 		{enrich.Outgoing, nil, nil, ""},
 	} {
 		t.Run(fmt.Sprintf("%s to %v", tc.setting, tc.to), func(t *testing.T) {
+			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) {
 				c.Hashes = tc.setting
 				if tc.own != nil {

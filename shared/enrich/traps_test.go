@@ -158,6 +158,7 @@ func TestTheMailboxOfADelegateIsAskedFirst(t *testing.T) {
 		{"sent on behalf, kept by the mailbox", "SendOnBehalf", sales, "sales@fernhill.example", 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), mailRead())
 			m, record := mail(a), told(a)
 			m.Mailbox, m.From = tc.keeper, world.Address{Address: "sales@fernhill.example"}
@@ -345,6 +346,7 @@ func TestReferencesThatCannotBeReadSayWhy(t *testing.T) {
 		}, forensic.NotReachable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), tc.roles)
 			link, pdf := file(1, "Plan.docx", 3000), file(2, "q3.pdf", 2000)
 			link.Kind, link.SourceURL = "reference", "https://cloud.example/plan"
