@@ -67,6 +67,7 @@ type queues struct {
 func (q *queues) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		ReceiptHandle, MessageBody string
+		QueueURL                   string `json:"QueueUrl"`
 		MaxNumberOfMessages        int
 	}
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
@@ -77,6 +78,10 @@ func (q *queues) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer q.mu.Unlock()
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	if _, waiting, asked := strings.Cut(in.QueueURL, "?waiting="); asked && operation == "GetQueueAttributes" {
+		_, _ = fmt.Fprintf(w, `{"Attributes":{"ApproximateNumberOfMessages":%q}}`, waiting)
+		return
+	}
 	if operation != "ReceiveMessage" {
 		q.told = append(q.told, strings.TrimSpace(operation+" "+in.ReceiptHandle+in.MessageBody))
 		_, _ = io.WriteString(w, `{"MessageId":"sent"}`)

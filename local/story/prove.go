@@ -8,29 +8,39 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
-// prove tells the story on a fine day and on a bad one, and holds what was done against the template.
+// prove tells the story on a fine day and on a bad one, which share nothing but the engines, and holds what was done against the template.
 func prove(ctx context.Context, p plan) error {
-	p.stack = fmt.Sprintf("story-%d-fine", time.Now().UnixNano())
 	begins, err := issueCertificate()
 	if err != nil {
 		return err
 	}
-	fine, err := p.with(begins).once(ctx)
-	if err != nil {
-		return fmt.Errorf("on a fine day: %w", err)
+	fine, bad := p.with(begins), p
+	fine.stack, bad.stack = fmt.Sprintf("story-%d-fine", time.Now().UnixNano()), fmt.Sprintf("story-%d-bad", time.Now().UnixNano())
+	bad.weather = storm()
+	bad.domain, bad.parameters = "mailtrail.example.com", values{"BaseUrl": "https://mailtrail.example.com"}
+	var (
+		both                  sync.WaitGroup
+		onFine, onBad         map[act]int
+		failedFine, failedBad error
+	)
+	both.Go(func() { onFine, failedFine = fine.once(ctx) })
+	both.Go(func() { onBad, failedBad = bad.once(ctx) })
+	both.Wait()
+	if failedFine != nil {
+		failedFine = fmt.Errorf("on a fine day: %w", failedFine)
 	}
-	p.stack = fmt.Sprintf("story-%d-bad", time.Now().UnixNano())
-	p.weather = storm()
-	p.domain, p.parameters = "mailtrail.example.com", values{"BaseUrl": "https://mailtrail.example.com"}
-	bad, err := p.once(ctx)
-	if err != nil {
-		return fmt.Errorf("in bad weather: %w", err)
+	if failedBad != nil {
+		failedBad = fmt.Errorf("in bad weather: %w", failedBad)
 	}
-	acts := maps.Clone(fine)
-	for a, n := range bad {
+	if err := errors.Join(failedFine, failedBad); err != nil {
+		return err
+	}
+	acts := maps.Clone(onFine)
+	for a, n := range onBad {
 		acts[a] += n
 	}
 	return errors.Join(measure(p.template, acts), p.strip(ctx))

@@ -4,49 +4,81 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 )
 
-// strip takes one thing after the other out of the template, and wants the story to miss it: a permission, a variable, an event source.
+// loss is one thing that is taken out of the template, and how the story says that it misses it.
+type loss struct {
+	what string
+	take func(t *template) error
+	says string
+}
+
+func losses() []loss {
+	return []loss{
+		{
+			"ingest's permission to store terms", func(t *template) error { return dropStatement(t, "IngestRole", "StoreTerms") },
+			"not allowed by the template: [IngestRole dynamodb:BatchWriteItem EventsTable]",
+		},
+		{
+			"poll's variable QUEUE_BLOBS", func(t *template) error { return drop(t, "QUEUE_BLOBS", "PollFunction", "Environment", "Variables") },
+			"QUEUE_BLOBS is missing",
+		},
+		{
+			"consent's route GET /consent/callback", func(t *template) error { return drop(t, "Callback", "ConsentFunction", "Events") },
+			"the consent ends with status 404",
+		},
+		{
+			"ingest's queue", func(t *template) error { return drop(t, "Blobs", "IngestFunction", "Events") },
+			"messages wait in BlobQueue",
+		},
+		{
+			"enrich's queue", func(t *template) error { return drop(t, "Messages", "EnrichFunction", "Events") },
+			"messages wait in MessageQueue",
+		},
+	}
+}
+
+// strip takes one thing after the other out of the template, and wants the story to miss just that. The stories share nothing but the engines.
 func (p plan) strip(ctx context.Context) error {
-	p.weather = weather{}
-	var wrong []error
-	for _, c := range []struct {
-		what string
-		take func(t *template) error
-	}{
-		{"ingest's permission to store terms", func(t *template) error {
-			return dropStatement(t, "IngestRole", "StoreTerms")
-		}},
-		{"poll's variable QUEUE_BLOBS", func(t *template) error {
-			return drop(t, "QUEUE_BLOBS", "PollFunction", "Environment", "Variables")
-		}},
-		{"consent's route GET /consent/callback", func(t *template) error { return drop(t, "Callback", "ConsentFunction", "Events") }},
-		{"enrich's queue", func(t *template) error { return drop(t, "Messages", "EnrichFunction", "Events") }},
-		{"ingest's queue", func(t *template) error { return drop(t, "Blobs", "IngestFunction", "Events") }},
-	} {
+	all := losses()
+	wrong := make([]error, len(all))
+	var told sync.WaitGroup
+	for i, l := range all {
 		less, err := p.template.clone()
 		if err == nil {
-			err = c.take(less)
+			err = l.take(less)
 		}
 		if err != nil {
-			return fmt.Errorf("take %s out of the template: %w", c.what, err)
+			return fmt.Errorf("take %s out of the template: %w", l.what, err)
 		}
 		q := p
-		q.template, q.stack = less, fmt.Sprintf("story-%d-less", time.Now().UnixNano())
-		err = q.fails(ctx)
-		if err == nil {
-			wrong = append(wrong, fmt.Errorf("without %s the story is told all the same", c.what))
-			continue
-		}
-		say("without %s: %.160s", c.what, err)
+		q.template, q.stack, q.weather = less, fmt.Sprintf("story-%d-less-%d", time.Now().UnixNano(), i), weather{}
+		told.Go(func() { wrong[i] = l.missed(q.fails(ctx)) })
 	}
+	told.Wait()
 	return errors.Join(wrong...)
 }
 
-// fails tells the story with little patience, and returns why it came to no end.
+// missed tells whether a story failed for the reason that it should, and prints the line that says so.
+func (l loss) missed(err error) error {
+	if err == nil {
+		return fmt.Errorf("without %s the story is told all the same", l.what)
+	}
+	for line := range strings.Lines(err.Error()) {
+		if at := strings.Index(line, l.says); at >= 0 {
+			say("without %s: %.160s", l.what, strings.TrimSpace(line[at:]))
+			return nil
+		}
+	}
+	return fmt.Errorf("without %s the story should say %q, and fails for another reason: %w", l.what, l.says, err)
+}
+
+// fails tells the story with little patience, and returns why it came to no end, and what waits that nobody takes.
 func (p plan) fails(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("the story came to no end"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("the story came to no end"))
 	defer cancel()
 	stage, stop := context.WithCancel(ctx)
 	defer stop()
@@ -57,11 +89,25 @@ func (p plan) fails(ctx context.Context) error {
 	if denied := s.deniedNow(); denied != nil {
 		err = denied
 	}
-	stop()
-	if struck := s.strike(context.WithoutCancel(ctx)); struck != nil {
-		return errors.Join(err, struck)
+	end := context.WithoutCancel(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(err, s.unread(end))
 	}
-	return err
+	stop()
+	return errors.Join(err, s.strike(end))
+}
+
+// unread names the queues whose messages nobody has taken.
+func (s *stage) unread(ctx context.Context) error {
+	var all []error
+	for _, id := range s.template.named(typeQueue) {
+		waiting, err := s.waiting(ctx, id)
+		if err == nil && waiting != "0" {
+			err = fmt.Errorf("%s messages wait in %s", waiting, id)
+		}
+		all = append(all, err)
+	}
+	return errors.Join(all...)
 }
 
 // deniedNow is what the template does not allow, and was asked for.
