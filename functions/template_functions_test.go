@@ -144,7 +144,8 @@ func needs() map[string]map[string][]string {
 			"BlobQueue":   receive, "MessageQueue": send,
 		},
 		"enrich": {
-			"CredentialArn": credential, "ConnectionsTable": {get}, "EventsTable": {get, many, load, put, remove}, "MessageQueue": receive,
+			"CredentialArn": credential, "ConnectionsTable": {get}, "EventsTable": {get, many, load, put, remove}, "PeopleTable": {query},
+			"MessageQueue": receive,
 		},
 		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query}},
 	}

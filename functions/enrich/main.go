@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TableEvents, parts.QueueMessages, parts.Hashes, parts.HashLimitMB, parts.EnrichMinutes,
+	parts.Start(build, parts.TableConnections, parts.TableEvents, parts.TablePeople, parts.QueueMessages, parts.Hashes, parts.HashLimitMB, parts.EnrichMinutes,
 		parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
 }
 
@@ -25,7 +25,7 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 		return nil, err
 	}
 	agent := enrich.New(enrich.Config{
-		Graph: graph, Messages: &forensic.Desk{Events: p.EventsTable(), Now: time.Now, Log: p.Log}, Connections: p.Registry(),
+		Graph: graph, Messages: &forensic.Desk{Events: p.EventsTable(), Now: time.Now, Log: p.Log}, Connections: p.Registry(), Domains: p.Roster(),
 		Hashes: enrich.Setting(p.Hashed), Limit: p.HashLimit, Deadline: p.Deadline, Now: time.Now,
 	})
 	messages := p.MessageQueue()

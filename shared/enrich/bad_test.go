@@ -186,6 +186,24 @@ func TestAQueuedTextThatIsNoneIsPoison(t *testing.T) {
 	}
 }
 
+func TestTheLastAttemptWaitsWhereItIsAskedTo(t *testing.T) {
+	begun := time.Now()
+	st := newStage(t, m365sim.Options{Now: func() time.Time { return noon.Add(time.Since(begun)) }}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	for _, op := range []string{"graph.messages", "graph.attachments", "graph.attachment"} {
+		st.sim.Fault(m365sim.Fault{Op: op, Status: 429, RetryAfter: time.Second, Times: 1})
+	}
+	record := told(a)
+	record.Stored = noon.Add(-time.Hour)
+	st.add(record)
+	if err := st.once(record.Record); err != nil {
+		t.Fatal(err)
+	}
+	f, _ := st.shelf.found(record.Record)
+	hashed(t, f.Files[0], a)
+}
+
 func TestTheDeadlineIsKept(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) { c.Deadline = 10 * time.Minute })
 	st.sim.Fault(m365sim.Fault{Op: "graph.messages", Status: 500})
