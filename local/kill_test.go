@@ -101,6 +101,7 @@ func export(t *testing.T, file string, sends int) map[string]int {
 
 // TestKilledWhileIngestingAndStartedAgainFindsEverythingOnce kills Mailtrail in the middle of its work, several times.
 func TestKilledWhileIngestingAndStartedAgainFindsEverythingOnce(t *testing.T) {
+	t.Parallel()
 	const sends, kills = 20_000, 4
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "export.ndjson")
@@ -167,16 +168,7 @@ type event struct {
 // askAll returns all events, page by page.
 func askAll(t *testing.T, told summary) []event {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, told.API+"/v1/oauth", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.SetBasicAuth(told.ClientID, told.ClientSecret)
-	var login struct {
-		Token string `json:"access_token"`
-	}
-	answerOf(t, req, &login)
-
+	bearer := login(t, told)
 	var all []event
 	for token := ""; ; {
 		body := fmt.Sprintf(`{"groups":[{"filters":[{"term":"event.action","operator":"IS","value":"file-emailed"}]}],"pgSize":3000,"pgToken":%q,"srtKey":"event.id","srtDir":"asc"}`, token)
@@ -185,7 +177,7 @@ func askAll(t *testing.T, told summary) []event {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "Bearer "+login.Token)
+		req.Header.Set("Authorization", "Bearer "+bearer)
 		var page struct {
 			FileEvents  []event
 			NextPgToken *string

@@ -185,7 +185,7 @@ func Open(c Config) (*Machine, error) {
 	persons := &people.API{Roster: m.Roster, Find: m.Registry.Get, Trail: trail, Log: c.Log}
 	login := &access.Login{Clients: m.Clients, Tokens: tokens, Log: c.Log}
 	searches := &search.Search{
-		Events: events, Connections: m.Registry, Watermarks: m.Watermarks, Trail: trail,
+		Events: events, Connections: m.Registry, Watermarks: m.Watermarks, Domains: m.Roster, Trail: trail,
 		Now: c.Now, Log: c.Log, Limit: searchLimit,
 	}
 	acts := &access.TrailAPI{Trail: trail, Log: c.Log}
