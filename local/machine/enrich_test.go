@@ -28,9 +28,9 @@ func TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld(t *testing.T
 	w := startWith(t, opts, machine.Config{Deadline: 20 * time.Second})
 	c := company.New(company.Options{Seed: 5, MailsPerHour: 100, Noise: 5})
 	w.sim.AddTenant(c.Tenant(), c.People())
-	id := w.connect(c)
 	from, to := morning, morning.Add(2*time.Hour)
 	blobs := w.day(c, from, to)
+	id := w.connect(c)
 
 	reader := &checkpoint{w: w, seen: map[string]int{}}
 	w.wait("all blobs to end", func() bool {
@@ -219,4 +219,72 @@ func privateTexts(slice company.Slice) []string {
 	}
 	maps.DeleteFunc(texts, func(s string, _ bool) bool { return len(s) < 12 })
 	return slices.Collect(maps.Keys(texts))
+}
+
+// TestMessagesOfADeauthorizedConnectionAreParkedUntilItIsResumed deauthorizes a connection while its mailboxes cannot be read. Its
+// messages wait, and hold no other connection's order of ids back; resumed, they are enriched.
+func TestMessagesOfADeauthorizedConnectionAreParkedUntilItIsResumed(t *testing.T) {
+	w := startWith(t, m365sim.Options{Seed: 1, PageSize: 50, StrictPublisher: true}, machine.Config{Everybody: true})
+	trouble := company.New(company.Options{Seed: 1, TenantID: "11111111-1111-4222-8333-444444444444", MailsPerHour: 60, Noise: 3})
+	healthy := company.New(company.Options{Seed: 2, TenantID: "22222222-1111-4222-8333-444444444444", MailsPerHour: 60, Noise: 3})
+	for _, c := range []*company.Company{trouble, healthy} {
+		w.sim.AddTenant(c.Tenant(), c.People())
+	}
+	w.sim.Fault(m365sim.Fault{Tenant: trouble.Tenant().ID, Op: "graph", Status: 503})
+	few, more := w.day(trouble, morning, morning.Add(20*time.Minute)), w.day(healthy, morning, morning.Add(20*time.Minute))
+	id, other := w.connect(trouble), w.connect(healthy)
+	w.ended(id, few)
+	w.ended(other, more)
+	waiting := func() int {
+		n, err := w.machine.Desk.Waiting(t.Context(), id, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	parked := waiting()
+	if parked == 0 {
+		t.Fatal("nothing waits: nothing is shown by this test")
+	}
+	if _, err := w.machine.Registry.Deauthorize(t.Context(), id, "test"); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("the other connection's events in the order of their ids", func() bool {
+		return len(w.search(everything+`,{"term":"event.enriched","operator":"EXISTS"}`, "event.id", 50)) > 0
+	})
+	w.sim.ClearFaults()
+	for _, sent := range trouble.Between(morning, morning.Add(20*time.Minute)).Truth {
+		body := fmt.Sprintf(`{"connection":%q,"record":%q}`, id, strings.ToLower(sent.RecordID))
+		if err := w.machine.Enricher.Enrich(t.Context(), []byte(body)); err != nil {
+			t.Errorf("a message of a deauthorized connection is not parked: %v", err)
+		}
+	}
+	if n := waiting(); n != parked {
+		t.Errorf("%d messages wait while the connection is deauthorized, want %d", n, parked)
+	}
+
+	if _, err := w.machine.Registry.Resume(t.Context(), id, "test"); err != nil {
+		t.Fatal(err)
+	}
+	patient := *w.machine.Desk
+	patient.Patience = 0 // in a test nobody waits for the deadline
+	if n, err := patient.Sweep(t.Context(), id); err != nil || n != parked {
+		t.Errorf("the sweep sends %d messages, want %d: %v", n, parked, err)
+	}
+	unkept := unkeptOf(trouble.Between(morning, morning.Add(20*time.Minute)))
+	w.wait("what was parked to be enriched", func() bool { return waiting() == unkept })
+}
+
+// unkeptOf is how many messages with files are in no mailbox, and are looked for until the deadline.
+func unkeptOf(slice company.Slice) (n int) {
+	kept := map[string]bool{}
+	for _, m := range slice.Messages {
+		kept[m.InternetMessageID] = kept[m.InternetMessageID] || !m.Draft
+	}
+	for _, sent := range slice.Truth {
+		if !sent.Noise && len(sent.Files) > 0 && !kept[sent.InternetMessageID] {
+			n++
+		}
+	}
+	return n
 }
