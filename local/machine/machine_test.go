@@ -19,10 +19,13 @@ import (
 // morning begins a working day of the invented companies.
 var morning = time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC)
 
-// truth is what a company really sent, one line for each attachment, and how often.
-func truth(c *company.Company, from, to time.Time) map[string]int {
+// truth is what the monitored people of a company really sent, one line for each attachment, and how often.
+func truth(c *company.Company, from, to time.Time) map[string]int { return lined(c.Between(from, to)) }
+
+// lined is truth of a slice.
+func lined(slice company.Slice) map[string]int {
 	lines := map[string]int{}
-	for _, sent := range c.Between(from, to).Truth {
+	for _, sent := range slice.Truth {
 		if sent.Noise || !sent.Premium {
 			continue
 		}
