@@ -16,6 +16,7 @@
 //   - access decides who may call what, and keeps the trail of who did.
 //   - connection is a tenant's life with us: consent, status, history.
 //   - audit lists a tenant's blobs, keeps the ledger of what became of each, and reads the records out of them.
+//   - people knows who is in a tenant, who of them is monitored or why not, and whose mail is kept.
 //   - forensic turns records into messages and events, stores each once, and keeps the term index.
 //   - enrich finds recipients and hashes of stored messages in the senders' mailboxes.
 //   - search answers Forensic Search over them.
