@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -200,8 +201,8 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 		return send("Bearer "+admin, method, path, jsonType, body, want)
 	}
 
+	n := w.day(tenant, morning, morning.Add(2*time.Hour))
 	id := string(w.connect(tenant))
-	n := w.day(tenant, morning, morning.Add(2*60*60*1e9))
 	w.wait("mail", func() bool { d := w.details(id); return d.Ledger.Settled >= n && d.Ledger.Open == 0 })
 	path := "/v1/connections/" + id
 

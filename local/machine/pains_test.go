@@ -60,8 +60,8 @@ func TestNothingStopsInSilence(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, PageSize: 2, TokenLife: 10 * time.Minute, StrictPublisher: true}, simulatedTime)
 	c := company.New(company.Options{Seed: 1, MailsPerHour: 120})
 	w.sim.AddTenant(c.Tenant(), c.People())
-	id := string(w.connect(c))
 	n := w.day(c, morning, morning.Add(time.Hour))
+	id := string(w.connect(c))
 	ended, last := 0, int64(-1)
 	w.wait("all blobs, with tokens that end on the way", func() bool {
 		d := w.details(id)
