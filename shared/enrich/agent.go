@@ -208,10 +208,6 @@ func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {
 		return forensic.Finding{}, err
 	}
 	found, err := a.find(ctx, t)
-	var attached []Attached
-	if err == nil {
-		attached, err = a.attachments(ctx, t, found)
-	}
 	if reason, final := unfound(err); err != nil && (final || t.last) {
 		return forensic.Finding{At: t.now, Reason: reason}, nil
 	}
@@ -222,8 +218,26 @@ func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {
 		At: t.now, Mailbox: found.mailbox, From: found.mail.From, Sender: found.mail.Sender, Subject: found.mail.Subject,
 		Sent: found.mail.Sent, Recipients: recipients(found, t.message),
 	}
+	attached, err := a.attachments(ctx, t, found)
+	if err != nil && t.last {
+		f.Files = unlisted(t.message, err)
+		return f, nil
+	}
+	if err != nil {
+		return forensic.Finding{}, err
+	}
 	f.Files, err = a.files(ctx, t, found, attached, a.unhashed(f.Recipients, own))
 	return f, err
+}
+
+// unlisted are the files as the audit record names them, of a message whose attachments could not be listed.
+func unlisted(m forensic.Message, err error) []forensic.Attachment {
+	list := make([]forensic.Attachment, len(m.Files))
+	for i, file := range m.Files {
+		list[i] = forensic.Attachment{Record: i, Name: file.Name, StoredSize: file.StoredSize, Size: -1}
+		list[i].NoHash, _ = unfound(err)
+	}
+	return list
 }
 
 // recipients are those of the message that was found. A copy outside of Sent Items may be one that was received, without its Bcc, so those

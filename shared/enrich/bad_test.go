@@ -186,6 +186,17 @@ func TestAQueuedTextThatIsNoneIsPoison(t *testing.T) {
 	}
 }
 
+func TestRecipientsAreKeptWhenTheAttachmentsCannotBeListed(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	st.sim.Fault(m365sim.Fault{Op: "graph.attachments", Status: 503})
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	f := st.finding(told(a))
+	if f.Reason != "" || len(f.Recipients) != 1 || len(f.Files) != 1 || f.Files[0].NoHash != forensic.OutOfTime || f.Files[0].Missing != "" || f.Files[0].Name != a.Name {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestTheLastAttemptWaitsWhereItIsAskedTo(t *testing.T) {
 	begun := time.Now()
 	st := newStage(t, m365sim.Options{Now: func() time.Time { return noon.Add(time.Since(begun)) }}, staff(), mailRead())

@@ -28,9 +28,13 @@ func TestAFailedLookUpIsTriedAgainAndThenKeptWithItsReason(t *testing.T) {
 	never := newStage(t, m365sim.Options{}, staff(), mailRead())
 	never.put(mail(a))
 	never.sim.Fault(m365sim.Fault{Op: "graph.attachments", Code: "ErrorItemNotFound"})
-	record := told(a)
-	record.Recipients = []string{"out@partner.example"}
-	if f := never.finding(record); f.Reason != forensic.NotFound {
+	if f := never.finding(told(a)); f.Files[0].NoHash != forensic.NotFound || len(f.Recipients) != 1 {
+		t.Errorf("%+v: the message was found, and what is attached to it was not", f)
+	}
+
+	nowhere := newStage(t, m365sim.Options{}, staff(), mailRead())
+	nowhere.sim.Fault(m365sim.Fault{Op: "graph.messages", Code: "ErrorItemNotFound"})
+	if f := nowhere.finding(told(a)); f.Reason != forensic.NotFound {
 		t.Errorf("%+v", f)
 	}
 }
