@@ -82,7 +82,7 @@ func (t *teller) until(ctx context.Context, what string, cond func() (bool, erro
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 			c, err := t.connection(context.WithoutCancel(ctx))
-			return errors.Join(fmt.Errorf("%w; the connection is %+v", context.Cause(ctx), c), err)
+			return errors.Join(fmt.Errorf("%w; found are %d, and the connection is %+v", context.Cause(ctx), t.seen, c), err)
 		}
 	}
 }

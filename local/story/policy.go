@@ -80,30 +80,23 @@ func sorted(all []act) []act {
 	return all
 }
 
-// excused tells why a statement is there although no call of the story needs it.
-func excused(a act) string {
-	if (a == act{"PollRole", "dynamodb:DeleteItem", "BlobsTable"}) {
-		return "the poller moves a blob that nothing was read of for 10 minutes, which is longer than the story"
+// excuses tell why an act is allowed although no call of the story needs it: each would take longer than the story, or another setting.
+func excuses() map[act]string {
+	const (
+		hold  = "the poller moves a blob that nothing was read of for 10 minutes"
+		sweep = "the poller queues a message again that has waited 5 minutes beyond EnrichMinutes"
+		purge = "what a connection has brought is deleted 16 minutes after it was deauthorized"
+	)
+	return map[act]string{
+		{"PollRole", "dynamodb:DeleteItem", "BlobsTable"}:      hold,
+		{"PollRole", "dynamodb:BatchGetItem", "EventsTable"}:   sweep,
+		{"PollRole", "dynamodb:BatchWriteItem", "EventsTable"}: sweep,
+		{"PollRole", "sqs:SendMessage", "MessageQueue"}:        sweep,
+		{"PollRole", "dynamodb:DeleteItem", "EventsTable"}:     purge,
+		{"PollRole", "dynamodb:DeleteItem", "PeopleTable"}:     purge,
+		{"CensusRole", "dynamodb:DeleteItem", "PeopleTable"}:   "names that somebody has no more, and lists, are taken away by the census of another day",
+		{"EnrichRole", "dynamodb:Query", "PeopleTable"}:        "the company's own domains matter where Hashes is external, and the story hashes all",
 	}
-	if a.role == "PollRole" && a.resource == "EventsTable" && (a.action == "dynamodb:BatchGetItem" || a.action == "dynamodb:BatchWriteItem") || (a == act{"PollRole", "sqs:SendMessage", "MessageQueue"}) {
-		return "the poller queues a message again that has waited 5 minutes beyond EnrichMinutes, which is longer than the story"
-	}
-	if (a == act{"EnrichRole", "dynamodb:BatchGetItem", "EventsTable"}) {
-		return "a message that does not fit into one item, with thousands of attachments or recipients, is not in the story"
-	}
-	if (a == act{"EnrichRole", "dynamodb:Query", "PeopleTable"}) {
-		return "the company's own domains matter where Hashes is external, and the story hashes all"
-	}
-	if (a == act{"PollRole", "dynamodb:DeleteItem", "EventsTable"}) {
-		return "a connection with events is deleted 16 minutes after it was deauthorized, which is longer than the story"
-	}
-	if (a == act{"PollRole", "dynamodb:DeleteItem", "PeopleTable"}) {
-		return "as with events"
-	}
-	if (a == act{"CensusRole", "dynamodb:DeleteItem", "PeopleTable"}) {
-		return "names that somebody has no more, and lists, are taken away by the census of another day"
-	}
-	return ""
 }
 
 // without is the policy without one act, as if it was struck out of the template.

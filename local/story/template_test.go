@@ -212,4 +212,9 @@ func TestTheStoryReadsTheRealTemplate(t *testing.T) {
 	if _, ok := all[act{"PollRole", "sqs:SendMessage", "BlobQueue"}]; !ok {
 		t.Errorf("poll may send nothing: %v", all)
 	}
+	for a, why := range excuses() {
+		if _, ok := all[a]; !ok || why == "" {
+			t.Errorf("%s is excused (%s), and not allowed", a, why)
+		}
+	}
 }
