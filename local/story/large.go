@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	largeFiles = 220 // of names so long that the message does not fit into one item of the table
-	largeName  = 500
+	largeFiles = 450 // of names so long that the message does not fit into one item of the table
+	largeName  = 600
 	largeID    = "1a26e000-0000-4000-8000-000000000001"
 )
 
