@@ -3,7 +3,6 @@ package people
 import (
 	"context"
 	"encoding/csv"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -224,10 +223,10 @@ func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) {
 	}
 }
 
+// write returns the table's error. One of writing is nobody's here: whoever hung up does not miss the rest, and a door that cannot pass
+// so much says so itself.
 func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error {
-	if err := out.Write([]string{"email", "principal", "name", "coverage", "reason", "enabled", "guest", "mailbox", "plan", "lastSend", "quiet"}); err != nil {
-		return err
-	}
+	_ = out.Write([]string{"email", "principal", "name", "coverage", "reason", "enabled", "guest", "mailbox", "plan", "lastSend", "quiet"})
 	for p, err := range a.Roster.All(ctx, c, "") {
 		if err != nil {
 			return err
@@ -241,12 +240,12 @@ func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error
 			plain(shown.Email), plain(shown.Principal), plain(shown.Name), string(shown.Coverage), shown.Reason, strconv.FormatBool(shown.Enabled),
 			strconv.FormatBool(shown.Guest), strconv.FormatBool(shown.Mailbox), plain(shown.Plan), last, strconv.FormatBool(shown.Quiet),
 		}
-		if err := out.Write(row); err != nil {
-			return fmt.Errorf("write the export: %w", err)
+		if out.Write(row) != nil {
+			return nil
 		}
 	}
 	out.Flush()
-	return out.Error()
+	return nil
 }
 
 // plain keeps a text of the directory from being a formula to a spreadsheet, which takes what begins with one of these for one.

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/people"
+	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
 // desk is the API over a town, behind its guard.
@@ -262,6 +264,39 @@ func TestTheExportIsNoFormula(t *testing.T) {
 	}
 	if len(rows) != 4 || !names[`'=HYPERLINK("https://evil.example","x")`] || !names[`'+1 555, Ben "B"`] || !names["Person 0"] || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/csv") {
 		t.Errorf("exported %q", rows)
+	}
+}
+
+// An export that breaks off is no shorter file: the connection breaks.
+func TestAnExportThatFailsIsNotTakenForTheWhole(t *testing.T) {
+	all, _ := crowd(70)
+	d := newDesk(t, all)
+	faulty := &tabletest.Faulty{Table: d.table, After: func(op string, n int) error {
+		if op == "query" && n == 9 {
+			return errTold
+		}
+		return nil
+	}}
+	broken := *d.roster
+	broken.Table = faulty
+	api := &people.API{Roster: &broken, Trail: d.trail, Log: slog.New(slog.DiscardHandler), Find: func(context.Context, connection.ID) (connection.Connection, error) {
+		return d.who, nil
+	}}
+	routes := api.Routes()
+	export := routes[slices.IndexFunc(routes, func(r access.Route) bool { return strings.HasSuffix(r.Pattern, "people.csv") })]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(access.With(r.Context(), access.Caller{ID: "key-admin"}))
+		r.SetPathValue("id", string(conn))
+		export.Handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		return // broken before the first byte
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("a broken export ended well: %d %.200s", resp.StatusCode, body)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/people"
+	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
@@ -126,6 +127,45 @@ func TestAChangeOfGateOrScopeCountsAtOnce(t *testing.T) {
 	_, err = w.roster.ReplaceUsers(t.Context(), conn, []string{address(0)})
 	w.must(err)
 	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1))), people.Kept, people.Unmonitored)
+}
+
+// TestAListThatFailsAtAnyWriteIsTheOldOneOrTheNewOne fails each write in turn, both ways: not done, and done and said to have failed.
+func TestAListThatFailsAtAnyWriteIsTheOldOneOrTheNewOne(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
+	w.take()
+	_, err := w.roster.SetScope(t.Context(), conn, people.Users, people.Premium, nil)
+	w.must(err)
+	whole := w.table
+	for _, done := range []bool{false, true} {
+		for n := 1; n <= 4; n++ {
+			w.on(whole)
+			_, err := w.roster.ReplaceUsers(t.Context(), conn, []string{address(0)})
+			w.must(err)
+			writes := 0
+			fail := func(op string, _ int) error {
+				if op == "commit" || op == "load" {
+					if writes++; writes == n {
+						return errTold
+					}
+				}
+				return nil
+			}
+			faulty := &tabletest.Faulty{Table: whole}
+			if done {
+				faulty.After = fail
+			} else {
+				faulty.Before = fail
+			}
+			w.on(faulty)
+			_, failed := w.roster.ReplaceUsers(t.Context(), conn, []string{address(1)})
+			w.on(whole)
+			got := w.judge(w.monitor(), w.by(address(0)), w.by(address(1)))
+			before, after := slices.Equal(got, []people.Verdict{people.Kept, people.Unmonitored}), slices.Equal(got, []people.Verdict{people.Unmonitored, people.Kept})
+			if failed == nil && !after || failed != nil && !before {
+				t.Errorf("write %d, done %v: %v, verdicts %v", n, done, failed, got)
+			}
+		}
+	}
 }
 
 func TestAScopeOfGroupsIsExpandedAndWaitedFor(t *testing.T) {
