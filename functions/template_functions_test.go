@@ -147,7 +147,7 @@ func needs() map[string]map[string][]string {
 			"CredentialArn": credential, "ConnectionsTable": {get}, "EventsTable": {get, many, load, put, remove}, "PeopleTable": {query},
 			"MessageQueue": receive,
 		},
-		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query}},
+		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query}, "PeopleTable": {query}},
 	}
 }
 

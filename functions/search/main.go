@@ -18,13 +18,13 @@ import (
 // limit of one search: API Gateway waits for 30 s.
 const limit = 25 * time.Second
 
-func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents) }
+func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.TablePeople) }
 
 func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 	login := &access.Login{Clients: p.Clients(), Tokens: p.Tokens(), Log: p.Log}
 	events := p.EventsTable()
 	searches := &search.Search{
-		Events: events, Connections: p.Registry(), Watermarks: &forensic.Watermarks{Ledger: p.Ledger(), Events: events}, Trail: p.Trail(),
+		Events: events, Connections: p.Registry(), Domains: p.Roster(), Watermarks: &forensic.Watermarks{Ledger: p.Ledger(), Events: events}, Trail: p.Trail(),
 		Now: time.Now, Log: p.Log, Limit: limit, MaxAnswer: trigger.MaxAnswer,
 	}
 	return &trigger.HTTP{Handler: access.Mux(p.Guard(), slices.Concat(login.Routes(), searches.Routes())), Log: p.Log}, nil

@@ -273,19 +273,6 @@ func (r *running) matches(ctx context.Context, s stream, visit func(posting, *ev
 	return errors.Join(failed, err)
 }
 
-// ownDomains are the company's own domains, which a run asks for once.
-func (r *running) ownDomains(ctx context.Context, c connection.ID) ([]string, error) {
-	if own, ok := r.own[c]; ok || r.domains == nil {
-		return own, nil
-	}
-	own, err := r.domains.Domains(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("find out the own domains of connection %s: %w", c, err)
-	}
-	r.own[c] = own
-	return own, nil
-}
-
 // countable tells whether the index alone says how many events match.
 func (r *running) countable() bool {
 	return r.query.sort.name == "@timestamp" && r.condition.timeOnly()

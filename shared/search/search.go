@@ -30,12 +30,6 @@ type Watermarks interface {
 	Watermark(ctx context.Context, c connection.ID) (time.Time, error)
 }
 
-// Domains tells which mail domains are a company's own, in lower case. It is safe for concurrent use.
-type Domains interface {
-	// Domains returns none while nobody knows.
-	Domains(ctx context.Context, c connection.ID) ([]string, error)
-}
-
 // Trail remembers searches.
 type Trail interface {
 	// Record stores the entry; it is durable when Record returns nil. It is safe for concurrent use.
