@@ -18,7 +18,9 @@ import (
 // limit of one search: API Gateway waits for 30 s.
 const limit = 25 * time.Second
 
-func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.TablePeople) }
+func main() {
+	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.TablePeople)
+}
 
 func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 	login := &access.Login{Clients: p.Clients(), Tokens: p.Tokens(), Log: p.Log}
