@@ -17,7 +17,7 @@ const (
 	History = time.Hour
 	// remade is how far back a start makes the company's past again: a folder that was left alone for weeks starts at once, and what
 	// its company did meanwhile, nobody has seen.
-	remade = 6 * time.Hour
+	remade = 2 * time.Hour
 	// beat is how often the company's newest records become available.
 	beat = 10 * time.Second
 	// kept is how long a mail stays in its mailbox after it was sent: longer than anybody looks for it.

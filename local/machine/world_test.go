@@ -137,7 +137,7 @@ func (w *world) login(roles ...access.Role) string {
 }
 
 // day publishes what happens at a company in an interval, bundled as Microsoft does, and returns how many blobs that is. The blobs
-// became available within the last hour: a connection that was polled before finds them no sooner than by its sweep.
+// became available within the last ten minutes, so that a connection that was polled already finds them too.
 func (w *world) day(c *company.Company, from, to time.Time) int64 {
 	w.t.Helper()
 	slice := c.Between(from, to)
@@ -146,7 +146,7 @@ func (w *world) day(c *company.Company, from, to time.Time) int64 {
 	}
 	blobs := company.Blobs(slice.Records, 1, 60)
 	for i, records := range blobs {
-		created := w.sim.Now().Add(-time.Hour + time.Duration(i)*time.Second)
+		created := w.sim.Now().Add(-10*time.Minute + time.Duration(i)*100*time.Millisecond)
 		if _, err := w.sim.Publish(c.Tenant().ID, contentType, created, records); err != nil {
 			w.t.Fatal(err)
 		}
