@@ -29,7 +29,7 @@ func functions(ctx context.Context, r *report) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	for _, name := range []string{"consent", "connections", "census", "poll", "ingest", "search"} {
+	for _, name := range []string{"consent", "connections", "census", "poll", "ingest", "enrich", "search"} {
 		if err := zipped(ctx, r, dir, name); err != nil {
 			return err
 		}
