@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
@@ -78,7 +79,12 @@ func (t *base64Text) Read(p []byte) (n int, err error) {
 			t.ended = err
 		case b == '"':
 			t.ended = t.e.close()
-		case b == '\\': // a slash may be written \/
+		case b == '\\':
+			if p[n], err = t.e.escaped(); err != nil {
+				t.ended = err
+				break
+			}
+			n++
 			continue
 		default:
 			p[n] = b
@@ -97,6 +103,29 @@ func (e *encoded) next() (byte, error) {
 		return 0, errNoFile
 	}
 	return b, err
+}
+
+// escaped is the letter that a backslash began: JSON may write any letter of base64 as \u and its number, and a slash as \/. Passing over such a
+// plus (\u002B) would leave five letters of base64 in the place of one: another file, and nothing to tell it by.
+func (e *encoded) escaped() (byte, error) {
+	b, err := e.next()
+	if err != nil || b == '/' {
+		return b, err
+	}
+	if b != 'u' {
+		return 0, errNoFile
+	}
+	var number [4]byte
+	for i := range number {
+		if number[i], err = e.next(); err != nil {
+			return 0, err
+		}
+	}
+	letter, err := strconv.ParseUint(string(number[:]), 16, 7)
+	if err != nil {
+		return 0, errNoFile
+	}
+	return byte(letter), nil
 }
 
 // find goes to the first letter of contentBytes.

@@ -23,7 +23,7 @@ func readEncoded(text io.Reader) ([]byte, error) {
 }
 
 func TestEncoded(t *testing.T) {
-	const file = "the file's bytes\x00\xff?>"
+	const file = "the file's bytes\x00\xff?>\xfb\xef\xbe\xff\xff"
 	encoded := base64.StdEncoding.EncodeToString([]byte(file))
 	for name, text := range map[string]string{
 		"last":           `{"@odata.type":"#microsoft.graph.fileAttachment","id":"x","size":7,"isInline":false,"contentBytes":"` + encoded + `"}`,
@@ -31,6 +31,7 @@ func TestEncoded(t *testing.T) {
 		"blanks":         "{ \"name\" : null ,\n \"contentBytes\" :\t\"" + encoded + "\" }",
 		"named so":       `{"name":"contentBytes","contentType":"contentBytes:","contentBytes":"` + encoded + `"}`,
 		"slashes":        `{"contentBytes":"` + strings.ReplaceAll(encoded, "/", `\/`) + `"}`,
+		"numbers":        `{"contentBytes":"` + strings.NewReplacer("/", `\u002f`, "+", `\u002B`).Replace(encoded) + `"}`,
 		"within another": `{"item":{"contentBytes":"QUJD"},"contentBytes":"` + encoded + `"}`,
 	} {
 		for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
@@ -50,6 +51,7 @@ func TestEncoded(t *testing.T) {
 	for name, text := range map[string]string{
 		"a page": "<html><body>The gateway gave up.</body></html>", "no file": `{"id":"x","item":{}}`, "null": `{"contentBytes":null,"id":"x"}`,
 		"not base64": `{"contentBytes":"?????"}`, "two values": `{"contentBytes":"QUJD"}{}`, "another end": `{"contentBytes":"QUI"}`,
+		"a letter that is none": `{"contentBytes":"QU\u0142D"}`, "half a number": `{"contentBytes":"QUJD\u00"}`, "another escape": `{"contentBytes":"QUJD\tQUJD"}`,
 	} {
 		if got, err := readEncoded(strings.NewReader(text)); !errors.Is(err, fault.Retry) {
 			t.Errorf("%s: %q, %v", name, got, err)
@@ -64,6 +66,7 @@ func FuzzEncoded(f *testing.F) {
 	f.Add([]byte(`{"contentBytes":"QUJD","name":"x"}`))
 	f.Add([]byte(`{"a":["{",{"b":"}"}],"contentBytes":"QUJD"}`))
 	f.Add([]byte(`{"contentBytes":"QU\/D"}`))
+	f.Add([]byte(`{"contentBytes":"QU\u002BD"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		got, err := readEncoded(bytes.NewReader(text))
 		if err != nil && !errors.Is(err, fault.Retry) {
@@ -71,7 +74,7 @@ func FuzzEncoded(f *testing.F) {
 		}
 		// What the standard library reads as one member of that name is read alike.
 		var said map[string]json.RawMessage
-		if json.Unmarshal(text, &said) != nil || bytes.Count(text, []byte("contentBytes")) != 1 || bytes.Contains(text, []byte(`\`)) {
+		if json.Unmarshal(text, &said) != nil || bytes.Count(text, []byte("contentBytes")) != 1 {
 			return
 		}
 		var want []byte
