@@ -214,7 +214,9 @@ func (b *boxes) in(ctx context.Context, key boxKey, call func(context.Context) e
 	if wait := fault.Wait(err); wait > 0 {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		one.until = b.now().Add(wait)
+		if until := b.now().Add(wait); until.After(one.until) { // another call may have been told to wait longer
+			one.until = until
+		}
 	}
 	return err
 }

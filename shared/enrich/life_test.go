@@ -317,6 +317,22 @@ func TestAMailboxIsLeftAloneForAsLongAsMicrosoftAsks(t *testing.T) {
 	}
 }
 
+// "If no Retry-After header is provided, use an exponential backoff": asking again at once would be one more request that is throttled.
+func TestAThrottleThatDoesNotSayHowLongIsNotAskedAgainAtOnce(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a := file(1, "q3.pdf", 1000)
+	st.put(mail(a))
+	st.add(told(a))
+	st.sim.Fault(m365sim.Fault{Op: "graph.messages", Status: 429})
+	err := st.once(told(a).Record)
+	if wait := fault.Wait(err); !errors.Is(err, fault.Retry) || wait < 10*time.Second {
+		t.Errorf("%v, in %s", err, wait)
+	}
+	if got := len(st.sim.History(m365sim.Filter{Op: "graph"})); got != 1 {
+		t.Errorf("%d requests in one attempt, though the first was throttled", got)
+	}
+}
+
 // A backlog of one tenant whose mailboxes hang must not take all workers from the others.
 func TestATenantsBacklogDelaysNoOther(t *testing.T) {
 	slow, quick := &hanging{release: make(chan struct{})}, newShelf()

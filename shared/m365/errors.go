@@ -1,6 +1,7 @@
 package m365
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ const (
 	maxErrorBody = 64 << 10       // of an error's body, that much is looked at
 	maxMessage   = 200            // of Microsoft's message, that many characters are quoted
 	maxWait      = 24 * time.Hour // of Retry-After, that much is believed
+	// unsaidWait is for a throttle of Graph that does not say how long: asking at once would only be throttled, and counted, again.
+	unsaidWait = 10 * time.Second
 )
 
 // answer is an answer that is no success.
@@ -83,7 +86,9 @@ func (a answer) graphError() error {
 	detail := a.detail(code, "")
 	kind, known := kindOf(code)
 	switch {
-	case a.status >= 500, a.status == http.StatusTooManyRequests:
+	case a.status == http.StatusTooManyRequests:
+		return a.throttled(code, detail)
+	case a.status >= 500:
 		return a.fault(fault.Retry, code, detail)
 	case known:
 		return a.fault(kind, code, detail)
@@ -132,6 +137,12 @@ func (a answer) loginError() error {
 
 func (a answer) fault(kind error, code string, detail error) error {
 	return &fault.Error{Kind: kind, Code: code, Status: a.status, After: retryAfter(a.header, a.now), Err: fmt.Errorf("%s: %w", a.what, detail)}
+}
+
+// throttled is a fault that always says how long to wait.
+func (a answer) throttled(code string, detail error) error {
+	wait := cmp.Or(retryAfter(a.header, a.now), unsaidWait)
+	return &fault.Error{Kind: fault.Retry, Code: code, Status: a.status, After: wait, Err: fmt.Errorf("%s: %w", a.what, detail)}
 }
 
 func (a answer) detail(code, message string) error {

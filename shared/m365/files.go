@@ -128,6 +128,8 @@ func downloadFailure(a answer) error {
 	switch {
 	case redirected(a.status):
 		return a.redirect()
+	case a.status == http.StatusTooManyRequests:
+		return a.throttled("", a.detail("", ""))
 	case a.status == http.StatusNotFound || a.status == http.StatusGone:
 		return fmt.Errorf("%w: %w", enrich.ErrGone, a.fault(fault.Poison, "", a.detail("", "")))
 	}
