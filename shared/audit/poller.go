@@ -148,7 +148,7 @@ func (p *Poller) one(ctx context.Context, c connection.Connection, holder string
 		switch {
 		case errors.Is(err, fault.Ours): // no tenant can mend it: the operator's alarm is made of this line
 			level, text = slog.LevelError, "polling failed by our own fault"
-		case errors.Is(err, fault.Refused):
+		case errors.Is(err, fault.Refused) && c.Status != connection.Initializing: // permissions take up to an hour to spread
 			level = slog.LevelWarn
 		}
 		p.Log.Log(ctx, level, text, "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)

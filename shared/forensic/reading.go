@@ -3,15 +3,10 @@ package forensic
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
-	"time"
 
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/fault"
-	"github.com/mailtrail/mailtrail/shared/people"
-	"github.com/mailtrail/mailtrail/shared/table"
 )
 
 const (
@@ -59,13 +54,6 @@ func (in *Ingester) release(w *bench) {
 	w.reader.Reset(nil)
 	w.clear()
 	in.benches.Put(w)
-}
-
-func (w *bench) clear() {
-	clear(w.messages)
-	clear(w.items)
-	clear(w.ids)
-	w.messages, w.items = w.messages[:0], w.items[:0]
 }
 
 // store reads the blob to its end, batch by batch. malformed says what ended the array before its end, up to which all
@@ -147,196 +135,4 @@ func (r *reading) derive(raw []byte) (Message, Verdict, error) {
 		return Message{}, NoSend, err
 	}
 	return Derive(record, r.blob)
-}
-
-// judge takes the messages out of the batch that are of nobody who is monitored, and counts them.
-func (r *reading) judge(ctx context.Context) error {
-	if r.in.Gate == nil || len(r.messages) == 0 {
-		return nil
-	}
-	sends := make([]people.Send, len(r.messages))
-	for i, m := range r.messages {
-		sends[i] = people.Send{At: m.Observed, Actor: m.Actor, Mailbox: m.Mailbox}
-	}
-	verdicts, err := r.in.Gate.Judge(ctx, r.blob.Connection, r.blob.Tenant, sends)
-	if err != nil {
-		return err
-	}
-	kept := r.messages[:0]
-	for i, m := range r.messages {
-		switch verdicts[i] {
-		case people.Kept:
-			kept = append(kept, m)
-			continue
-		case people.Unknown:
-			r.tally.Unknown++
-		}
-		r.tally.Unmonitored++
-	}
-	clear(r.messages[len(kept):])
-	r.messages = kept
-	return nil
-}
-
-// flush stores those messages of the batch that are kept: first what the messages are found by, the marks of those that wait to be enriched, and the items that continue
-// them, then the messages; and sends those that wait to whoever enriches them.
-//
-// A crash before the messages leaves postings without a message, which searches pass over until they expire; a crash
-// among the messages leaves some of them, each whole. Reading the blob again completes both. A message that is there
-// already stays as it is, with its arrival; the posting of the later arrival that was written for it is one that the
-// message does not confirm.
-func (r *reading) flush(ctx context.Context) error {
-	if err := r.judge(ctx); err != nil {
-		return err
-	}
-	if len(r.messages) == 0 {
-		r.clear()
-		r.bytes = 0
-		return nil
-	}
-	if err := r.in.follows(ctx, r.blob); err != nil {
-		return err
-	}
-	r.stored = true
-	now := r.in.Now().UTC().Truncate(time.Millisecond)
-	expires := r.in.expiry(now)
-	marks := r.in.marks.due(r.days(), now)
-	for _, k := range marks {
-		r.items = append(r.items, table.Item{Key: k, Expires: r.in.expiry(now.Add(2 * markEvery))})
-	}
-	messages := make([]table.Item, len(r.messages))
-	for i := range r.messages {
-		m := &r.messages[i]
-		m.Stored, m.Waiting = now, r.in.Queue != nil
-		var parts []table.Item
-		messages[i], parts = encode(*m, "", expires)
-		r.items = append(appendPostings(r.items, *m, expires), parts...)
-		if m.Waiting {
-			r.items = append(r.items, waitingMark(*m, expires))
-		}
-	}
-
-	if err := r.in.Events.Load(ctx, r.items...); err != nil {
-		return fmt.Errorf("store the postings of %d messages: %w", len(messages), err)
-	}
-	r.in.marks.done(marks, now)
-	created, err := r.in.Events.Create(ctx, messages...)
-	if err != nil {
-		return fmt.Errorf("store %d messages: %w", len(messages), err)
-	}
-	there, err := r.there(ctx, created)
-	if err != nil {
-		return err
-	}
-	r.count(created, there)
-	if err := r.hand(ctx, created, there, expires); err != nil {
-		return err
-	}
-	r.clear()
-	r.bytes = 0
-	return nil
-}
-
-// there are the messages of the batch that were there before, where somebody needs to look at them.
-func (r *reading) there(ctx context.Context, created []bool) (map[RecordID]*Message, error) {
-	if r.counted == nil && r.in.Queue == nil {
-		return nil, nil
-	}
-	var records []RecordID
-	for i, isNew := range created {
-		if !isNew {
-			records = append(records, r.messages[i].Record)
-		}
-	}
-	if len(records) == 0 {
-		return nil, nil
-	}
-	stored, err := Load(ctx, r.in.Events, r.blob.Connection, records)
-	if err != nil {
-		return nil, fmt.Errorf("look at %d messages that were there: %w", len(records), err)
-	}
-	there := make(map[RecordID]*Message, len(stored))
-	for i := range stored {
-		there[stored[i].Record] = &stored[i]
-	}
-	return there, nil
-}
-
-// count adds the batch to the tally. A message that was there already is Repeated, unless an earlier attempt at this very blob
-// stored it: then it is counted here, for that attempt's tally was never settled.
-func (r *reading) count(created []bool, there map[RecordID]*Message) {
-	for i, isNew := range created {
-		m := &r.messages[i]
-		old := there[m.Record]
-		earlier := r.counted != nil && old != nil && old.Blob == r.blob.ID && !r.counted[m.Record]
-		if !isNew && !earlier {
-			r.tally.Repeated++
-			continue
-		}
-		r.tally.Messages++
-		r.tally.Events += int64(len(m.Files))
-		if r.counted != nil {
-			r.counted[m.Record] = true
-		}
-	}
-}
-
-// hand sends the messages of the batch that wait to be enriched, also those that an earlier attempt at this blob stored. Of the others,
-// which were there already, it takes back what was written as if they were new: the mark, and the count of their files.
-func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*Message, expires time.Time) error {
-	if r.in.Queue == nil {
-		return nil
-	}
-	var waiting []RecordID
-	var idle, days []table.Item
-	for i, isNew := range created {
-		m := &r.messages[i]
-		old := there[m.Record]
-		switch {
-		case isNew:
-			waiting = append(waiting, m.Record)
-		case old == nil || !old.Waiting || !old.Arrival.Equal(m.Arrival):
-			idle = append(idle, table.Item{Key: waitingKey(*m)})
-		case old.Blob == r.blob.ID:
-			waiting = append(waiting, m.Record)
-		}
-		if old != nil && len(old.Files) > len(m.Files) {
-			days = append(days, dayPosting(*old, expires))
-		}
-	}
-	if len(days) > 0 {
-		if err := r.in.Events.Load(ctx, days...); err != nil {
-			return fmt.Errorf("count the files of %d messages that were there: %w", len(days), err)
-		}
-	}
-	for some := range slices.Chunk(idle, table.MaxCommit) {
-		if err := deleteAll(ctx, r.in.Events, some); err != nil {
-			return fmt.Errorf("take back the marks of %d messages that were there: %w", len(some), err)
-		}
-	}
-	group := string(r.blob.Connection)
-	if r.in.Now().Sub(r.blob.Created) > oldWaiting {
-		group = backlogGroup(r.blob.Connection)
-	}
-	return sendWaiting(ctx, r.in.Queue, r.blob.Connection, group, waiting)
-}
-
-// days are where the batch's days are marked, each once.
-func (r *reading) days() []table.Key {
-	partition := DaysPartition(r.blob.Connection)
-	keys := []table.Key{{Partition: partition, Sort: DaysArrival + r.blob.Arrival.UTC().Format(dayLayout)}}
-	for _, m := range r.messages {
-		key := table.Key{Partition: partition, Sort: DaysObserved + m.Observed.Format(dayLayout)}
-		if !slices.Contains(keys, key) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-func (in *Ingester) expiry(from time.Time) time.Time {
-	if in.Retention == 0 {
-		return time.Time{}
-	}
-	return from.Add(in.Retention)
 }
