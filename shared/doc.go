@@ -7,7 +7,7 @@
 //
 // The contracts:
 //
-//   - fault names the three ways in which work for a tenant fails: retry, refused, poison.
+//   - fault names the ways in which work for a tenant fails: retry, refused, poison; and that it is our own fault.
 //   - table is ordered items under partitions: what DynamoDB and one machine's disk have in common.
 //   - queue is durable work, delivered at least once.
 //
@@ -20,6 +20,7 @@
 //   - forensic turns records into messages and events, stores each once, and keeps the term index.
 //   - enrich finds recipients and hashes of stored messages in the senders' mailboxes.
 //   - search answers Forensic Search over them.
+//   - openapi holds the document that describes all doors, and serves it.
 //
 // The adapters, which never import one another:
 //

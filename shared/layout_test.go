@@ -4,8 +4,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,4 +138,21 @@ func (r room) may(imported string) bool {
 	return slices.ContainsFunc(r.others, func(m string) bool {
 		return imported == m || strings.HasPrefix(imported, m+"/") || path.Dir(imported) == m
 	})
+}
+
+// TestTheTourNamesEveryRoom holds doc.go to the rooms that there are.
+func TestTheTourNamesEveryRoom(t *testing.T) {
+	tour, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range rooms() {
+		room, ok := strings.CutPrefix(name, "shared/")
+		if !ok || strings.Contains(room, "/") {
+			continue
+		}
+		if !regexp.MustCompile(`(?m)^//   - (.* )?` + room + ` `).Match(tour) {
+			t.Errorf("doc.go does not say what %s is for", name)
+		}
+	}
 }

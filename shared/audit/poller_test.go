@@ -1,9 +1,12 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -260,5 +263,21 @@ func waitFor(t *testing.T, cond func() bool) {
 			t.Fatal("waited 30 s in vain")
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestPermissionsThatAreStillSpreadingWorryNobody has one tenant refuse us, before it was ever read and after.
+func TestPermissionsThatAreStillSpreadingWorryNobody(t *testing.T) {
+	for status, level := range map[connection.Status]string{connection.Initializing: "level=INFO", connection.Monitoring: "level=WARN"} {
+		s := newStage(t, 1)
+		var log bytes.Buffer
+		s.Poller.Log = slog.New(slog.NewTextHandler(&log, nil))
+		s.roll.all[0].Status = status
+		s.feed.fail = func(connection.TenantID, string) error {
+			return &fault.Error{Kind: fault.Refused, Code: "AF10001", Err: errors.New("no permission")}
+		}
+		if o := s.poll(t); o.Failed != 1 || !strings.Contains(log.String(), level) {
+			t.Errorf("%s: %+v, and the log has no %s: %s", status, o, level, log.String())
+		}
 	}
 }
