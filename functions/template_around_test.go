@@ -223,14 +223,14 @@ func checkMetrics(t template, code string) []string {
 		}
 		for _, m := range items(f["MetricTransformations"]) {
 			if at(m, "MetricNamespace", "Sub") == "Mailtrail/${AWS::StackName}" {
-				counted[fmt.Sprint(at(m, "MetricName"))] = refers(f["LogGroupName"]) + " " + fmt.Sprint(at(m, "MetricValue"))
+				counted[refers(f["LogGroupName"])+" "+fmt.Sprint(at(m, "MetricName"))] = fmt.Sprint(at(m, "MetricValue"))
 			}
 		}
 	}
 	want := map[string]string{
-		"Polls": "PollLog 1", "ConnectionsPolled": "PollLog $.connections", "ConnectionsFailed": "PollLog $.failed",
-		"BlobsQueued": "PollLog $.queued", "Gaps": "PollLog 1", "BlobsLost": "IngestLog 1", "ConnectionErrors": "PollLog 1", "OwnFaults": "PollLog 1",
-		"CensusOverdue": "CensusLog 1",
+		"PollLog Polls": "1", "PollLog ConnectionsPolled": "$.connections", "PollLog ConnectionsFailed": "$.failed", "PollLog BlobsQueued": "$.queued",
+		"PollLog Gaps": "1", "PollLog ConnectionErrors": "1", "PollLog OwnFaults": "1", "IngestLog BlobsLost": "1",
+		"CensusLog CensusOverdue": "1", "CensusLog ConnectionErrors": "1",
 	}
 	if !reflect.DeepEqual(counted, want) {
 		problems = append(problems, fmt.Sprintf("counted are %v, want %v", counted, want))

@@ -131,7 +131,7 @@ func needs() map[string]map[string][]string {
 		"consent":     {"CredentialArn": credential, "ConnectionsTable": {get, put, remove}},
 		"connections": {"ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, query}, "PeopleTable": {get, many, query, put, load}},
 		"census": {
-			"CredentialArn": credential, "ConnectionsTable": {query}, "PeopleTable": {get, many, query, put, load, remove}, "MissedTicks": send,
+			"CredentialArn": credential, "ConnectionsTable": {get, query, put}, "PeopleTable": {get, many, query, put, load, remove}, "MissedTicks": send,
 		},
 		"poll": {
 			"CredentialArn": credential, "ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, many, query, put, check, remove},

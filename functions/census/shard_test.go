@@ -21,6 +21,8 @@ func (r registry) Polled(context.Context) ([]connection.Connection, error) {
 	return all, r.err
 }
 
+func (registry) ReportDirectory(context.Context, connection.ID, error) error { return nil }
+
 func TestShardsCountEveryConnectionOnce(t *testing.T) {
 	counted := map[connection.ID]int{}
 	for index := range 3 {

@@ -98,6 +98,8 @@ func (o oneConnection) Polled(context.Context) ([]connection.Connection, error) 
 	return []connection.Connection{o.Connection}, nil
 }
 
+func (o oneConnection) ReportDirectory(context.Context, connection.ID, error) error { return nil }
+
 // census measures the census of a tenant of 100,000 people: read in pages, with throttles and torn answers, and stored with their names,
 // synced. The speed counts what Microsoft asks to wait; the second one does not.
 func census(ctx context.Context, r *report) error {

@@ -1,8 +1,10 @@
 package machine_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/mailtrail/mailtrail/local/browser"
 	"github.com/mailtrail/mailtrail/local/m365sim"
 	"github.com/mailtrail/mailtrail/local/m365sim/company"
+	microsoft "github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/access"
 )
@@ -19,22 +22,23 @@ func simulatedTime(w *world, c *machine.Config) { c.Now = w.sim.Now }
 
 // administered is a connection as the API shows it, as far as these tests look at it.
 type administered struct {
-	ID           string
-	DisplayName  string
-	Status       string
-	Reason       string
-	TenantID     *string
-	AuthorizeURL string
-	WaitingFor   *string
-	ParkedBlobs  int64
-	LagSeconds   *int64
-	LastPoll     *time.Time
-	LastBlob     *time.Time
-	LastSend     *time.Time
-	Subscribed   *time.Time
-	Purge        *struct{ DeletedItems int64 }
-	History      []struct{ Status, By string }
-	Ledger       struct{ Listed, Settled, Lost, Open int64 }
+	ID               string
+	DisplayName      string
+	Status           string
+	Reason           string
+	TenantID         *string
+	AuthorizeURL     string
+	WaitingFor       *string
+	ParkedBlobs      int64
+	LagSeconds       *int64
+	LastPoll         *time.Time
+	LastBlob         *time.Time
+	LastSend         *time.Time
+	Subscribed       *time.Time
+	DirectoryProblem *string
+	Purge            *struct{ DeletedItems int64 }
+	History          []struct{ Status, By string }
+	Ledger           struct{ Listed, Settled, Lost, Open int64 }
 }
 
 // ask sends a request to the API as an administrator, with a fresh token, since the clock of these tests runs fast.
@@ -136,6 +140,27 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	w.sim.Advance(11 * time.Minute) // the longest that a tenant in trouble is left alone
 	w.becomes(added.ID, "Monitoring", "")
 
+	t.Log("a permission is taken away, of which the audit log needs nothing, and granted again")
+	w.register("Mail.Read", "Files.Read.All", "GroupMember.Read.All")
+	must(t, w.sim.Grant(tenant, clientID))
+	w.sim.ExpireTokens(tenant)
+	files := w.hired(c) // somebody whom the last census has not seen
+	d = w.becomes(added.ID, "Error", "without User.Read.All nobody can say whose mail is to be recorded")
+	if d.DirectoryProblem == nil || !strings.Contains(*d.DirectoryProblem, "grant admin consent") || d.Ledger.Open == 0 {
+		t.Errorf("%+v", d)
+	}
+	w.register("Mail.Read", "Files.Read.All", "User.Read.All", "GroupMember.Read.All")
+	must(t, w.sim.Grant(tenant, clientID))
+	w.sim.ExpireTokens(tenant)
+	w.sim.Advance(6 * time.Minute) // the longest that a directory that was refused is left alone
+	if d = w.becomes(added.ID, "Monitoring", ""); d.DirectoryProblem != nil {
+		t.Errorf("%+v", d)
+	}
+	w.wait("the mail of meanwhile to be found", func() bool { return w.details(added.ID).Ledger.Open == 0 })
+	if all += files; found() != all {
+		t.Errorf("%d events are found, want %d", found(), all)
+	}
+
 	t.Log("the application is deleted in the tenant, and consented to again")
 	must(t, w.sim.DeletePrincipal(tenant, clientID))
 	w.sim.ExpireTokens(tenant)
@@ -195,6 +220,28 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	if second.ID == added.ID || found() != 0 && w.details(second.ID).Ledger.Listed == 0 {
 		t.Error("something of the first connection is left")
 	}
+}
+
+// hired adds somebody to a company, publishes a mail of theirs, and returns how many files it had.
+func (w *world) hired(c *company.Company) (files int) {
+	w.t.Helper()
+	slice := c.Between(morning.Add(2*time.Hour), morning.Add(3*time.Hour))
+	for _, sent := range slice.Truth {
+		if sent.Noise || !sent.Premium || len(sent.Files) == 0 || sent.Actor != sent.Sender {
+			continue
+		}
+		who := c.People()[slices.IndexFunc(c.People(), func(p microsoft.Person) bool { return p.UserPrincipalName == sent.Actor })]
+		who.ID, who.UserPrincipalName, who.ProxyAddresses = "99999999-9999-4999-8999-999999999999", "new."+who.UserPrincipalName, nil
+		who.Mail = who.UserPrincipalName
+		must(w.t, w.sim.AddPeople(c.Tenant().ID, who))
+		record := slice.Records[slices.IndexFunc(slice.Records, func(r microsoft.Record) bool { return r.ID == sent.RecordID })]
+		record.JSON = bytes.ReplaceAll(record.JSON, []byte(sent.Actor), []byte(who.UserPrincipalName))
+		_, err := w.sim.Publish(c.Tenant().ID, contentType, w.sim.Now(), []microsoft.Record{record})
+		must(w.t, err)
+		return len(sent.Files)
+	}
+	w.t.Fatal("nobody sent anything")
+	return 0
 }
 
 func must(t *testing.T, err error) {

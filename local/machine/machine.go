@@ -36,7 +36,7 @@ type Config struct {
 
 	Tick      time.Duration    // how often every tenant is polled; 0 is 5 s
 	Workers   int              // how many blobs are read at once; 0 is 32
-	Census    time.Duration    // how often it is looked whether a tenant's census is due; 0 is a minute
+	Census    time.Duration    // how often it is looked whether a tenant's census is due; 0 is Tick
 	Everybody bool             // keeps everybody's mail: the people of the tenant are not known, as those of an exported audit log are not
 	Retention time.Duration    // how long events are kept from when they were stored; 0 is for ever
 	First     time.Duration    // how far back a new connection is listed
@@ -92,7 +92,7 @@ func (c Config) filled() Config {
 		c.Tick = 5 * time.Second
 	}
 	if c.Census == 0 {
-		c.Census = time.Minute
+		c.Census = c.Tick
 	}
 	if c.Workers == 0 {
 		c.Workers = 32

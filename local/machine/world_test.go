@@ -79,11 +79,7 @@ func startWith(t *testing.T, opts m365sim.Options, c machine.Config, changes ...
 		t.Fatal(err)
 	}
 	w.base = "http://" + l.Addr().String()
-	w.sim.AddApp(m365sim.App{
-		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: clientSecret}},
-		RedirectURIs: []string{w.base + machine.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"},
-		GraphRoles: []string{"Mail.Read", "Files.Read.All", "User.Read.All", "GroupMember.Read.All"},
-	})
+	w.register("Mail.Read", "Files.Read.All", "User.Read.All", "GroupMember.Read.All")
 	c.Dir, c.Base, c.First, c.Tick = t.TempDir(), w.base, 48*time.Hour, 100*time.Millisecond
 	c.Census = 200 * time.Millisecond
 	c.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -115,6 +111,14 @@ func startWith(t *testing.T, opts m365sim.Options, c machine.Config, changes ...
 	t.Cleanup(w.stop)
 	w.token = w.login(access.Admin, access.Analyst)
 	return w
+}
+
+// register makes our application one that asks for these permissions of Graph.
+func (w *world) register(roles ...string) {
+	w.sim.AddApp(m365sim.App{
+		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: clientSecret}},
+		RedirectURIs: []string{w.base + machine.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: roles,
+	})
 }
 
 // login makes an API client with the roles, and returns a token of it.

@@ -85,6 +85,7 @@ func excuses() map[act]string {
 	const (
 		hold  = "the poller moves a blob that nothing was read of for 10 minutes"
 		sweep = "the poller queues a message again that has waited 5 minutes beyond EnrichMinutes"
+		deny  = "the census tells a connection that its tenant refuses to say who is in it"
 		purge = "what a connection has brought is deleted 16 minutes after it was deauthorized"
 	)
 	return map[act]string{
@@ -94,6 +95,8 @@ func excuses() map[act]string {
 		{"PollRole", "sqs:SendMessage", "MessageQueue"}:        sweep,
 		{"PollRole", "dynamodb:DeleteItem", "EventsTable"}:     purge,
 		{"PollRole", "dynamodb:DeleteItem", "PeopleTable"}:     purge,
+		{"CensusRole", "dynamodb:GetItem", "ConnectionsTable"}: deny,
+		{"CensusRole", "dynamodb:PutItem", "ConnectionsTable"}: deny,
 		{"CensusRole", "dynamodb:DeleteItem", "PeopleTable"}:   "names that somebody has no more, and lists, are taken away by the census of another day",
 		{"EnrichRole", "dynamodb:Query", "PeopleTable"}:        "the company's own domains matter where Hashes is external, and the story hashes all",
 	}

@@ -41,20 +41,23 @@ func (a *API) Routes() []access.Route {
 
 // shown is a connection on the wire. Times are RFC 3339 in UTC, null when it has not come to that.
 type shown struct {
-	ID           ID         `json:"id"`
-	DisplayName  string     `json:"displayName"`
-	Cloud        Cloud      `json:"cloud"`
-	TenantID     *TenantID  `json:"tenantId"`
-	Status       Status     `json:"status"`
-	Since        *time.Time `json:"since"` // since when it has this status
-	Reason       string     `json:"reason"`
-	Created      *time.Time `json:"created"`
-	CreatedBy    string     `json:"createdBy"`
-	Consented    *time.Time `json:"consented"`
-	ConsentedBy  *string    `json:"consentedBy"`
-	Subscribed   *time.Time `json:"subscribed"`
-	AuthorizeURL string     `json:"authorizeUrl,omitempty"` // only in the answer to the request that made it
-	Purge        *purge     `json:"purge,omitempty"`        // only of a connection that is being deleted
+	ID          ID         `json:"id"`
+	DisplayName string     `json:"displayName"`
+	Cloud       Cloud      `json:"cloud"`
+	TenantID    *TenantID  `json:"tenantId"`
+	Status      Status     `json:"status"`
+	Since       *time.Time `json:"since"` // since when it has this status
+	Reason      string     `json:"reason"`
+	Created     *time.Time `json:"created"`
+	CreatedBy   string     `json:"createdBy"`
+	Consented   *time.Time `json:"consented"`
+	ConsentedBy *string    `json:"consentedBy"`
+	// DirectoryProblem says what is wrong when the tenant does not let us read who is in it; null otherwise. The reason says the same, unless
+	// the audit log has a problem too.
+	DirectoryProblem *string    `json:"directoryProblem"`
+	Subscribed       *time.Time `json:"subscribed"`
+	AuthorizeURL     string     `json:"authorizeUrl,omitempty"` // only in the answer to the request that made it
+	Purge            *purge     `json:"purge,omitempty"`        // only of a connection that is being deleted
 }
 
 // purge is a Purge on the wire.
@@ -77,6 +80,9 @@ func show(c Connection) shown {
 		ID: c.ID, DisplayName: c.DisplayName, Cloud: c.Tenant.Cloud, TenantID: orNull(c.Tenant.ID), Status: c.Status, Since: orNull(c.Since), Reason: c.Reason,
 		Created: orNull(c.Created), CreatedBy: c.CreatedBy, Consented: orNull(c.Consented), ConsentedBy: orNull(c.ConsentedBy),
 		Subscribed: orNull(c.Subscribed),
+	}
+	if c.Denied != "" {
+		s.DirectoryProblem = orNull(CauseOf(c.Denied).Reason(c.DisplayName))
 	}
 	if !c.Purge.Asked.IsZero() {
 		s.Purge = &purge{Asked: c.Purge.Asked, By: c.Purge.By, DeletedItems: c.Purge.Deleted}

@@ -12,6 +12,8 @@ const (
 	AuditLogOff = "AuditLogOff"
 	// OtherCloud, with a cloud's name behind it, says that the tenant lives in that cloud and not in the connection's.
 	OtherCloud = "OtherCloud."
+	// GroupsDenied says that the tenant tells who is in it, and not who is in its groups.
+	GroupsDenied = "GroupsDenied"
 )
 
 // About is what a cause is about.

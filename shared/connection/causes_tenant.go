@@ -10,6 +10,8 @@ import (
 const (
 	byItself = " The connection returns to Monitoring by itself."
 
+	waits = "Mail that cannot be judged waits meanwhile, and is read afterwards, unless it takes longer than the 7 days for which Microsoft keeps it."
+
 	turnAuditOn = "Turn auditing on in the Microsoft Purview portal (Audit, Start recording user and admin activity). It can take an hour until Microsoft has done so." + byItself
 
 	toApplications = "Sign in to the Microsoft Entra admin center (entra.microsoft.com), open Enterprise applications, set Application type to All applications, and look for the application by the name that the consent showed. "
@@ -41,8 +43,13 @@ func tenantCause(code string) (Cause, bool) {
 	case "AF20012":
 		return refused("Microsoft's audit service says that the tenant of NAME is not set up correctly.", "Open a support request with Microsoft, and name error AF20012 of the Office 365 Management Activity API."+byItself)
 
-	case "AF10001", "AADSTS65001", "AADSTS650056", "Authorization_RequestDenied", "accessDenied":
+	case "AF10001", "AADSTS65001", "AADSTS650056", "accessDenied":
 		return spreading("The application in the tenant does not have the right permissions.", grantConsent)
+	case "Authorization_RequestDenied":
+		return spreading("The application in the tenant does not have the right permissions: without User.Read.All nobody can say whose mail is to be recorded. "+waits, grantConsent)
+	case GroupsDenied:
+		return spreading("The application in the tenant does not have the right permissions: without GroupMember.Read.All nobody can say who is in the groups of the scope. "+waits,
+			grantConsent+" Or choose another scope.")
 	case "AADSTS700016", "AADSTS700011", "AADSTS7000229":
 		return spreading("The application has been deleted from the tenant, or was never there.", authorizeAgain)
 	case "AADSTS7000112", "AADSTS70001", "AADSTS1000031":

@@ -79,11 +79,14 @@ type Connection struct {
 	CreatedBy   string    // who added it: an API client's id
 	Consented   time.Time // when the administrator consented; zero before
 	ConsentedBy string    // the administrator's object id in the tenant ("oid"), never an address
-	Subscribed  time.Time // when the audit subscription was first seen enabled; zero before
-	Stopping    time.Time // since when the subscription at Microsoft is to be stopped; zero when there is nothing to stop
-	Resumed     time.Time // when it was last resumed: what was parked before is queued again; zero when it never was
-	Purge       Purge
-	Revision    int64 // the table's, for replacing
+	// Denied is the code of what Microsoft refused when the tenant's directory was last asked who is in it; "" when nothing. It stands beside
+	// what polling comes to: without the directory nobody can say whose mail is to be kept, however well the audit log is listed.
+	Denied     string
+	Subscribed time.Time // when the audit subscription was first seen enabled; zero before
+	Stopping   time.Time // since when the subscription at Microsoft is to be stopped; zero when there is nothing to stop
+	Resumed    time.Time // when it was last resumed: what was parked before is queued again; zero when it never was
+	Purge      Purge
+	Revision   int64 // the table's, for replacing
 }
 
 // Purge is how far the deletion of a connection with all its data has come; zero when nobody asked for it.

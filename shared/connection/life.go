@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -53,47 +52,9 @@ func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Conne
 		}
 		s.Tenant.ID = a.Tenant
 		s.Status, s.Reason = Initializing, waitsForFirstPoll
-		s.Consented, s.ConsentedBy = now, a.Object
+		s.Consented, s.ConsentedBy, s.Denied = now, a.Object, ""
 		return ops, nil
 	})
-}
-
-// Report tells the connection what its last poll came to. nil is Monitoring. fault.Refused is Error with a sentence that says what
-// is wrong and what to do, except for permissions that are still spreading. Everything else, our own refused credential above
-// all, leaves the connection as it is. It writes only when the status or the reason changes.
-func (r *Registry) Report(ctx context.Context, id ID, outcome error) error {
-	now := r.now()
-	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
-		s.Connection = s.after(outcome, now)
-		return nil, nil
-	})
-	return err
-}
-
-// after is the connection as a poll's outcome leaves it.
-func (c Connection) after(outcome error, now time.Time) Connection {
-	if !c.Polled() {
-		return c // deauthorized while the poll ran: it stays so
-	}
-	if outcome == nil {
-		c.Status, c.Reason = Monitoring, ""
-		if c.Subscribed.IsZero() {
-			c.Subscribed = now
-		}
-		return c
-	}
-	if !errors.Is(outcome, fault.Refused) || errors.Is(outcome, fault.Ours) {
-		return c
-	}
-	cause := CauseOf(fault.Code(outcome))
-	switch {
-	case cause.Class != fault.Refused || cause.About != OfTenant:
-	case cause.Spreads && now.Before(c.Consented.Add(spreading)):
-		c.Status, c.Reason = Initializing, permissionsSpread
-	default:
-		c.Status, c.Reason = Error, cause.Reason(c.DisplayName)
-	}
-	return c
 }
 
 // Deauthorize stops following the tenant and hides its events at once. Nothing is deleted; the poller stops the subscription at Microsoft
@@ -128,7 +89,7 @@ func (r *Registry) Resume(ctx context.Context, id ID, by string) (Connection, er
 		if s.Tenant.ID == "" {
 			s.Reason = waitsForConsent
 		}
-		s.Stopping, s.Resumed = time.Time{}, now
+		s.Stopping, s.Resumed, s.Denied = time.Time{}, now, ""
 		return nil, nil
 	})
 }

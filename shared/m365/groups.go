@@ -43,7 +43,8 @@ func (c *Client) Members(ctx context.Context, t connection.Tenant, group people.
 	case isStatus(err, http.StatusNotFound):
 		return people.Members{}, fmt.Errorf("%w: %w", err, people.ErrUnknown)
 	case errors.Is(err, fault.Refused) && fault.Code(err) == "Authorization_RequestDenied":
-		return people.Members{}, fmt.Errorf("%w: %w", err, errGroups)
+		denied := &fault.Error{Kind: fault.Refused, Code: connection.GroupsDenied, Status: http.StatusForbidden, Err: fmt.Errorf("%w: %w", err, errGroups)}
+		return people.Members{}, denied
 	case err != nil:
 		return people.Members{}, resync(err, link != "")
 	}

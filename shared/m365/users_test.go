@@ -118,7 +118,7 @@ func TestMembersOfNestedGroupsComeOnce(t *testing.T) {
 		world.Group{ID: outer, Members: []string{inner, "d0000000-0000-4000-8000-000000000001"}},
 		world.Group{ID: inner, Members: []string{outer, benID, "d0000000-0000-4000-8000-000000000001"}}))
 	_, err := c.Members(t.Context(), contoso(), outer, "")
-	check(t, err, fault.Refused, "Authorization_RequestDenied", 403)
+	check(t, err, fault.Refused, connection.GroupsDenied, 403)
 
 	s.AddApp(m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}},

@@ -19,7 +19,9 @@ const (
 	leaseSlack   = 30 * time.Second   // how much longer than a run's patience its lease lasts
 	maxWait      = time.Hour          // of what Microsoft asks us to wait
 	maxBackoff   = time.Hour
-	maxAsks      = 3 // for one page, when Microsoft's servers fail without asking for a wait
+	// deniedBackoff is how long a tenant is left alone that refused its directory: it is mended by an administrator, who waits for us to see it.
+	deniedBackoff = 5 * time.Minute
+	maxAsks       = 3 // for one page, when Microsoft's servers fail without asking for a wait
 	// overdue is after how long without a finished census the operator is told.
 	overdue = 72 * time.Hour
 )
@@ -31,6 +33,8 @@ var errBusy = errors.New("another run holds the census of the connection")
 type Connections interface {
 	// Polled returns the connections whose tenants are followed.
 	Polled(ctx context.Context) ([]connection.Connection, error)
+	// ReportDirectory tells what reading a tenant's directory came to: nil, or an error that wraps fault.Refused.
+	ReportDirectory(ctx context.Context, c connection.ID, outcome error) error
 }
 
 // Census reads the directories of all tenants: everybody at first and then weekly, what changed daily, and the groups of a scope.
@@ -121,7 +125,7 @@ func (c *Census) one(ctx context.Context, conn connection.Connection, holder str
 		if err == nil {
 			outcome.Finished = 1
 		}
-		err = errors.Join(err, p.end(ctx, err))
+		err = errors.Join(err, p.end(ctx, err), p.tell(ctx, err))
 	}
 	if err == nil || errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		return outcome // the next run goes on
@@ -162,7 +166,7 @@ func (c *Census) begin(ctx context.Context, conn connection.Connection, holder s
 		return nil, nil
 	}
 	if state.Phase == "" {
-		if state.Phase = state.due(scope, now); state.Phase == "" {
+		if state.Phase = state.due(scope, conn.Denied != "", now); state.Phase == "" {
 			return nil, nil
 		}
 		state.Begun, state.Link, state.People = now, "", 0
@@ -180,12 +184,13 @@ func (c *Census) begin(ctx context.Context, conn connection.Connection, holder s
 	return p, nil
 }
 
-// due is the pass that is to begin now, if any.
-func (s State) due(scope Scope, now time.Time) Phase {
+// due is the pass that is to begin now, if any. denied tells that the connection says that its directory is refused: that is to be looked at
+// again, as is a doubt of whoever asked for a single person.
+func (s State) due(scope Scope, denied bool, now time.Time) Phase {
 	switch {
 	case now.Sub(s.Swept) >= sweepEvery || s.Delta == "":
 		return Sweeping
-	case now.Sub(s.Finished) >= changesEvery:
+	case now.Sub(s.Finished) >= changesEvery, denied, s.doubted.After(s.Begun):
 		return Changing
 	case scope.Kind == Groups && scope.members == "" && len(scope.Groups) > 0:
 		return Expanding

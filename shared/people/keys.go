@@ -27,6 +27,7 @@ const (
 	buckets    = 16
 	scopeSort  = "scope"
 	censusSort = "state"
+	doubtSort  = "doubt"
 	// maxName is how many bytes of a name stand in a key. A longer one names nobody: SMTP takes 254 characters.
 	maxName = 320
 )
@@ -83,6 +84,10 @@ func listsPartition(c connection.ID) string { return string(c) + "|lists" }
 
 func censusKey(c connection.ID) table.Key {
 	return table.Key{Partition: string(c) + "|census", Sort: censusSort}
+}
+
+func doubtKey(c connection.ID) table.Key {
+	return table.Key{Partition: string(c) + "|census", Sort: doubtSort}
 }
 
 func domainsPartition(c connection.ID) string { return string(c) + "|domains" }

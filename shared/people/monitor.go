@@ -226,6 +226,9 @@ func (m *Monitor) askOne(ctx context.Context, c tenant, n string) error {
 	if errors.Is(err, fault.Poison) { // of the directory's answer, which says nothing of the mail
 		return fmt.Errorf("%v: %w", err, fault.Retry)
 	}
+	if errors.Is(err, fault.Refused) {
+		return errors.Join(err, m.Roster.doubt(ctx, c.id))
+	}
 	if err != nil {
 		return err
 	}

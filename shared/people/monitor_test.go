@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/local/m365sim"
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table/tabletest"
@@ -207,12 +208,61 @@ func TestAScopeOfGroupsWithoutThePermissionSaysWhich(t *testing.T) {
 	w.take()
 	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium, []people.ObjectID{"e0000000-0000-4000-8000-000000000001"})
 	w.must(err)
+	w.clock.advance(2 * time.Hour)
 	outcome, err := w.census.Run(t.Context())
 	w.must(err)
 	state, err := w.roster.State(t.Context(), conn)
 	w.must(err)
 	if outcome.Failed != 1 || !contains(state.Problem, "GroupMember.Read.All") {
 		t.Errorf("%+v %q", outcome, state.Problem)
+	}
+	if len(w.told) != 1 || fault.Code(w.told[0]) != connection.GroupsDenied {
+		t.Errorf("the connection was told %v", w.told)
+	}
+}
+
+// TestARefusedDirectoryIsToldToTheConnection has a tenant that takes User.Read.All away between two daily censuses: a person whom nobody knows
+// sends something, the look-up is refused, and the next census, which was not due, tells the connection, tries again within minutes, and
+// tells it too when all is well.
+func TestARefusedDirectoryIsToldToTheConnection(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
+	w.take()
+	w.clock.advance(2 * time.Hour)
+	if outcome, err := w.census.Run(t.Context()); err != nil || outcome.Connections != 0 || len(w.told) != 0 {
+		t.Errorf("without need: %+v, %v, told %v", outcome, err, w.told)
+	}
+	denied := w.sim.Fault(m365sim.Fault{Op: "graph", Code: "Authorization_RequestDenied"})
+	if _, err := w.monitor().Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(5))}); !errors.Is(err, fault.Refused) {
+		t.Errorf("judged: %v", err)
+	}
+	for range 12 { // the longest wait is five minutes
+		_, err := w.census.Run(t.Context())
+		w.must(err)
+		state, err := w.roster.State(t.Context(), conn)
+		w.must(err)
+		wait := state.NotBefore.Sub(w.clock.Now())
+		if wait <= 0 || wait > 5*time.Minute || fault.Code(w.told[len(w.told)-1]) != "Authorization_RequestDenied" {
+			t.Fatalf("waits %s, told %v", wait, w.told)
+		}
+		w.clock.advance(wait)
+	}
+	w.sim.ClearFaults(denied)
+	w.who.Denied = "Authorization_RequestDenied"
+	w.on(w.table)
+	w.take()
+	if last := w.told[len(w.told)-1]; last != nil {
+		t.Errorf("told at last: %v", last)
+	}
+	// Whatever became of telling it: a connection that says so is looked at again.
+	w.told = nil
+	w.clock.advance(time.Minute)
+	if w.take(); len(w.told) != 1 || w.told[0] != nil {
+		t.Errorf("told %v", w.told)
+	}
+	w.who.Denied = ""
+	w.on(w.table)
+	if outcome, err := w.census.Run(t.Context()); err != nil || outcome.Connections != 0 {
+		t.Errorf("the doubt stays: %+v, %v", outcome, err)
 	}
 }
 

@@ -81,6 +81,9 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 		wait := fault.Wait(outcome)
 		if wait == 0 {
 			wait = min(time.Second<<min(p.state.Failures, 20), maxBackoff)
+			if errors.Is(outcome, fault.Refused) {
+				wait = min(wait, deniedBackoff)
+			}
 		}
 		p.state.NotBefore = now.Add(min(wait, maxWait))
 	}
@@ -91,26 +94,33 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 	return err
 }
 
+// tell reports to the connection whether the directory was refused, when that is news. What is not reported is by a later pass: one is due
+// for as long as the connection says that the directory is refused.
+func (p *pass) tell(ctx context.Context, outcome error) error {
+	refused := errors.Is(outcome, fault.Refused) && !errors.Is(outcome, fault.Ours)
+	if !refused && (outcome != nil || p.conn.Denied == "") {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
+	defer cancel()
+	return p.Connections.ReportDirectory(ctx, p.conn.ID, outcome)
+}
+
 // spreading is how long after a consent missing permissions are no problem of the tenant's.
 const spreading = time.Hour
 
 // problem is what a failure means to an administrator.
 func (p *pass) problem(err error, now time.Time) string {
 	switch {
-	case errors.Is(err, errNoGroups):
-		return "The groups of the scope cannot be read: grant the application the permission GroupMember.Read.All in the Microsoft Entra admin center, or choose another scope."
 	case errors.Is(err, fault.Ours):
 		return "The census waits until the operator of this service has mended its credential. Nothing needs to be done in the tenant."
 	case !errors.Is(err, fault.Refused):
 		return "Microsoft did not answer, or asked to wait. The census goes on by itself."
-	case now.Before(p.conn.Consented.Add(spreading)):
+	case connection.CauseOf(fault.Code(err)).Spreads && now.Before(p.conn.Consented.Add(spreading)):
 		return "The permissions were granted a short while ago and are still spreading through Microsoft's directory. This can take up to an hour; nothing needs to be done."
 	}
-	return "Microsoft refuses to tell who is in the tenant: grant the application the permission User.Read.All in the Microsoft Entra admin center. Until then no mail is judged, and blobs stay open."
+	return connection.CauseOf(fault.Code(err)).Reason(p.conn.DisplayName)
 }
-
-// errNoGroups marks a refusal of the groups alone.
-var errNoGroups = errors.New("the groups of the scope may not be read")
 
 // page asks for a page, at once again when Microsoft's servers fail without asking for a wait.
 func page[T any](ctx context.Context, link string, ask func(ctx context.Context, link string) (T, error)) (T, error) {
@@ -310,8 +320,6 @@ func (p *pass) expand(ctx context.Context, list string, g ObjectID) error {
 		case errors.Is(err, ErrUnknown):
 			p.state.Problem = fmt.Sprintf("The group %s of the scope is not in the tenant's directory: it has nobody in it.", g)
 			return nil
-		case errors.Is(err, fault.Refused):
-			return fmt.Errorf("%w: %w", err, errNoGroups)
 		case err != nil:
 			return err
 		}

@@ -2,7 +2,6 @@ package people
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -36,6 +35,9 @@ type State struct {
 	Delta string // where the next changes are
 	next  string // the Delta of when the sweep under way began
 
+	// doubted is when somebody who asked for a single person was last refused. It is an item of its own, which needs no lease.
+	doubted time.Time
+
 	holder   string
 	until    time.Time
 	revision int64
@@ -51,12 +53,18 @@ func (s State) since() time.Time {
 
 // State returns how far the census of a connection has come; all zero before the first run.
 func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
-	item, err := r.Table.Get(ctx, censusKey(c))
-	if errors.Is(err, table.ErrAbsent) {
-		return State{}, nil
-	}
+	items, err := r.Table.GetMany(ctx, []table.Key{censusKey(c), doubtKey(c)})
 	if err != nil {
 		return State{}, fmt.Errorf("read the census of connection %s: %w", c, err)
+	}
+	var item table.Item
+	var doubted time.Time
+	for _, i := range items {
+		if i.Sort == doubtSort {
+			doubted = unstamp(i.Attrs["at"])
+		} else {
+			item = i
+		}
 	}
 	a := item.Attrs
 	text := func(name string) string { s, _ := a[name].(string); return s }
@@ -65,8 +73,17 @@ func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
 		Phase: Phase(text("phase")), Begun: unstamp(a["begun"]), People: number("people"), Finished: unstamp(a["finished"]),
 		Swept: unstamp(a["swept"]), Failures: number("failures"), Problem: text("problem"), NotBefore: unstamp(a["notbefore"]),
 		Link: text("link"), Delta: text("delta"), next: text("next"),
-		holder: text("holder"), until: unstamp(a["until"]), revision: item.Revision,
+		doubted: doubted,
+		holder:  text("holder"), until: unstamp(a["until"]), revision: item.Revision,
 	}, nil
+}
+
+// doubt asks for a pass of the census soon, for the directory refused to tell of a person: the census tells the connection.
+func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
+	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c), Attrs: table.Attrs{"at": stamp(r.Now())}}); err != nil {
+		return fmt.Errorf("ask for a census of connection %s: %w", c, err)
+	}
+	return nil
 }
 
 // saveState writes a state at the revision it was read. table.ErrConflict tells that another run took the lease.

@@ -48,10 +48,20 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // registry has one connection.
-type registry struct{ connection.Connection }
+type registry struct {
+	connection.Connection
+	told *[]error // what was reported of the directory
+}
 
 func (r registry) Polled(context.Context) ([]connection.Connection, error) {
 	return []connection.Connection{r.Connection}, nil
+}
+
+func (r registry) ReportDirectory(_ context.Context, _ connection.ID, outcome error) error {
+	if r.told != nil {
+		*r.told = append(*r.told, outcome)
+	}
+	return nil
 }
 
 // town is a simulated tenant, our client for it, and a roster in a real store.
@@ -64,6 +74,7 @@ type town struct {
 	roster *people.Roster
 	census *people.Census
 	who    connection.Connection
+	told   []error // reported to the connection
 }
 
 // found makes a tenant with these people, whose administrator has consented.
@@ -102,7 +113,7 @@ func found(t *testing.T, opts m365sim.Options, crowd []world.Person, roles ...st
 func (w *town) on(tab table.Table) {
 	w.roster = &people.Roster{Table: tab, Now: w.clock.Now, Rand: rand.Reader}
 	w.census = &people.Census{
-		Connections: registry{w.who}, Directory: w.client, Roster: w.roster, Now: w.clock.Now, Holder: rand.Text, Log: slog.New(slog.DiscardHandler),
+		Connections: registry{w.who, &w.told}, Directory: w.client, Roster: w.roster, Now: w.clock.Now, Holder: rand.Text, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
