@@ -82,7 +82,10 @@ func (d *Desk) settle(ctx context.Context, c connection.ID, r RecordID, f Findin
 	}
 	err = d.Events.Commit(ctx, table.Op{Verb: table.Replace, Item: replacement})
 	if errors.Is(err, table.ErrConflict) {
-		return errors.Join(err, d.takeBack(ctx, was, further))
+		if back := d.takeBack(ctx, was, further); back != nil { // not a conflict: the next attempt would find nothing, and say nothing
+			return back
+		}
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("store what was found of message %s: %w", r, err)
@@ -112,17 +115,23 @@ func (d *Desk) finish(ctx context.Context, m Message, expires time.Time) error {
 	return d.unmark(ctx, m)
 }
 
-// takeBack deletes what was written for a message that was purged meanwhile. Of one that is there, it does no harm.
+// takeBack deletes what was written for a message that was purged meanwhile. Of one that is there, it does no harm. It tries some times, for
+// nothing leads to those postings afterwards: what cannot be deleted stays until it expires.
 func (d *Desk) takeBack(ctx context.Context, m Message, written []table.Item) error {
 	if _, err := d.Events.Get(ctx, MessageKey(m.Connection, m.Record)); !errors.Is(err, table.ErrAbsent) {
 		return err
 	}
-	for some := range slices.Chunk(written, table.MaxCommit) {
-		if err := deleteAll(ctx, d.Events, some); err != nil {
-			return fmt.Errorf("take back postings of message %s: %w", m.Record, err)
+	var failed error
+	for range settleTries {
+		failed = nil
+		for some := range slices.Chunk(written, table.MaxCommit) {
+			failed = errors.Join(failed, deleteAll(ctx, d.Events, some))
+		}
+		if failed == nil {
+			return nil
 		}
 	}
-	return nil
+	return fmt.Errorf("take back postings of message %s: %w", m.Record, failed)
 }
 
 func (d *Desk) unmark(ctx context.Context, m Message) error {

@@ -255,6 +255,21 @@ func TestAQueueThatFailsKeepsTheBlobOpen(t *testing.T) {
 	}
 }
 
+// Messages that were stored and not queued must not wait for a sweep: whoever reads the blob again queues them, and no others.
+func TestWhatCouldNotBeQueuedIsQueuedWhenTheBlobIsReadAgain(t *testing.T) {
+	w, sent := waitingWorld(t, send(1, "a (1b)"))
+	body := w.add("next", now, array(send(1, "a (1b)"), send(2, "b (1b)"), send(3, "c (1b)")))
+	w.queue = refusingQueue{}
+	if err := w.ingester().Ingest(t.Context(), body); !errors.Is(err, fault.Retry) {
+		t.Errorf("ingest says %v", err)
+	}
+	w.queue, sent.bodies = sent, nil
+	retry(t, w, body)
+	if got := sortedRecords(sent.bodies); !slices.Equal(got, []forensic.RecordID{id(2), id(3)}) {
+		t.Errorf("queued: %q", got)
+	}
+}
+
 type refusingQueue struct{}
 
 func (refusingQueue) Send(context.Context, ...queue.Message) error {
