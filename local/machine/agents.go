@@ -124,14 +124,13 @@ func (m *Machine) purge(ctx context.Context) {
 	}
 }
 
-// sweep sends again, at once and then every minute, what has waited too long to be enriched.
+// sweep sends again, at once and then every minute, what has waited too long to be enriched. A connection that fails holds no other up.
 func (m *Machine) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
 		polled, err := m.Registry.Polled(ctx)
 		for _, c := range polled {
-			if err == nil {
-				_, err = m.Desk.Sweep(ctx, c.ID)
-			}
+			_, failed := m.Desk.Sweep(ctx, c.ID)
+			err = errors.Join(err, failed)
 		}
 		if err != nil && ctx.Err() == nil {
 			m.config.Log.Error("sweeping the waiting messages failed", "err", err)
