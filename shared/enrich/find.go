@@ -83,7 +83,8 @@ func (a *Agent) find(ctx context.Context, t task) (found, error) {
 				failed = err
 				closed[mailbox] = true
 			}
-			if mail, ok := choose(mails, t.message); ok && (sent || !t.young || t.last) {
+			mail, ok := choose(mails, t.message)
+			if ok && (sent || (!t.young || t.last) && !another(mail, t.message)) {
 				return found{mailbox: mailbox, mail: mail, sent: sent}, nil
 			}
 		}
@@ -128,6 +129,12 @@ func strangeness(mail Mail, m forensic.Message) int {
 		}
 	}
 	return 1
+}
+
+// another tells a mail outside of Sent Items that has nothing in common with the message but its id: neither sender nor day. Whoever writes to a
+// mailbox chooses the ids of what arrives there.
+func another(mail Mail, m forensic.Message) bool {
+	return strangeness(mail, m) > 0 && !mail.Sent.IsZero() && distance(mail.Sent, m.Observed) > 24*time.Hour
 }
 
 func distance(x, y time.Time) time.Duration { return x.Sub(y).Abs() }

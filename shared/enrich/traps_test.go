@@ -103,6 +103,20 @@ func TestALeftOverDraftIsNotTheMessage(t *testing.T) {
 	}
 }
 
+// Whoever writes to a mailbox may give the mail any id, that of a mail which was sent from there and deleted for good too.
+func TestAStrangersMailOfAnotherDayWithTheSameIDIsNotTheMessage(t *testing.T) {
+	st := newStage(t, m365sim.Options{}, staff(), mailRead())
+	a, b := file(1, "q3.pdf", 1000), file(2, "q3.pdf", 1000)
+	record := told(a)
+	m := mail(b)
+	m.Folder, m.From, m.Sender = "inbox", world.Address{Address: "mallory@elsewhere.example"}, world.Address{Address: "mallory@elsewhere.example"}
+	m.Sent = record.Observed.Add(-48 * time.Hour)
+	st.put(m)
+	if f := st.finding(record); f.Reason != forensic.NotFound {
+		t.Errorf("taken for the message: %+v", f)
+	}
+}
+
 func TestNothingIsOrderedAndOnlyTheMessageIDIsFilteredBy(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	a := file(1, "q3.pdf", 1000)
