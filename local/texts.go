@@ -12,7 +12,8 @@ administrator, and follows its audit log. To connect a tenant of your own, see "
 
 	recordsText = `
 Mailtrail is running, and has read {{.Records.File}} ({{.Records.Form}}):
-  {{.Records.Records}} records, {{.Records.Sends}} of them sends of mail with attachments
+  {{.Records.Records}} records, {{.Records.Sends}} of them sends of mail with attachments{{if not .Records.Sends}}
+  (a send is a record whose Operation is Send, SendAs or SendOnBehalf and whose Item has Attachments){{end}}
   {{.Records.Messages}} different messages with {{.Records.Events}} attachments can be searched
   {{.Records.Repeated}} sends were repeated, {{.Records.Noise}} were sharing notifications, {{.Records.Rejected}} lacked what a record must have
   {{.Records.Unreadable}} line{{if ne .Records.Unreadable 1}}s{{end}} could not be read{{range .Records.Problems}}

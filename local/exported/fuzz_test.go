@@ -16,6 +16,7 @@ func seeds(f *testing.F) {
 		"", "\xef\xbb\xbf", "\n", "{", "[", "[{", "[[", "[]]", "{}{}", "{}\n{}\n", "\"\n{}\n",
 		"[{\"Id\":\"a\"},\n{\"Id\":\"b\n{\"Id\":\"c\"}]", "[{\"a\\\"\":1}\n,7]\n[8]{}", "[\n  {\n    \"x\": []\n  },\n  {\n\"\n  {\n",
 		"AuditData\n{}\n", "A,AuditData\n1,\"{\"\"a\"\":\n1,\"{}\"\n", "AuditData;B\n\"\n\";\n\"\"\"\n\"\"\"\n", "#TYPE X\nAuditData\n\"{}", "x,y\n",
+		"{\"AuditData\":\" {}\"}\n{\"auditData\":{}}\n{\"AuditData\":\"7\"}", "{\n {}\n",
 	} {
 		f.Add(text)
 	}
@@ -59,14 +60,14 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// An undamaged array is read as encoding/json reads it, whether it is on one line, indented or an element a line.
+// An undamaged array, of no rows that wrap their records, is read as encoding/json reads it, whether it is on one line, indented or an element a line.
 func FuzzReadArray(f *testing.F) {
 	for _, text := range []string{`[]`, `[{}]`, `[{"a":"],\"}"},7,[{"b":1}],null,"x",{"Id":"a","y":[{"Id":"a"}]}]`, "[{\"a\":\n{\"a\":1}}, {\"a\":2}]"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var elements []json.RawMessage
-		if json.Unmarshal([]byte(text), &elements) != nil || elements == nil {
+		if json.Unmarshal([]byte(text), &elements) != nil || elements == nil || strings.Contains(text, "uditData") {
 			return
 		}
 		var compact, indented bytes.Buffer
@@ -106,7 +107,7 @@ func FuzzReadTable(f *testing.F) {
 	f.Add("a", `{"Id":"a"}`, "x\ny")
 	f.Add(`"`, "{\n}", ";,\t")
 	f.Fuzz(func(t *testing.T, before, data, after string) {
-		data = strings.ReplaceAll(data, "\r", "") // encoding/csv drops some
+		data = strings.NewReplacer("\r", "", "uditData", "").Replace(data) // encoding/csv drops some
 		var file bytes.Buffer
 		w := csv.NewWriter(&file)
 		_ = w.WriteAll([][]string{{"A", "AuditData", "B"}, {before, data, after}, {"1", `{"last":1}`, "2"}}) // a buffer never fails

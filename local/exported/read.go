@@ -1,5 +1,6 @@
 // Package exported reads audit logs that somebody exported: the CSV of a Purview audit search, records one to a line
-// (NDJSON), or a JSON array of records, as the Management Activity API serves them.
+// (NDJSON), or a JSON array of records, as the Management Activity API serves them. Objects may also be rows of an audit search, which
+// have the record in AuditData.
 //
 // Exports are long, and often damaged: cut off, joined, edited. Reading streams, in memory that does not grow with the
 // file, and no record that can be read is given up for one that cannot.
@@ -85,7 +86,10 @@ func tell(in *bufio.Reader) (Form, error) {
 		return "", err
 	}
 	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
-		return "", fmt.Errorf("the file is UTF-16: save it as UTF-8: %w", fault.Poison)
+		return "", poison("the file is UTF-16: save it as UTF-8")
+	}
+	if bytes.HasPrefix(start, []byte("\x1f\x8b")) || bytes.HasPrefix(start, []byte("PK\x03\x04")) {
+		return "", poison("the file is compressed (gzip or ZIP): unpack it")
 	}
 	if mark := []byte("\xef\xbb\xbf"); bytes.HasPrefix(start, mark) {
 		start = start[len(mark):]
@@ -96,6 +100,8 @@ func tell(in *bufio.Reader) (Form, error) {
 	text := bytes.TrimLeft(start, " \t\r\n")
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	switch {
+	case bytes.Equal(bytes.TrimSpace(first), []byte("{")) && bytes.HasPrefix(rest, []byte(" ")):
+		return "", poison("records go over several lines: write each on a line of its own (jq -c .), or all into an array (jq -s .)")
 	case len(text) == 0 || text[0] == '{':
 		return Lines, nil
 	case text[0] == '[':
@@ -107,6 +113,11 @@ func tell(in *bufio.Reader) (Form, error) {
 	default:
 		return CSV, nil
 	}
+}
+
+// poison is that a file cannot be read at all, in a sentence for whoever chose it.
+func poison(format string, args ...any) error {
+	return &fault.Error{Kind: fault.Poison, Err: fmt.Errorf(format, args...)}
 }
 
 // obedient ends a read when the context ends.
@@ -129,26 +140,58 @@ type sink struct {
 	record func(line int, raw []byte) error
 }
 
-// offer hands over the text if it is a record, and counts it as unreadable if it is not.
+// offer hands over the text if it is a record, or the record that it wraps, and counts it as unreadable if it is neither.
 func (s *sink) offer(line int, text []byte) error {
 	text = bytes.TrimSpace(text)
+	if reason := amiss(text); reason != "" {
+		s.reject(line, reason)
+		return nil
+	}
+	if inner, ok := unwrap(text); ok {
+		if reason := amiss(inner); reason != "" {
+			s.reject(line, column+": "+reason)
+			return nil
+		}
+		text = inner
+	}
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.record(line, text); err != nil {
+		return fmt.Errorf("the record on line %d: %w", line, err)
+	}
+	s.Records++
+	return nil
+}
+
+// amiss says why the text is no JSON object, or "".
+func amiss(text []byte) string {
 	switch {
 	case len(text) > MaxRecord:
-		s.reject(line, tooLong)
+		return tooLong
 	case !json.Valid(text):
-		s.reject(line, "not valid JSON: torn or edited")
+		return "not valid JSON: torn or edited"
 	case text[0] != '{':
-		s.reject(line, "JSON, but not an object")
-	default:
-		if err := s.ctx.Err(); err != nil {
-			return err
-		}
-		if err := s.record(line, text); err != nil {
-			return fmt.Errorf("the record on line %d: %w", line, err)
-		}
-		s.Records++
+		return "JSON, but not an object"
 	}
-	return nil
+	return ""
+}
+
+// unwrap is the record within a row of an audit search: in AuditData, as text (Search-UnifiedAuditLog and ConvertTo-Json) or as an object
+// (Graph's auditLogRecord). Where there is no such member, the object is the record itself.
+func unwrap(object []byte) (record []byte, ok bool) {
+	if !bytes.Contains(object, []byte("uditData")) { // with a large or a small letter before it; nearly all are told by this
+		return nil, false
+	}
+	var row struct{ AuditData json.RawMessage }
+	if json.Unmarshal(object, &row) != nil || row.AuditData == nil {
+		return nil, false
+	}
+	var text *string
+	if json.Unmarshal(row.AuditData, &text) == nil && text != nil {
+		return bytes.TrimSpace([]byte(*text)), true
+	}
+	return row.AuditData, true
 }
 
 const tooLong = "longer than 4 MiB"

@@ -80,6 +80,10 @@ func TestRead(t *testing.T) {
 		{"array with the first record torn", "[{\"Id\":\"a\n{\"Id\":\"b\"}]", exported.Array, []string{`2: {"Id":"b"}`}, []string{"1: torn: the line ends inside the record"}},
 		{"commas before records", "[ {\"Id\":\"a\"}\n, {\"Id\":\"b\"}\n, {\"Id\":\"c\n, {\"Id\":\"d\"}\n]", exported.Array, []string{`1: {"Id":"a"}`, `2: {"Id":"b"}`, `4: {"Id":"d"}`},
 			[]string{"3: torn: the line ends inside the record"}},
+		{"rows of an audit search as objects", "[{\"RecordType\":2,\"AuditData\":\"{\\\"Id\\\":\\\"a\\\"}\"},\n{\"id\":\"x\",\"auditData\":{\"Id\":\"b\"}},\n{\"AuditData\":\"{\"},\n{\"AuditData\":null},\n{\"AuditData\":\"\"}]", exported.Array,
+			[]string{`1: {"Id":"a"}`, `2: {"Id":"b"}`},
+			[]string{"3: AuditData: not valid JSON: torn or edited", "4: AuditData: JSON, but not an object", "5: AuditData: not valid JSON: torn or edited"}},
+		{"a record that merely speaks of AuditData", `{"Id":"a","x":"AuditData","y":{"AuditData":"{}"}}`, exported.Lines, []string{`1: {"Id":"a","x":"AuditData","y":{"AuditData":"{}"}}`}, nil},
 		{"several arrays", "[{\"Id\":\"a\"}]\n[{\"Id\":\"b\"}] [ ]\n{\"Id\":\"c\"}\nfin", exported.Array, []string{`1: {"Id":"a"}`, `2: {"Id":"b"}`, `3: {"Id":"c"}`}, []string{"4: not valid JSON: torn or edited"}},
 	}
 	for _, tt := range tests {
@@ -116,6 +120,9 @@ func TestReadSaysWhatTheTableLacks(t *testing.T) {
 		{"#TYPE X\n", "no column AuditData"},
 		{strings.Repeat("x,", 40) + "\n", "and 21 more"},
 		{"\xff\xfe{\x00", "the file is UTF-16: save it as UTF-8"},
+		{"\x1f\x8b\x08\x00", "the file is compressed (gzip or ZIP): unpack it"},
+		{"PK\x03\x04AuditData\n{}\n", "the file is compressed (gzip or ZIP): unpack it"},
+		{"{\n  \"Id\": \"a\"\n}\n", "records go over several lines: write each on a line of its own (jq -c .)"},
 	} {
 		_, err := exported.Read(t.Context(), strings.NewReader(tt.text), nil)
 		if !errors.Is(err, fault.Poison) || !strings.Contains(err.Error(), tt.want) {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
 // column is the name of the column that holds the records, in any letter case.
@@ -82,7 +80,7 @@ func (t *table) header() error {
 			found = names
 		}
 	}
-	return fmt.Errorf("no column %s; found columns %s: %w", column, listed(found), fault.Poison)
+	return poison("no column %s; found columns %s", column, listed(found))
 }
 
 // listed quotes names for an error, so many that the error stays readable.
