@@ -51,6 +51,10 @@ func (a *API) of(h func(http.ResponseWriter, *http.Request, connection.ID)) http
 			a.refuse(w, r, err)
 			return
 		}
+		if r.Method == http.MethodPut && !c.Purge.Asked.IsZero() { // what is stored now nobody would delete
+			a.refuse(w, r, connection.ErrPurging)
+			return
+		}
 		h(w, r, c.ID)
 	}
 }
@@ -188,6 +192,8 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, connection.ErrNotFound):
 		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "id", Type: "NOT_FOUND", Description: "There is no such connection."})
+	case errors.Is(err, connection.ErrPurging):
+		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "PURGING", Description: "The connection is being deleted, and cannot be changed any more."})
 	case errors.Is(err, ErrUnknown):
 		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "address", Type: "NOT_FOUND", Description: "The census knows nobody with this address."})
 	default:

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// MaxUpload is how many bytes an uploaded list may have, and MaxListed how many rows. Incydr takes 1,000 rows.
+	// MaxUpload is how many bytes an uploaded list may have, and MaxListed how many addresses. Incydr takes 1,000 rows.
 	MaxUpload = 8 << 20
 	MaxListed = 100_000
 
@@ -96,9 +96,6 @@ func readList(body io.Reader) (addresses []string, problems []access.Problem) {
 			}
 			continue
 		}
-		if len(seen) == MaxListed {
-			return nil, []access.Problem{{Field: fmt.Sprintf("line %d", line), Type: tooLong, Description: "A list may have 100,000 addresses."}}
-		}
 		address := ""
 		if column < len(row) {
 			address = strings.Clone(Fold(row[column]))
@@ -111,6 +108,9 @@ func readList(body io.Reader) (addresses []string, problems []access.Problem) {
 				return nil, problems
 			}
 		case !seen[address]:
+			if len(seen) == MaxListed {
+				return nil, []access.Problem{{Field: fmt.Sprintf("line %d", line), Type: tooLong, Description: "A list may have 100,000 addresses."}}
+			}
 			seen[address] = true
 			addresses = append(addresses, address)
 		}

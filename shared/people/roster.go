@@ -32,12 +32,13 @@ func (r *Roster) Put(ctx context.Context, c connection.ID, people ...Person) err
 			news = append(news, entry{Person: p.cleaned(), seen: now})
 		}
 	}
-	return r.write(ctx, c, news, true)
+	return r.write(ctx, c, news, false)
 }
 
-// add is Put, but that names stay which people have no more: they find nobody.
+// add is Put of somebody who was asked for by a name that led nowhere. So all names are written, whatever is there; those that the person has no
+// more stay: they find nobody.
 func (r *Roster) add(ctx context.Context, c connection.ID, p Person) error {
-	return r.write(ctx, c, []entry{{Person: p.cleaned(), seen: moment(r.Now())}}, false)
+	return r.write(ctx, c, []entry{{Person: p.cleaned(), seen: moment(r.Now())}}, true)
 }
 
 // Remove says that the directory has these people no more. What they were is remembered for 30 days, for mail that they sent comes later
@@ -51,8 +52,8 @@ func (r *Roster) Remove(ctx context.Context, c connection.ID, ids ...ObjectID) e
 	return r.write(ctx, c, news, false)
 }
 
-// write stores news of people, and takes away the names that they have no more, if it is to be tidy.
-func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, tidy bool) error {
+// write stores news of people: the names that are new, and none is left that they have no more; or all names, and none is taken away.
+func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, all bool) error {
 	// The directory may tell twice of somebody on a page: the last word counts.
 	last := make(map[ObjectID]entry, len(news))
 	for _, e := range news {
@@ -78,18 +79,22 @@ func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, tidy 
 		entries = append(entries, next.item(c))
 		has, had := next.names(), was.names()
 		for _, name := range has {
-			if !slices.Contains(had, name) {
+			// Who is gone gets no name, for it may be another's by now; so whoever is back gets all of them.
+			if next.gone.IsZero() && (all || !was.gone.IsZero() || !slices.Contains(had, name)) {
 				names = append(names, table.Item{Key: nameKey(c, name), Attrs: table.Attrs{"id": string(id)}})
 			}
 		}
 		for _, name := range had {
-			if tidy && !slices.Contains(has, name) {
+			if !all && !slices.Contains(has, name) {
 				stale[name] = id
 			}
 		}
 	}
-	if err := r.Table.Load(ctx, append(names, entries...)...); err != nil {
-		return fmt.Errorf("store %d people of connection %s: %w", len(entries), c, err)
+	// A Load keeps no order, and a person who is there is taken for one who has these names already.
+	for _, items := range [][]table.Item{names, entries} {
+		if err := r.Table.Load(ctx, items...); err != nil {
+			return fmt.Errorf("store %d people of connection %s: %w", len(entries), c, err)
+		}
 	}
 	return r.unname(ctx, c, stale)
 }

@@ -1,0 +1,119 @@
+package people_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailtrail/mailtrail/local/m365sim"
+	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/people"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// partly is a table that once does the end of a Load and not its beginning, as the contract lets it.
+type partly struct {
+	table.Table
+	left int // loads until it happens
+}
+
+func (p *partly) Load(ctx context.Context, items ...table.Item) error {
+	if p.left--; p.left != 0 || len(items) < 2 {
+		return p.Table.Load(ctx, items...)
+	}
+	return errors.Join(p.Table.Load(ctx, items[len(items)-1:]...), errors.New("throttled"))
+}
+
+// TestSomebodyWhoWasStoredInPartIsFoundByEveryName breaks off every Load of a first census, and then of a single look-up, one after the other.
+func TestSomebodyWhoWasStoredInPartIsFoundByEveryName(t *testing.T) {
+	for name, begin := range map[string]func(*town) error{
+		"census": func(w *town) error { _, err := w.census.Run(t.Context()); return err },
+		"look-up": func(w *town) error {
+			_, _ = w.monitor().Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(0))})
+			return nil
+		},
+	} {
+		for left := 1; left < 6; left++ {
+			w := found(t, m365sim.Options{}, []world.Person{resident(0)})
+			w.on(&partly{w.table, left})
+			w.must(begin(w))
+			w.clock.advance(time.Minute)
+			w.take()
+			got := w.judge(w.monitor(), w.by(address(0)), w.by("alias0@contoso.onmicrosoft.com"))
+			verdicts(t, got, people.Kept, people.Kept)
+			if t.Failed() {
+				t.Fatalf("after load %d of the %s", left, name)
+			}
+		}
+	}
+}
+
+// TestWhoIsBackHasTheAddressBack has an account that is deleted, another one that gets its address, and the first one restored from the
+// directory's recycle bin, as it is when the wrong account was deleted.
+func TestWhoIsBackHasTheAddressBack(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
+	w.take()
+	day := func() { w.clock.advance(25 * time.Hour); w.take() }
+	w.must(w.sim.RemovePeople(tenantID, id(0)))
+	day()
+	other := resident(0)
+	other.ID = id(500)
+	w.must(w.sim.AddPeople(tenantID, other))
+	day()
+	w.must(w.sim.RemovePeople(tenantID, id(500)))
+	day()
+	w.must(w.sim.AddPeople(tenantID, resident(0)))
+	day()
+	w.clock.advance(time.Hour)
+	verdicts(t, w.judge(w.monitor(), w.by(address(0)), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
+}
+
+// TestAnAddressThatPassesOnBelongsToWhoHasItNow deletes an account and gives its address to another one, on the same day.
+func TestAnAddressThatPassesOnBelongsToWhoHasItNow(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
+	w.take()
+	other := resident(0)
+	other.ID = id(500)
+	w.must(w.sim.RemovePeople(tenantID, id(0)))
+	w.must(w.sim.AddPeople(tenantID, other))
+	w.clock.advance(25 * time.Hour)
+	w.take()
+	w.clock.advance(time.Hour)
+	verdicts(t, w.judge(w.monitor(), w.by(address(0)), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
+}
+
+func TestNothingIsStoredOfAConnectionThatIsBeingDeleted(t *testing.T) {
+	d := newDesk(t, []world.Person{resident(0)})
+	d.who.Purge = connection.Purge{Asked: d.clock.Now(), By: "key-admin"}
+	for path, body := range map[string]string{"scope": `{"kind":"all","gate":"any"}`, "scope/users": "email\nada@contoso.test\n"} {
+		kind := "application/json"
+		if path == "scope/users" {
+			kind = "text/csv"
+		}
+		if w := d.call(access.Admin, http.MethodPut, string(conn)+"/"+path, kind, body); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "PURGING") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	if w := d.call(access.Admin, http.MethodGet, string(conn)+"/scope", "", ""); w.Code != http.StatusOK {
+		t.Errorf("it cannot be looked at: %d", w.Code)
+	}
+}
+
+func TestAFullListMayHaveEmptyAndRepeatedRows(t *testing.T) {
+	d := newDesk(t, []world.Person{resident(0)})
+	var list strings.Builder
+	list.WriteString("email,name\n")
+	for n := range people.MaxListed {
+		list.WriteString(address(n))
+		list.WriteByte('\n')
+	}
+	list.WriteString(address(0) + "\n,,\n" + address(1) + "\n")
+	if w := d.call(access.Admin, http.MethodPut, string(conn)+"/scope/users", "text/csv", list.String()); w.Code != http.StatusOK {
+		t.Errorf("%d %.300s", w.Code, w.Body)
+	}
+}
