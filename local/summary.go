@@ -89,8 +89,8 @@ func (s *session) announce(told summary, text string) error {
 	}
 	return t.Execute(s.out, struct {
 		summary
-		Data, RunFile string
-	}{told, s.data, name})
+		Data, RunFile, Listens string
+	}{told, s.data, name, s.addr})
 }
 
 // credential is the API client that the summary names.

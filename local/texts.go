@@ -21,7 +21,7 @@ Mailtrail is running, and has read {{.Records.File}} ({{.Records.Form}}):
 `
 
 	realText = `
-Mailtrail is running, and talks to Microsoft. Add a connection, and give the address that comes back to an administrator of the
+Mailtrail is running on {{.Listens}}, and talks to Microsoft. Add a connection, and give the address that comes back to an administrator of the
 tenant ("A real tenant" in README.md has the command).
 `
 

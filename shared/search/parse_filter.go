@@ -32,9 +32,9 @@ func (p *parser) filter(f filter) (*predicate, *Problem) {
 	}
 	if !slices.Contains(t.kind.operators(), operator) {
 		if !operator.known() {
-			return nil, problem(IllegalOperator, "There is no operator %s.", clip(string(operator)))
+			return nil, problem(IllegalOperator, "There is no operator %s; %s has %s.", clip(string(operator)), t.name, listed(t.kind.operators()))
 		}
-		return nil, problem(IllegalOperator, "%s is a %s, which has no operator %s.", t.name, t.kind, operator)
+		return nil, problem(IllegalOperator, "%s is a %s, which has no operator %s; it has %s.", t.name, t.kind, operator, listed(t.kind.operators()))
 	}
 	values, err := p.values(t, operator, f.Value)
 	if err != nil {
@@ -47,6 +47,15 @@ func (p *parser) filter(f filter) (*predicate, *Problem) {
 		}
 	}
 	return out, nil
+}
+
+// listed are operators as a sentence names them.
+func listed(operators []Operator) string {
+	names := make([]string, len(operators))
+	for i, o := range operators {
+		names[i] = string(o)
+	}
+	return strings.Join(names, ", ")
 }
 
 // values are the filter's values as texts: none, one, or some, as the operator has it.
@@ -126,7 +135,7 @@ func (p *parser) take(out *predicate, v string) *Problem {
 	case number:
 		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
 		if err != nil {
-			return problem(IllegalValue, "%s is a number, and %s is no whole number.", out.term.name, clip(v))
+			return problem(IllegalValue, "%s is a number, and %s is no whole number of at most 64 bits.", out.term.name, clip(v))
 		}
 		out.numbers = append(out.numbers, n)
 	case boolean:
