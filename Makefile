@@ -17,7 +17,7 @@ build: ## build bin/mailtrail, which run starts; without C, so that Go is all it
 	@mkdir -p bin && CGO_ENABLED=0 go build -o bin/mailtrail ./local
 
 test: ## run every test, with the race detector and in random order
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 30m ./...
 
 check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run: make fmt'; exit 1; }
