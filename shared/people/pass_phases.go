@@ -1,0 +1,211 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+// sweep reads everybody. The link for later changes is taken before the first page.
+func (p *pass) sweep(ctx context.Context) error {
+	if p.state.Link == "" {
+		latest, err := page(ctx, "", p.listed(p.Directory.Changes))
+		if err != nil {
+			return err
+		}
+		p.state.next, p.state.Begun, p.state.People = latest.Delta, moment(p.Now()), 0
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+		p.learn(ctx)
+	}
+	for {
+		got, err := page(ctx, p.state.Link, p.listed(p.Directory.Users))
+		if errors.Is(err, ErrResync) {
+			p.state.Link = ""
+			return errors.Join(err, p.save(ctx))
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.store(ctx, got.Changes); err != nil {
+			return err
+		}
+		if p.state.Link = got.Next; got.Next == "" {
+			return p.turn(ctx, Leaving)
+		}
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// listed binds a list of the directory to the tenant.
+func (p *pass) listed(list func(context.Context, connection.Tenant, string) (Page, error)) func(context.Context, string) (Page, error) {
+	return func(ctx context.Context, link string) (Page, error) { return list(ctx, p.conn.Tenant, link) }
+}
+
+// learn asks for the domains of the tenant. A tenant that does not tell them is no failure: members' names tell most.
+func (p *pass) learn(ctx context.Context) {
+	domains, err := p.Directory.Domains(ctx, p.conn.Tenant)
+	if err == nil {
+		err = p.Roster.LearnDomains(ctx, p.conn.ID, domains...)
+	}
+	if err != nil {
+		p.Log.DebugContext(ctx, "the domains of a tenant were not told", "connection", p.conn.ID, "code", fault.Code(err), "err", err)
+	}
+}
+
+// store keeps what a page tells. Somebody who was told of in part is asked for.
+func (p *pass) store(ctx context.Context, changes []Change) error {
+	var people []Person
+	var left []ObjectID
+	for _, ch := range changes {
+		switch {
+		case ch.Removed:
+			left = append(left, ch.ID)
+		case ch.Partial:
+			whole, err := p.ask(ctx, ch.ID)
+			if errors.Is(err, ErrUnknown) {
+				left = append(left, ch.ID)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			people = append(people, whole)
+		default:
+			people = append(people, ch.Person)
+		}
+	}
+	if err := p.Roster.Put(ctx, p.conn.ID, people...); err != nil {
+		return err
+	}
+	if err := p.Roster.LearnDomains(ctx, p.conn.ID, principalDomains(people)...); err != nil {
+		return err
+	}
+	p.told += len(changes)
+	p.state.People += int64(len(changes))
+	return p.Roster.Remove(ctx, p.conn.ID, left...)
+}
+
+func (p *pass) ask(ctx context.Context, id ObjectID) (Person, error) {
+	return page(ctx, string(id), func(ctx context.Context, name string) (Person, error) {
+		return p.Directory.User(ctx, p.conn.Tenant, name)
+	})
+}
+
+// leavers asks for everybody whom the sweep did not tell of, for pages may miss somebody while the directory changes; who is not there
+// has left. The link is the last one that was asked for.
+func (p *pass) leavers(ctx context.Context) error {
+	after := ObjectID(p.state.Link)
+	for chunk, err := range p.Roster.chunks(ctx, p.conn.ID, after) {
+		if err != nil {
+			return err
+		}
+		var changes []Change
+		for _, e := range chunk {
+			if e.gone.IsZero() && e.seen.Before(p.state.Begun) {
+				changes = append(changes, Change{Person: Person{ID: e.ID}, Partial: true})
+			}
+		}
+		if len(changes) == 0 {
+			continue
+		}
+		if err := p.store(ctx, changes); err != nil {
+			return err
+		}
+		p.state.Link = string(chunk[len(chunk)-1].ID)
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+	}
+	p.state.Swept, p.state.Delta, p.state.next = moment(p.Now()), p.state.next, ""
+	return p.turn(ctx, Expanding)
+}
+
+// changes reads what changed since the last pass. A link that is too old begins a sweep.
+func (p *pass) changes(ctx context.Context) error {
+	if p.state.Link == "" {
+		p.state.Link = p.state.Delta
+	}
+	for {
+		got, err := page(ctx, p.state.Link, p.listed(p.Directory.Changes))
+		if errors.Is(err, ErrResync) {
+			p.state.Delta = ""
+			return p.turn(ctx, Sweeping)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.store(ctx, got.Changes); err != nil {
+			return err
+		}
+		if got.Next == "" {
+			p.state.Delta = got.Delta
+			return p.turn(ctx, Expanding)
+		}
+		p.state.Link = got.Next
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// groups reads the people of the scope's groups into a new list, and makes the scope refer to it when it is whole. A group that is not
+// there has nobody. When the scope changes meanwhile, the list is left to be tidied away, and the next pass begins another.
+func (p *pass) groups(ctx context.Context) error {
+	scope, err := p.Roster.Scope(ctx, p.conn.ID)
+	if err != nil {
+		return err
+	}
+	p.state.Problem = ""
+	if scope.Kind == Groups && len(scope.Groups) > 0 {
+		list, err := p.Roster.newList(ctx, p.conn.ID)
+		if err != nil {
+			return err
+		}
+		for _, g := range scope.Groups {
+			if err := p.expand(ctx, list, g); err != nil {
+				return err
+			}
+		}
+		scope.members, scope.Expanded = list, moment(p.Now())
+		if err := p.Roster.store(ctx, p.conn.ID, scope); err != nil && !errors.Is(err, table.ErrConflict) {
+			return err
+		}
+	}
+	if err := p.Roster.tidy(ctx, p.conn.ID); err != nil {
+		return err
+	}
+	return p.turn(ctx, "")
+}
+
+func (p *pass) expand(ctx context.Context, list string, g ObjectID) error {
+	for link := ""; ; {
+		got, err := page(ctx, link, func(ctx context.Context, link string) (Members, error) {
+			return p.Directory.Members(ctx, p.conn.Tenant, g, link)
+		})
+		switch {
+		case errors.Is(err, ErrUnknown):
+			p.state.Problem = fmt.Sprintf("The group %s of the scope is not in the tenant's directory: it has nobody in it.", g)
+			return nil
+		case err != nil:
+			return err
+		}
+		ids := make([]string, len(got.IDs))
+		for i, id := range got.IDs {
+			ids[i] = string(id)
+		}
+		if err := p.Roster.enlist(ctx, p.conn.ID, list, ids); err != nil {
+			return err
+		}
+		if link = got.Next; link == "" {
+			return nil
+		}
+	}
+}
