@@ -75,6 +75,7 @@ type known struct {
 	entry       // without ID for a name that the directory does not know
 	scope int64 // the scope's revision that in was found out for
 	in    bool  // in the scope
+	was   bool  // in it before its groups were last read
 	until time.Time
 }
 
@@ -99,7 +100,7 @@ func (m *Monitor) Judge(ctx context.Context, c connection.ID, t connection.Tenan
 			switch {
 			case k == nil || k.ID == "":
 				continue
-			case k.in && k.passed(scope.Gate, s.At):
+			case (k.in || k.was && s.At.Before(scope.Expanded)) && k.passed(scope.Gate, s.At):
 				verdicts[i] = Kept
 			case verdicts[i] == Unknown:
 				verdicts[i] = Unmonitored
@@ -147,6 +148,12 @@ func (m *Monitor) resolve(ctx context.Context, c tenant, scope Scope, sends []Se
 	if err != nil {
 		return nil, err
 	}
+	was := in
+	if before, ok := scope.before(); ok {
+		if was, err = m.Roster.within(ctx, c.id, before, entries); err != nil {
+			return nil, err
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known == nil || len(m.known)+len(missing) > maxKnown {
@@ -154,7 +161,7 @@ func (m *Monitor) resolve(ctx context.Context, c tenant, scope Scope, sends []Se
 	}
 	for _, n := range missing {
 		e := found[n]
-		k := &known{entry: e, scope: scope.revision, in: in[e.ID], until: now.Add(believed)}
+		k := &known{entry: e, scope: scope.revision, in: in[e.ID], was: was[e.ID], until: now.Add(believed)}
 		who[n], m.known[name{c.id, n}] = k, k
 	}
 	return who, nil

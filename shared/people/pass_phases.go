@@ -174,8 +174,7 @@ func (p *pass) groups(ctx context.Context) error {
 				return err
 			}
 		}
-		scope.members, scope.Expanded = list, moment(p.Now())
-		if err := p.Roster.store(ctx, p.conn.ID, scope); err != nil && !errors.Is(err, table.ErrConflict) {
+		if err := p.Roster.store(ctx, p.conn.ID, scope.expanded(list, moment(p.Now()))); err != nil && !errors.Is(err, table.ErrConflict) {
 			return err
 		}
 	}

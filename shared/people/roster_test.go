@@ -87,6 +87,51 @@ func TestAnAddressThatPassesOnBelongsToWhoHasItNow(t *testing.T) {
 	verdicts(t, w.judge(w.monitor(), w.by(address(0)), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
 }
 
+// TestMailOfSomebodyWhoLeftTheGroupsOfTheScopeIsKept has the same day as TestMailOfSomebodyWhoseAccountWasClosedIsKept, where the scope is a group:
+// a deleted account is in no group any more, and one that is closed is often taken out.
+func TestMailOfSomebodyWhoLeftTheGroupsOfTheScopeIsKept(t *testing.T) {
+	const staff = "e0000000-0000-4000-8000-000000000001"
+	for what, leave := range map[string]func(*town){
+		"deleted":     func(w *town) { w.must(w.sim.RemovePeople(tenantID, id(0))) },
+		"taken out":   func(w *town) { w.must(w.sim.AddGroups(tenantID, world.Group{ID: staff, Members: []string{id(1)}})) },
+		"whole group": func(w *town) { w.must(w.sim.RemoveGroups(tenantID, staff)) },
+	} {
+		w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1), resident(2)}, "GroupMember.Read.All")
+		w.must(w.sim.AddGroups(tenantID, world.Group{ID: staff, Members: []string{id(0), id(1)}}))
+		_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium, []people.ObjectID{staff})
+		w.must(err)
+		w.take()
+		w.clock.advance(25 * time.Hour)
+		w.take()
+		w.clock.advance(23 * time.Hour)
+		mail, never := w.by(address(0)), w.by(address(2))
+		w.clock.advance(time.Hour)
+		leave(w)
+		w.clock.advance(time.Hour)
+		w.take()
+		w.who.Denied = "Authorization_RequestDenied" // another census, soon after
+		w.on(w.table)
+		w.clock.advance(time.Minute)
+		w.take()
+		w.clock.advance(time.Hour)
+		if got := w.judge(w.monitor(), mail, w.by(address(0)), never); got[0] != people.Kept || got[1] != people.Unmonitored || got[2] != people.Unmonitored {
+			t.Errorf("%s: verdicts %v", what, got)
+		}
+		w.who.Denied = ""
+		w.on(w.table)
+		for range 3 {
+			w.clock.advance(25 * time.Hour)
+			w.take()
+		}
+		if got := w.judge(w.monitor(), mail); got[0] != people.Unmonitored {
+			t.Errorf("%s: days later %v", what, got)
+		}
+		if n := w.count(string(conn) + "|lists"); n > 3 {
+			t.Errorf("%s: %d lists are kept", what, n)
+		}
+	}
+}
+
 func TestNothingIsStoredOfAConnectionThatIsBeingDeleted(t *testing.T) {
 	d := newDesk(t, []world.Person{resident(0)})
 	d.who.Purge = connection.Purge{Asked: d.clock.Now(), By: "key-admin"}

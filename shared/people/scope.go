@@ -39,6 +39,7 @@ type Scope struct {
 
 	users    string // the uploaded list
 	members  string // the list of the groups' people
+	former   string // the list of them before: who left the groups since is judged by the time of the mail
 	revision int64
 }
 
@@ -58,7 +59,7 @@ func (r *Roster) Scope(ctx context.Context, c connection.ID) (Scope, error) {
 	text := func(name string) string { s, _ := a[name].(string); return s }
 	s := Scope{
 		Kind: Kind(text("kind")), Gate: Gate(text("gate")), Uploaded: unstamp(a["uploaded"]), Expanded: unstamp(a["expanded"]),
-		users: text("users"), members: text("members"), revision: item.Revision,
+		users: text("users"), members: text("members"), former: text("former"), revision: item.Revision,
 	}
 	s.Listed, _ = a["listed"].(int64)
 	groups, _ := a["groups"].([]string)
@@ -76,7 +77,7 @@ func (r *Roster) store(ctx context.Context, c connection.ID, s Scope) error {
 	}
 	op := table.Op{Verb: table.Replace, Item: table.Item{Key: scopeKey(c), Revision: s.revision, Attrs: table.Attrs{
 		"kind": string(s.Kind), "gate": string(s.Gate), "groups": groups, "listed": s.Listed, "uploaded": stamp(s.Uploaded),
-		"expanded": stamp(s.Expanded), "users": s.users, "members": s.members,
+		"expanded": stamp(s.Expanded), "users": s.users, "members": s.members, "former": s.former,
 	}}}
 	if s.revision == 0 {
 		op.Verb = table.Create
@@ -115,7 +116,7 @@ func (r *Roster) change(ctx context.Context, c connection.ID, f func(*Scope)) (S
 }
 
 func (s Scope) same(o Scope) bool {
-	return s.Kind == o.Kind && s.Gate == o.Gate && slices.Equal(s.Groups, o.Groups) && s.users == o.users && s.members == o.members &&
+	return s.Kind == o.Kind && s.Gate == o.Gate && slices.Equal(s.Groups, o.Groups) && s.users == o.users && s.members == o.members && s.former == o.former &&
 		s.Listed == o.Listed && s.Uploaded.Equal(o.Uploaded) && s.Expanded.Equal(o.Expanded)
 }
 
@@ -124,7 +125,7 @@ func (s Scope) same(o Scope) bool {
 func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate Gate, groups []ObjectID) (Scope, error) {
 	return r.change(ctx, c, func(s *Scope) {
 		if !slices.Equal(s.Groups, groups) {
-			s.members, s.Expanded = "", time.Time{}
+			s.members, s.former, s.Expanded = "", "", time.Time{}
 		}
 		s.Kind, s.Gate, s.Groups = kind, gate, groups
 	})
@@ -188,7 +189,7 @@ func (r *Roster) tidy(ctx context.Context, c connection.ID) error {
 	}
 	limit := r.Now().Add(-abandoned)
 	for list, begun := range lists {
-		if list == s.users || list == s.members || !begun.Before(limit) {
+		if list == s.users || list == s.members || list == s.former || !begun.Before(limit) {
 			continue
 		}
 		for b, done := 0, false; b < buckets; {
@@ -217,6 +218,23 @@ func (r *Roster) lists(ctx context.Context, c connection.ID) (map[string]time.Ti
 		lists[item.Sort] = unstamp(item.Attrs["begun"])
 	}
 	return lists, nil
+}
+
+// expanded is the scope with a new list of its groups' people. The list before stays for mail that was sent before: audit records come hours
+// later than accounts are deleted, and taken out of groups. Of several lists within half a day the first one stays.
+func (s Scope) expanded(list string, now time.Time) Scope {
+	if now.Sub(s.Expanded) >= changesEvery/2 {
+		s.former = s.members
+	}
+	s.members, s.Expanded = list, now
+	return s
+}
+
+// before is the scope as it was before its groups were last read. ok is false when it was none, or when that makes no difference.
+func (s Scope) before() (was Scope, ok bool) {
+	was = s
+	was.members = s.former
+	return was, s.Kind == Groups && s.former != ""
 }
 
 // within tells who of the entries is in the scope.
