@@ -80,6 +80,7 @@ func TestWhatWasFoundIsAddedAndWhatTheRecordSaidStays(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	requireCounted(t, w.events, shown(t, w.events)[id(1)]) // before a Load, which would count anew
 	after, settled := load(t, d, id(1))
 	if !settled || len(marksOf(t, w.events)) != 0 {
 		t.Errorf("settled: %v, marks %q", settled, marksOf(t, w.events))

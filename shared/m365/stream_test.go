@@ -126,3 +126,18 @@ func TestAFileOnAForeignHostIsPoisonAndItsHostIsNotAsked(t *testing.T) {
 		t.Errorf("%v, asked %t", err, asked)
 	}
 }
+
+// A gateway that drops the filter must not have another mail taken for the message.
+func TestAMailWithAnotherIDIsNotWhatWasAskedFor(t *testing.T) {
+	c := overHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Prefer"); got != `IdType="ImmutableId"` {
+			t.Errorf("Prefer is %q", got)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"value":[{"id":"1","internetMessageId":"<other@x>"},{"id":"2","internetMessageId":"<one@x>"},{"internetMessageId":"<one@x>"}]}`)
+	})
+	found, err := c.FindSent(t.Context(), contoso(), "ada@contoso.test", "<one@x>")
+	if err != nil || len(found) != 1 || found[0].ID != "2" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
