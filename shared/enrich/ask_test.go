@@ -42,3 +42,12 @@ func TestAMailboxIsLeftAloneForTheLongestThatMicrosoftAsks(t *testing.T) {
 		t.Errorf("%d mailboxes are remembered that nobody needs", len(b.all))
 	}
 }
+
+func TestTheLastAttemptWaitsAMinuteInSum(t *testing.T) {
+	b := budget{left: allWaits}
+	for i, want := range []bool{true, true, false} {
+		if got := b.spend(longestWait); got != want {
+			t.Errorf("wait %d of %s: %t", i+1, longestWait, got)
+		}
+	}
+}

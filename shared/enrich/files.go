@@ -167,8 +167,12 @@ func (a *Agent) reference(ctx context.Context, t task, f found, made *forensic.A
 	return nil
 }
 
-// shared hashes the file behind a reference. It is whole when it has the hash that OneDrive tells, or else the length.
+// shared hashes the file behind a reference. It is whole when it has the hash that OneDrive tells, or else the length; where neither is told,
+// nothing tells a file from a part of it, or from a page.
 func (a *Agent) shared(ctx context.Context, t task, f SharedFile) (sum, error) {
+	if f.QuickXor == "" && f.Size < 0 {
+		return sum{}, &fault.Error{Kind: fault.Poison, Err: errors.New("read a shared file: neither its hash nor its length is told")}
+	}
 	body, _, err := a.config.Graph.OpenShared(ctx, t.tenant, f)
 	if err != nil {
 		return sum{}, err
@@ -179,7 +183,7 @@ func (a *Agent) shared(ctx context.Context, t task, f SharedFile) (sum, error) {
 	if err != nil {
 		return sum{}, err
 	}
-	if f.QuickXor != "" && f.QuickXor != x.sum() || f.QuickXor == "" && f.Size >= 0 && f.Size != s.size {
+	if f.QuickXor != "" && f.QuickXor != x.sum() || f.QuickXor == "" && f.Size != s.size {
 		return sum{}, &fault.Error{Kind: fault.Retry, Err: errors.New("read a shared file: other bytes came than it has")}
 	}
 	return s, nil

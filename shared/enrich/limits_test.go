@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/fault"
@@ -18,27 +17,48 @@ import (
 )
 
 func TestNoMailboxHasMoreThanFourCallsAtATime(t *testing.T) {
-	st := newStage(t, m365sim.Options{Latency: 5 * time.Millisecond}, staff(), mailRead(), func(c *enrich.Config) { c.Workers = 64 })
-	var records []forensic.RecordID
-	for i := range 60 {
-		var files []world.Attachment
-		for n := range 6 {
-			a := file(100*i+n, fmt.Sprintf("%d-%d.pdf", i, n), 20_000)
-			files = append(files, a)
-		}
-		m, record := mail(files...), told(files...)
-		m.ID, m.ImmutableID, m.InternetMessageID = fmt.Sprint("s", i), fmt.Sprint("l", i), fmt.Sprintf("<%d@x>", i)
-		record.Record, record.InternetMessageID = forensic.RecordID(fmt.Sprintf("aaaaaaaa-0000-4000-8000-%012d", i)), m.InternetMessageID
-		st.put(m)
+	const messages, most = 16, enrich.DefaultPerMailbox
+	graph := &crowd{release: make(chan struct{})}
+	st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) { c.Graph, c.Workers = graph, 2*messages })
+	var all sync.WaitGroup
+	for i := range messages {
+		record := told()
+		record.Record = forensic.RecordID(fmt.Sprint("record-", i))
+		record.Mailbox = []string{"ada@fernhill.example", "ADA@fernhill.example"}[i%2]
+		record.Actor = record.Mailbox
 		st.add(record)
-		records = append(records, record.Record)
+		all.Go(func() {
+			if err := st.once(record.Record); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	if most := st.settle(40, records...); most > 1 {
-		t.Errorf("a message took %d attempts", most)
+	for left := messages; left > 0; left-- {
+		for graph.running.Load() < int64(min(left, most)) {
+			time.Sleep(time.Millisecond)
+		}
+		graph.release <- struct{}{}
 	}
-	if got := st.sim.History(m365sim.Filter{Status: 429}); len(got) > 0 {
-		t.Errorf("%d calls were one too many for the mailbox", len(got))
+	all.Wait()
+	if got := graph.most.Load(); got != most {
+		t.Errorf("%d calls at a time in one mailbox, want %d", got, most)
 	}
+}
+
+// crowd is a Graph that knows no mailbox, and says so to one call after the other, when it is released.
+type crowd struct {
+	enrich.Graph
+	running, most atomic.Int64
+	release       chan struct{}
+}
+
+func (c *crowd) FindSent(context.Context, connection.Tenant, string, string) ([]enrich.Mail, error) {
+	n := c.running.Add(1)
+	defer c.running.Add(-1)
+	for old := c.most.Load(); n > old && !c.most.CompareAndSwap(old, n); old = c.most.Load() {
+	}
+	<-c.release
+	return nil, fmt.Errorf("%w: %w", enrich.ErrNoMailbox, fault.Poison) // final: it is not asked again
 }
 
 func TestAMailboxIsLeftAloneForAsLongAsMicrosoftAsks(t *testing.T) {

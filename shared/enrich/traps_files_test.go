@@ -1,6 +1,8 @@
 package enrich_test
 
 import (
+	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"testing"
@@ -8,6 +10,8 @@ import (
 
 	"github.com/mailtrail/mailtrail/local/m365sim"
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
@@ -147,6 +151,50 @@ func TestReferencesThatCannotBeReadSayWhy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A file behind a link has the hash or the length that was told of it, or none of ours.
+func TestAFileBehindALinkThatDoesNotComeWholeHasNoHash(t *testing.T) {
+	for name, tell := range map[string]func(*enrich.SharedFile){
+		"by its quickXorHash": func(f *enrich.SharedFile) { f.Size = -1 },
+		"by its length":       func(f *enrich.SharedFile) { f.QuickXor = "" },
+		"by nothing":          func(f *enrich.SharedFile) { f.QuickXor, f.Size = "", -1 },
+	} {
+		for _, broken := range []m365sim.Fault{{TornAt: 250_000, Silent: true}, {TornAt: 250_000, Silent: true, Times: 1}, {Page: true}} {
+			t.Run(fmt.Sprintf("%s, %+v", name, broken), func(t *testing.T) {
+				t.Parallel()
+				st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"}, func(c *enrich.Config) { c.Graph = &telling{c.Graph, tell} })
+				link := file(1, "Plan.docx", 300_000)
+				link.Kind, link.SourceURL = "reference", "https://cloud.example/plan"
+				st.put(mail(link))
+				broken.Op = "files.download"
+				st.sim.Fault(broken)
+				f := st.finding(told(link)).Files[0]
+				switch {
+				case name == "by nothing":
+					if f.NoHash != forensic.NotReachable || f.MD5+f.SHA256 != "" {
+						t.Errorf("%+v", f)
+					}
+				case broken.Times > 0:
+					hashed(t, f, link)
+				case f.NoHash != forensic.OutOfTime || f.MD5+f.SHA256 != "":
+					t.Errorf("%+v", f)
+				}
+			})
+		}
+	}
+}
+
+// telling is a Graph that tells less of shared files.
+type telling struct {
+	enrich.Graph
+	tell func(*enrich.SharedFile)
+}
+
+func (g *telling) ResolveShared(ctx context.Context, t connection.Tenant, address string) (enrich.SharedFile, error) {
+	f, err := g.Graph.ResolveShared(ctx, t, address)
+	g.tell(&f)
+	return f, err
 }
 
 func TestAReferenceWhoseFileIsDeletedIsUnreachable(t *testing.T) {
