@@ -12,6 +12,7 @@ import (
 	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
@@ -161,4 +162,62 @@ func TestAFullListMayHaveEmptyAndRepeatedRows(t *testing.T) {
 	if w := d.call(access.Admin, http.MethodPut, string(conn)+"/scope/users", "text/csv", list.String()); w.Code != http.StatusOK {
 		t.Errorf("%d %.300s", w.Code, w.Body)
 	}
+}
+
+// TestUnderTheGateAnyALeaverNeedsNoPlan closes the account of somebody who never had the plan.
+func TestUnderTheGateAnyALeaverNeedsNoPlan(t *testing.T) {
+	plain := resident(0)
+	plain.Plans = nil
+	w := found(t, m365sim.Options{}, []world.Person{plain, resident(1)})
+	_, err := w.roster.SetScope(t.Context(), conn, people.Everybody, people.Any, nil)
+	w.must(err)
+	w.take()
+	mail := w.by(address(0))
+	plain.Enabled = false
+	w.must(w.sim.AddPeople(tenantID, plain))
+	w.clock.advance(25 * time.Hour)
+	w.take()
+	w.clock.advance(time.Hour)
+	verdicts(t, w.judge(w.monitor(), mail, w.by(address(0))), people.Kept, people.Unmonitored)
+	_, err = w.roster.SetScope(t.Context(), conn, people.Everybody, people.Premium, nil)
+	w.must(err)
+	verdicts(t, w.judge(w.monitor(), mail), people.Unmonitored)
+}
+
+// TestWhoIsInOtherGroupsIsNotInTheScope has an administrator choose another group: nobody is judged by the old one's people, neither before the
+// new one is read nor afterwards, whenever the mail was sent.
+func TestWhoIsInOtherGroupsIsNotInTheScope(t *testing.T) {
+	groups := []people.ObjectID{"e0000000-0000-4000-8000-000000000001", "e0000000-0000-4000-8000-000000000002"}
+	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)}, "GroupMember.Read.All")
+	for i, g := range groups {
+		w.must(w.sim.AddGroups(tenantID, world.Group{ID: string(g), Members: []string{id(i)}}))
+	}
+	choose := func(g people.ObjectID) {
+		_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium, []people.ObjectID{g})
+		w.must(err)
+	}
+	choose(groups[0])
+	for range 2 {
+		w.take()
+		w.clock.advance(25 * time.Hour)
+	}
+	mails := []people.Send{w.by(address(0)), w.by(address(1))}
+	choose(groups[1])
+	if _, err := w.monitor().Judge(t.Context(), conn, w.who.Tenant, mails); !errors.Is(err, fault.Retry) {
+		t.Errorf("before the group is read: %v", err)
+	}
+	w.clock.advance(time.Minute)
+	w.take()
+	verdicts(t, w.judge(w.monitor(), mails...), people.Unmonitored, people.Kept)
+}
+
+// TestAnAddressThatSomebodyHadFindsNobody takes an address away between two look-ups, which leave names behind.
+func TestAnAddressThatSomebodyHadFindsNobody(t *testing.T) {
+	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
+	verdicts(t, w.judge(w.monitor(), w.by(address(0))), people.Kept)
+	changed := resident(0)
+	changed.ProxyAddresses = []string{"SMTP:" + address(0), "smtp:new@contoso.test"}
+	w.must(w.sim.AddPeople(tenantID, changed))
+	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
+	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Unknown)
 }
