@@ -221,3 +221,23 @@ func TestAnAddressThatSomebodyHadFindsNobody(t *testing.T) {
 	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
 	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Unknown)
 }
+
+// TestAnAddressThatMovesInOneCensusIsKnownWithoutAsking moves an alias from one person to another.
+func TestAnAddressThatMovesInOneCensusIsKnownWithoutAsking(t *testing.T) {
+	const alias = "alias0@contoso.onmicrosoft.com"
+	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
+	w.take()
+	from, to := resident(0), resident(1)
+	from.ProxyAddresses, to.ProxyAddresses = from.ProxyAddresses[:1], append(to.ProxyAddresses, "smtp:"+alias)
+	w.must(w.sim.AddPeople(tenantID, from, to))
+	w.clock.advance(25 * time.Hour)
+	w.take()
+	w.sim.ResetHistory()
+	verdicts(t, w.judge(w.monitor(), w.by(alias)), people.Kept)
+	if n := len(w.sim.History(m365sim.Filter{Op: "graph.user"})); n != 0 {
+		t.Errorf("the directory was asked %d times", n)
+	}
+	if p, err := w.roster.Find(t.Context(), conn, alias); err != nil || p.Principal != address(1) {
+		t.Errorf("it is %q's, %v", p.Principal, err)
+	}
+}

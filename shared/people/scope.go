@@ -125,7 +125,7 @@ func (s Scope) same(o Scope) bool {
 func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate Gate, groups []ObjectID) (Scope, error) {
 	return r.change(ctx, c, func(s *Scope) {
 		if !slices.Equal(s.Groups, groups) {
-			s.members, s.former, s.Expanded = "", "", time.Time{}
+			s.members, s.Expanded = "", time.Time{}
 		}
 		s.Kind, s.Gate, s.Groups = kind, gate, groups
 	})
