@@ -1,10 +1,12 @@
 package audit_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
+	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
@@ -119,6 +121,27 @@ func TestAConnectionThatIsResumedWhileItIsStoppedIsSubscribedAgain(t *testing.T)
 	s.poll(t)
 	if s.feed.stops != 1 {
 		t.Error("a connection that is followed was stopped")
+	}
+}
+
+// slowList is a registry whose list of connections to stop is old when it is used: one of them was resumed meanwhile.
+type slowList struct {
+	audit.Connections
+	resume func()
+}
+
+func (l slowList) Stopping(ctx context.Context) ([]connection.Connection, error) {
+	defer l.resume()
+	return l.Connections.Stopping(ctx)
+}
+
+func TestAConnectionThatWasResumedJustBeforeIsNotStopped(t *testing.T) {
+	s := newStage(t, 1)
+	s.poll(t)
+	s.deauthorize("c0")
+	s.Connections = slowList{s.Connections, func() { s.resume("c0") }}
+	if o := s.poll(t); o.Stopped != 0 || s.feed.stops != 0 {
+		t.Errorf("%+v, %d stops", o, s.feed.stops)
 	}
 }
 
