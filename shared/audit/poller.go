@@ -72,7 +72,7 @@ func (p Poller) filled() *Poller {
 type Outcome struct {
 	Connections int // that were due
 	Busy        int // that another poll holds
-	Failed      int
+	Failed      int // but for those whose permissions are still spreading
 	Queued      int // new blobs
 	Requeued    int // open too long, queued again
 	Stopped     int // subscriptions of deauthorized connections that were stopped
@@ -148,7 +148,9 @@ func (p *Poller) one(ctx context.Context, c connection.Connection, holder string
 		switch {
 		case errors.Is(err, fault.Ours): // no tenant can mend it: the operator's alarm is made of this line
 			level, text = slog.LevelError, "polling failed by our own fault"
-		case errors.Is(err, fault.Refused) && c.Status != connection.Initializing: // permissions take up to an hour to spread
+		case errors.Is(err, fault.Refused) && c.Status == connection.Initializing: // permissions take up to an hour to spread
+			outcome.Failed, text = 0, "a tenant does not let us in yet"
+		case errors.Is(err, fault.Refused):
 			level = slog.LevelWarn
 		}
 		p.Log.Log(ctx, level, text, "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)

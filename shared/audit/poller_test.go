@@ -268,7 +268,10 @@ func waitFor(t *testing.T, cond func() bool) {
 
 // TestPermissionsThatAreStillSpreadingWorryNobody has one tenant refuse us, before it was ever read and after.
 func TestPermissionsThatAreStillSpreadingWorryNobody(t *testing.T) {
-	for status, level := range map[connection.Status]string{connection.Initializing: "level=INFO", connection.Monitoring: "level=WARN"} {
+	for status, want := range map[connection.Status]struct {
+		level  string
+		failed int
+	}{connection.Initializing: {"level=INFO", 0}, connection.Monitoring: {"level=WARN", 1}} {
 		s := newStage(t, 1)
 		var log bytes.Buffer
 		s.Poller.Log = slog.New(slog.NewTextHandler(&log, nil))
@@ -276,8 +279,8 @@ func TestPermissionsThatAreStillSpreadingWorryNobody(t *testing.T) {
 		s.feed.fail = func(connection.TenantID, string) error {
 			return &fault.Error{Kind: fault.Refused, Code: "AF10001", Err: errors.New("no permission")}
 		}
-		if o := s.poll(t); o.Failed != 1 || !strings.Contains(log.String(), level) {
-			t.Errorf("%s: %+v, and the log has no %s: %s", status, o, level, log.String())
+		if o := s.poll(t); o.Failed != want.failed || !strings.Contains(log.String(), want.level) {
+			t.Errorf("%s: %+v, and the log has no %s: %s", status, o, want.level, log.String())
 		}
 	}
 }
