@@ -166,7 +166,7 @@ func furtherPostings(was, m Message, expires time.Time) []table.Item {
 // with is the message as the finding leaves it. Texts are cut as those of records are, and there are at most MaxFiles files.
 func (m Message) with(f Finding) Message {
 	m.Waiting = false
-	m.Found = Found{At: f.At.UTC().Truncate(time.Millisecond), Reason: f.Reason}
+	m.Found = Found{At: f.At.UTC().Truncate(time.Millisecond), Reason: cutWord(f.Reason)}
 	if f.Reason != "" {
 		return m
 	}
@@ -176,7 +176,7 @@ func (m Message) with(f Finding) Message {
 		m.Found.Sent = f.Sent.UTC().Truncate(time.Millisecond)
 	}
 	for _, r := range f.Recipients {
-		r.Address, r.Name = cut(strings.TrimSpace(r.Address), maxName), clean(r.Name)
+		r.Address, r.Name, r.Role = cut(strings.TrimSpace(r.Address), maxName), clean(r.Name), cutWord(r.Role)
 		if r.Address != "" {
 			m.Found.Recipients = append(m.Found.Recipients, r)
 		}
@@ -217,6 +217,10 @@ func (a Attachment) cut() Attachment {
 	}
 	a.ID, a.Name, a.ContentType, a.ByBytes = clean(a.ID), cut(a.Name, maxName), cut(a.ContentType, maxName), cut(a.ByBytes, maxName)
 	a.MD5, a.SHA256, a.QuickXor, a.URL = strings.ToLower(cut(a.MD5, maxName)), strings.ToLower(cut(a.SHA256, maxName)), cut(a.QuickXor, maxName), clean(a.URL)
+	a.Kind, a.Missing, a.NoHash = cutWord(a.Kind), cutWord(a.Missing), cutWord(a.NoHash)
 	a.StoredSize, a.Size = max(a.StoredSize, -1), max(a.Size, -1)
 	return a
 }
+
+// cutWord is cut for a word of a kind of its own.
+func cutWord[T ~string](word T) T { return T(cut(string(word), maxName)) }

@@ -239,6 +239,8 @@ func marksOf(t *testing.T, events table.Table) []string {
 func FuzzSettle(f *testing.F) {
 	f.Add("a.pdf", "to", "x@y", "\xff", int64(3), 0, true)
 	f.Add(strings.Repeat("ä", 2000), "", "\x00", strings.Repeat("9", 5000), int64(-5), -1, false)
+	f.Add("0", "\xff", "0", "\xff", int64(7), 0, false)
+	f.Add("0", "\xff", "0", "\xff", int64(7), 0, true)
 	f.Add("", "cc", "a@"+strings.Repeat("b", 9000), "", int64(1)<<62, 1<<30, true)
 	f.Fuzz(func(t *testing.T, name, role, address, text string, size int64, record int, found bool) {
 		w, _ := waitingWorld(t, send(1, twoFiles))
@@ -246,7 +248,7 @@ func FuzzSettle(f *testing.F) {
 		told := forensic.Finding{
 			At: now, Mailbox: text, From: address, Sender: text, Subject: text, Sent: time.Unix(size, 0),
 			Recipients: []forensic.Recipient{{Address: address, Name: text, Role: forensic.Role(role)}},
-			Files:      []forensic.Attachment{{Record: record, Name: name, ID: text, ByBytes: text, Size: size, StoredSize: size, MD5: text, SHA256: text, URL: text, QuickXor: text}},
+			Files:      []forensic.Attachment{{Record: record, Name: name, ID: text, Kind: forensic.Kind(role), NoHash: forensic.Reason(role), ByBytes: text, Size: size, StoredSize: size, MD5: text, SHA256: text, URL: text, QuickXor: text}},
 		}
 		if !found {
 			told = forensic.Finding{At: now, Reason: forensic.Reason(text)}
