@@ -88,7 +88,7 @@ func (c *counter) Write(p []byte) (int, error) {
 // environment is what the search function needs in order to start; nothing of it is there, and nothing is asked.
 func environment() map[string]string {
 	return map[string]string{
-		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events",
+		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people",
 		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none",
 	}
 }
