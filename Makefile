@@ -27,7 +27,7 @@ check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
 
 check-aws: ## run the AWS adapters against engines that speak AWS's protocols (fetched once; needs cargo, java, mvn)
 	go vet -tags engines ./shared/dynamo ./shared/sqs
-	@.ci/engines sh -c 'go test -count=1 -race -shuffle=on ./shared/dynamo ./shared/sqs && go run ./local/story'
+	@.ci/engines sh -c 'go test -count=1 -race -shuffle=on ./shared/dynamo ./shared/sqs && go run ./proof/story'
 
 check-template: ## check the AWS template and build every function, without an AWS account
 	@.ci/template
@@ -44,7 +44,7 @@ smoke: ## start `make run`, ask it the question that it prints, stop it, start i
 	@.ci/smoke
 
 bench: ## measure speed and memory; one JSON object a line
-	@go run ./local/bench
+	@go run ./proof/bench
 
 fmt: ## format the code
 	gofmt -w .

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailtrail/mailtrail/local/lambdasim"
+	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
 // told is what becomes of a golden event at an AWS that denies everything.

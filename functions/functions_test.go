@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/lambdasim"
+	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailtrail/mailtrail/local/lambdasim"
+	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
 // TestTheAddressOfTheAPI asks the consent under addresses that are and are not the API's own.

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
 	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
 // childEnv makes the test binary be Mailtrail itself.

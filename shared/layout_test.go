@@ -26,7 +26,7 @@ type room struct {
 func rooms() map[string]room {
 	contracts := []string{"shared/fault", "shared/table", "shared/queue"}
 	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }
-	sim := []string{"local/m365sim", "local/m365sim/world", "local/m365sim/company"}
+	sim := []string{"sim/m365", "sim/m365/world", "sim/m365/company"}
 	all := slices.Concat(contracts, sim, []string{
 		"shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365",
 		"local/machine", "local/demo", "local/exported",
@@ -62,19 +62,19 @@ func rooms() map[string]room {
 		"functions/enrich":       function("shared/queue", "shared/forensic", "shared/enrich"),
 		"functions/census":       function("shared/connection", "shared/people"),
 		"functions/search":       function("shared/forensic", "shared/search"),
-		"local/lambdasim":        {},
+		"sim/lambda":             {},
 		"local":                  {ours: all},
 		"local/machine":          {ours: append(slices.Clone(contracts), "shared/access", "shared/openapi", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365")},
-		"local/browser":          {others: []string{"golang.org/x/net"}},
-		"local/demo":             {ours: append(slices.Clone(sim), "local/browser", "local/exported", "shared/connection", "shared/m365")},
-		"local/story":            {ours: append(slices.Clone(sim), "local/browser", "local/lambdasim"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},
-		"local/entra":            {ours: []string{"shared/connection", "shared/m365"}},
-		"local/exported":         {ours: []string{"shared/fault", "local/m365sim/world"}},
-		"local/bench":            {ours: append(slices.Clone(all), "local/lambdasim")},
-		"local/bench/empty":      {others: []string{"github.com/aws/aws-lambda-go"}},
-		"local/m365sim":          {ours: []string{"local/m365sim/world"}},
-		"local/m365sim/world":    {},
-		"local/m365sim/company":  {ours: []string{"local/m365sim/world"}},
+		"sim/browser":            {others: []string{"golang.org/x/net"}},
+		"local/demo":             {ours: append(slices.Clone(sim), "sim/browser", "local/exported", "shared/connection", "shared/m365")},
+		"proof/story":            {ours: append(slices.Clone(sim), "sim/browser", "sim/lambda"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},
+		"tools/entra":            {ours: []string{"shared/connection", "shared/m365"}},
+		"local/exported":         {ours: []string{"shared/fault", "sim/m365/world"}},
+		"proof/bench":            {ours: append(slices.Clone(all), "sim/lambda")},
+		"proof/bench/empty":      {others: []string{"github.com/aws/aws-lambda-go"}},
+		"sim/m365":               {ours: []string{"sim/m365/world"}},
+		"sim/m365/world":         {},
+		"sim/m365/company":       {ours: []string{"sim/m365/world"}},
 	}
 }
 

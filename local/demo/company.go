@@ -7,9 +7,9 @@ import (
 	"io"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 const (

@@ -14,12 +14,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/browser"
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	"github.com/mailtrail/mailtrail/sim/browser"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 const (

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/exported"
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // blobRecords is how many records of an export are served as one blob.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/exported"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // tornEvery says how often the tests tear a record, and doubledEvery how often they write one twice.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/mailtrail/mailtrail/local/exported"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
 func BenchmarkRead(b *testing.B) {

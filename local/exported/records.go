@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // blobRecords is how many records a blob of an import holds at most.

@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
 func auditID(id string) audit.ContentID { return audit.ContentID(id) }

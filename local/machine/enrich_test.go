@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
-	real "github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/local/machine"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
+	real "github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld compares every event with what really left: its recipients and its hashes,

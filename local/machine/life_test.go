@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/browser"
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
-	microsoft "github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/sim/browser"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
+	microsoft "github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // simulatedTime makes the machine read the simulation's clock, which a test can move.

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/browser"
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
 	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/sim/browser"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
 // Of two administrators of Mailtrail who want the same name, or of two links for the same tenant, exactly one wins.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
 	"github.com/mailtrail/mailtrail/shared/access"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 )
 
 // TestTheFrontPageNamesWhatThereIs asks for every address that the page names, and puts the search that it shows.

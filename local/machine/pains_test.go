@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
 // Pain 5: "Tenant ... does not exist" really means that the audit log is off. The connection says so, and what to do, and nothing of Microsoft's

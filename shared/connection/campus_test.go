@@ -7,11 +7,11 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 const (

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 )
 
 func TestAtMicrosoft(t *testing.T) {

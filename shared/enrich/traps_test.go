@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // Each test here is one trap of Microsoft Graph that is known to catch whoever reads sent mail through it.

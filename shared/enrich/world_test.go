@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/company"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/company"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // sent is one mail of the company: what the audit record told, what mailboxes hold, and what really left.

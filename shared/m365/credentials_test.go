@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 )
 
 // offered is a login that takes one secret, and writes down which ones it was offered.

@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table/tabletest"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // desk is the API over a town, behind its guard.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table/tabletest"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // TestTheCensusCountsEverybodyInAHostileWorld has pages of seven, refusals, throttles and torn bodies.

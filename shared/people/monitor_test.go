@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table/tabletest"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 func contains(s, part string) bool { return strings.Contains(s, part) }

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/m365sim"
-	"github.com/mailtrail/mailtrail/local/m365sim/world"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
 	"github.com/mailtrail/mailtrail/shared/m365"
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table"
+	m365sim "github.com/mailtrail/mailtrail/sim/m365"
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 const (

@@ -1,0 +1,233 @@
+package m365sim
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/mailtrail/mailtrail/sim/m365/world"
+)
+
+// mailbox is one person's mail.
+type mailbox struct {
+	blocked    bool            // an application access policy keeps every app out
+	granted    map[string]bool // client ids that were given this mailbox in Exchange
+	messages   []*world.Message
+	byInternet map[string][]*world.Message
+	byID       map[string]*world.Message // by store id and by immutable id
+	running    map[string]int            // requests in progress, by client id
+}
+
+// AddMessages puts messages into the mailboxes that they name.
+func (s *Server) AddMessages(tenantID string, messages ...world.Message) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range messages {
+		m := messages[i]
+		owner, ok := t.directory.find(m.Mailbox)
+		if !ok {
+			return fmt.Errorf("add a message to mailbox %q: tenant %s has no such person", m.Mailbox, tenantID)
+		}
+		t.mailbox(owner.ID).add(&m)
+		t.upload(&m)
+	}
+	return nil
+}
+
+// mailbox gives the person's mailbox, which is made at its first use. The tenant must be locked for writing.
+func (t *tenant) mailbox(personID string) *mailbox {
+	box := t.mailboxes[personID]
+	if box == nil {
+		box = &mailbox{byInternet: map[string][]*world.Message{}, byID: map[string]*world.Message{}, running: map[string]int{}}
+		t.mailboxes[personID] = box
+	}
+	return box
+}
+
+func (box *mailbox) add(m *world.Message) {
+	box.messages = append(box.messages, m)
+	box.byInternet[m.InternetMessageID] = append(box.byInternet[m.InternetMessageID], m)
+	box.byID[m.ID], box.byID[m.ImmutableID] = m, m
+}
+
+// remove takes out the messages that match and gives them back.
+func (box *mailbox) remove(match func(*world.Message) bool) (removed []*world.Message) {
+	box.messages = slices.DeleteFunc(box.messages, func(m *world.Message) bool {
+		if !match(m) {
+			return false
+		}
+		removed = append(removed, m)
+		delete(box.byID, m.ID)
+		delete(box.byID, m.ImmutableID)
+		box.byInternet[m.InternetMessageID] = slices.DeleteFunc(slices.Clone(box.byInternet[m.InternetMessageID]), func(other *world.Message) bool { return other == m })
+		return true
+	})
+	return removed
+}
+
+// MoveMessage moves a message to another folder. As with Microsoft its store id changes; the immutable id stays.
+func (s *Server) MoveMessage(tenantID, user, immutableID, folder string) error {
+	return s.onMailbox(tenantID, user, func(box *mailbox) error {
+		found := box.remove(func(m *world.Message) bool { return m.ImmutableID == immutableID })
+		if len(found) == 0 {
+			return fmt.Errorf("move message %q: the mailbox of %s does not hold it", immutableID, user)
+		}
+		moved := *found[0] // a copy: requests in progress may still read the old one
+		moved.Folder, moved.ID = folder, seal(moved.ID, folder)
+		box.add(&moved)
+		return nil
+	})
+}
+
+// DeleteMessages removes every copy with this internet message id from the mailbox.
+func (s *Server) DeleteMessages(tenantID, user, internetMessageID string) error {
+	return s.onMailbox(tenantID, user, func(box *mailbox) error {
+		box.remove(func(m *world.Message) bool { return m.InternetMessageID == internetMessageID })
+		return nil
+	})
+}
+
+// BlockMailbox makes an application access policy keep every app out of the mailbox, or let them in again.
+func (s *Server) BlockMailbox(tenantID, user string, blocked bool) error {
+	return s.onMailbox(tenantID, user, func(box *mailbox) error {
+		box.blocked = blocked
+		return nil
+	})
+}
+
+// GrantMailbox gives an app the mailbox by RBAC for Applications: the grant lives in Exchange, and no token tells of it.
+func (s *Server) GrantMailbox(tenantID, user, clientID string) error {
+	return s.onMailbox(tenantID, user, func(box *mailbox) error {
+		if box.granted == nil {
+			box.granted = map[string]bool{}
+		}
+		box.granted[strings.ToLower(clientID)] = true
+		return nil
+	})
+}
+
+// mailboxGranted tells whether the call's app was given the mailbox of the path in Exchange.
+func (c *call) mailboxGranted() bool {
+	c.tenant.mu.RLock()
+	defer c.tenant.mu.RUnlock()
+	owner, ok := c.tenant.directory.find(c.r.PathValue("user"))
+	if !ok {
+		return false
+	}
+	box := c.tenant.mailboxes[owner.ID]
+	return box != nil && box.granted[strings.ToLower(c.token.client)]
+}
+
+func (s *Server) onMailbox(tenantID, user string, change func(*mailbox) error) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	owner, ok := t.directory.find(user)
+	if !ok {
+		return fmt.Errorf("tenant %s has no person %q", tenantID, user)
+	}
+	return change(t.mailbox(owner.ID))
+}
+
+// refusal is why a call may not go on.
+type refusal struct {
+	status        int
+	code, message string
+}
+
+// enter finds the mailbox of the path and takes one of the app's places in it. It answers the call itself when it
+// returns nil; otherwise the caller must leave.
+func (c *call) enter() *mailbox {
+	box, why := c.tenant.enter(c.r.PathValue("user"), strings.ToLower(c.token.client), c.s.opts.MailboxSlots)
+	if box != nil {
+		return box
+	}
+	if why.status == http.StatusTooManyRequests {
+		c.retryAfter(c.s.opts.RetryAfter)
+	}
+	c.fail(why.status, why.code, why.message)
+	return nil
+}
+
+func (t *tenant) enter(user, client string, places int) (*mailbox, refusal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	owner, ok := t.directory.find(user)
+	if !ok {
+		return nil, refusal{http.StatusNotFound, "ErrorInvalidUser", "The requested user '" + user + "' is invalid."}
+	}
+	if owner.Mail == "" {
+		return nil, refusal{http.StatusNotFound, "MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."}
+	}
+	box := t.mailbox(owner.ID)
+	switch {
+	case box.blocked:
+		return nil, refusal{http.StatusForbidden, "ErrorAccessDenied", "Access to OData is disabled."}
+	case box.running[client] >= places:
+		return nil, refusal{http.StatusTooManyRequests, "ApplicationThrottled", "Application is over its MailboxConcurrency limit."}
+	}
+	box.running[client]++
+	return box, refusal{}
+}
+
+// leave gives the place in the mailbox back.
+func (c *call) leave(box *mailbox) {
+	c.tenant.mu.Lock()
+	defer c.tenant.mu.Unlock()
+	box.running[strings.ToLower(c.token.client)]--
+}
+
+// immutable tells whether the request asks for ids that survive a move.
+func (c *call) immutable() bool {
+	for _, prefer := range c.r.Header.Values("Prefer") {
+		for part := range strings.SplitSeq(prefer, ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+			if strings.EqualFold(name, "IdType") && strings.EqualFold(strings.Trim(value, `"`), "ImmutableId") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// messageID is the id of the kind that the request asks for.
+func (c *call) messageID(m *world.Message) string {
+	if c.immutable() {
+		return m.ImmutableID
+	}
+	return m.ID
+}
+
+// arrived tells whether the message can be found yet: it was sent, and its Sent Items copy had its time.
+func (c *call) arrived(m *world.Message) bool {
+	at := m.Sent
+	if strings.EqualFold(m.Folder, "sentitems") {
+		at = at.Add(c.s.opts.SentLag)
+	}
+	return !c.now.Before(at)
+}
+
+// message finds the message of the path in the mailbox, and refuses the call when it is not there.
+func (c *call) message(box *mailbox) *world.Message {
+	wanted := c.r.PathValue("message")
+	c.tenant.mu.RLock()
+	m := box.byID[wanted]
+	c.tenant.mu.RUnlock()
+	if m == nil || c.messageID(m) != wanted || !c.arrived(m) {
+		c.itemNotFound()
+		return nil
+	}
+	return m
+}
+
+func (c *call) itemNotFound() {
+	c.fail(http.StatusNotFound, "ErrorItemNotFound", "The specified object was not found in the store.")
+}
