@@ -5,6 +5,9 @@
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A count, not a time: until Go 1.27 the fuzzer may report the end of its time as a failure (go.dev/issue/75804).
 FUZZTIME ?= 10000x
+# What `mailtrail version` says it was built from. It is empty outside of a checkout.
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS := -X main.commit=$(COMMIT)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +17,7 @@ run: ## start Mailtrail on this machine (ADDR=127.0.0.1:8080 DATA=data RECORDS=f
 	@ADDR='$(ADDR)' DATA='$(DATA)' RECORDS='$(RECORDS)' exec bin/mailtrail
 
 build: ## build bin/mailtrail, which run starts; without C, so that Go is all it takes
-	@mkdir -p bin && CGO_ENABLED=0 go build -o bin/mailtrail ./local
+	@mkdir -p bin && CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailtrail ./local
 
 test: ## run every test, with the race detector and in random order
 	go test -race -shuffle=on -timeout 30m ./...

@@ -51,8 +51,9 @@ type Queue interface {
 
 	// Receive waits until at least one message can be delivered, ctx ends (then ctx's error) or wait has passed (then none,
 	// and no error), and returns up to max (at least 1) of them, each hidden for visibility (more than 0, up to
-	// MaxVisibility, to the second). It may return fewer than there are. Who receives and neither says Done nor Hide in time
-	// sees the message delivered again, to anyone, so work must bear being done twice.
+	// MaxVisibility, to the second). It may return fewer than there are. A message whose receiver calls neither Done nor Hide in
+	// time is delivered again, to anyone, so work must bear being done twice. So is a message that a call took whose ctx ended:
+	// it is hidden for the visibility that the call asked for.
 	Receive(ctx context.Context, max int, wait, visibility time.Duration) ([]Delivery, error)
 
 	// Done deletes a delivered message, durably. It is idempotent. With a stale receipt it deletes nothing and returns nil:
