@@ -8,6 +8,7 @@
 // The contracts:
 //
 //   - fault names the ways in which work for a tenant fails: retry, refused, poison; and that it is our own fault.
+//   - pace is how work waits and how much of it runs at once.
 //   - table is ordered items under partitions: what DynamoDB and one machine's disk have in common.
 //   - queue is durable work, delivered at least once.
 //

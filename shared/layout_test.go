@@ -24,7 +24,7 @@ type room struct {
 
 // rooms lists every folder that holds Go code. Tests may import anything; their helpers under a room (tabletest) are rooms.
 func rooms() map[string]room {
-	contracts := []string{"shared/fault", "shared/table", "shared/queue"}
+	contracts := []string{"shared/fault", "shared/pace", "shared/table", "shared/queue"}
 	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }
 	sim := []string{"sim/m365", "sim/m365/world", "sim/m365/company"}
 	all := slices.Concat(contracts, sim, []string{
@@ -38,7 +38,8 @@ func rooms() map[string]room {
 		"shared":                 {},
 		"shared/fault":           {},
 		"shared/table":           {},
-		"shared/queue":           {},
+		"shared/pace":            {},
+		"shared/queue":           {ours: []string{"shared/fault", "shared/pace"}},
 		"shared/table/tabletest": domain(),
 		"shared/queue/queuetest": domain(),
 		"shared/access":          domain(),

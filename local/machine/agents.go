@@ -8,13 +8,13 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/embedded"
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
 const (
 	visibility = 15 * time.Minute // longer than any blob or message takes; a crash makes all visible at once
 	waiting    = 20 * time.Second
-	maxPause   = time.Minute
 	// overlapping is how many polls may run at once: one that hangs on a tenant must not hold the others' next tick up.
 	overlapping = 16
 	// sweeping is how often messages are looked for that have waited too long to be enriched.
@@ -76,7 +76,7 @@ func (m *Machine) count(ctx context.Context) {
 		if outcome.Finished > 0 {
 			m.config.Log.Info("census taken", "connections", outcome.Connections, "finished", outcome.Finished, "failed", outcome.Failed, "people", outcome.People)
 		}
-		pause(ctx, m.config.Census)
+		_ = pace.Sleep(ctx, m.config.Census) // the loop looks at ctx
 	}
 }
 
@@ -120,7 +120,7 @@ func (m *Machine) purge(ctx context.Context) {
 		if err := m.Purger.Tick(ctx); err != nil && ctx.Err() == nil {
 			m.config.Log.Error("deleting connections failed", "err", err)
 		}
-		pause(ctx, m.config.Tick)
+		_ = pace.Sleep(ctx, m.config.Tick) // the loop looks at ctx
 	}
 }
 
@@ -135,7 +135,7 @@ func (m *Machine) sweep(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			m.config.Log.Error("sweeping the waiting messages failed", "err", err)
 		}
-		pause(ctx, sweeping)
+		_ = pace.Sleep(ctx, sweeping) // the loop looks at ctx
 	}
 }
 
@@ -153,7 +153,7 @@ func (m *Machine) work(ctx context.Context, j job) {
 		if err != nil {
 			if ctx.Err() == nil {
 				m.config.Log.Error("receiving from the "+j.what+" queue failed", "err", err)
-				pause(ctx, time.Second)
+				_ = pace.Sleep(ctx, time.Second) // the loop looks at ctx
 			}
 			continue
 		}
@@ -171,7 +171,7 @@ func (m *Machine) deliver(ctx context.Context, j job, d queue.Delivery) {
 		err = j.queue.Done(end, d)
 	} else {
 		m.config.Log.Debug(j.what+" comes back later", "receives", d.Receives, "code", fault.Code(err), "err", err)
-		err = j.queue.Hide(end, d, backoff(d.Receives, err))
+		err = j.queue.Hide(end, d, queue.Backoff(d.Receives, err))
 	}
 	if err != nil {
 		// Nothing is lost: the message comes back when its visibility ends, or at the next start.
@@ -184,25 +184,4 @@ func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdown, cancel) })
 	return longer, func() { stop(); cancel() }
-}
-
-// backoff is how long a message that failed stays hidden: what Microsoft asked for, or twice as long each time. What was poison
-// comes back too: after maxReceives it is among the dead letters, where somebody can look at it.
-func backoff(receives int, err error) time.Duration {
-	if wait := fault.Wait(err); wait > 0 {
-		return min(wait, queue.MaxDelay)
-	}
-	if errors.Is(err, fault.Poison) {
-		return 0
-	}
-	return min(250*time.Millisecond<<min(receives, 16), maxPause)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -64,7 +65,8 @@ func (f *follower) note(err error, now time.Time) {
 		f.cur.NotBefore = now.Add(min(wait, maxWait))
 	} else if f.cur.Failures > 3 {
 		// The first failures are tried again at the next tick, for most pass at once; then ever more seldom.
-		f.cur.NotBefore = now.Add(min(time.Second<<min(f.cur.Failures, 20), maxBackoff))
+		backoff := pace.Backoff{First: 2 * time.Second, Longest: maxBackoff}
+		f.cur.NotBefore = now.Add(backoff.After(int(f.cur.Failures)))
 	}
 }
 

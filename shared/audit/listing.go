@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
@@ -18,9 +19,10 @@ const (
 	askSpacing = 15 * time.Minute // Microsoft wants so long between two starts of a subscription
 	old        = 30 * time.Minute // a blob that became available longer ago is of a backlog
 	throttled  = "AF429"          // comes without a Retry-After (its troubleshooting page)
-	// restBetween is half of how long a throttled page rests before it is asked for again; twice as long each time.
-	restBetween = 100 * time.Millisecond
 )
+
+// rests is how long a throttled page rests before it is asked for again.
+var rests = pace.Backoff{First: 200 * time.Millisecond, Longest: time.Second} //nolint:gochecknoglobals // a constant, but for its type
 
 // list ends the window that the last poll left, and goes through those from the cursor to now. It moves the cursor past each one that
 // was listed to its end.
@@ -159,24 +161,12 @@ func (f *follower) ask(ctx context.Context, w window, next string) (Page, error)
 		}
 		switch {
 		case failure.Code == throttled:
-			if !rest(ctx, restBetween<<attempt) {
+			if pace.Sleep(ctx, rests.After(attempt)) != nil {
 				return page, err
 			}
 		case failure.Status < 500:
 			return page, err
 		}
-	}
-}
-
-// rest waits, and tells whether it did to the end.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

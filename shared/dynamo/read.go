@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -83,7 +84,7 @@ func (t *Table) GetMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 	}
 	chunks := slices.Collect(slices.Chunk(slices.Collect(maps.Keys(seen)), batchKeys))
 	found := make([][]table.Item, len(chunks))
-	err := each(ctx, len(chunks), batches, func(ctx context.Context, i int) (err error) {
+	err := pace.Each(ctx, len(chunks), batches, func(ctx context.Context, i int) (err error) {
 		found[i], err = t.getChunk(ctx, chunks[i])
 		return err
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 )
 
 // How long is waited before a call is made again: a random part of firstWait, and of twice as much each time, up to longestWait.
@@ -63,15 +64,8 @@ func (t *Table) pause(ctx context.Context, n int) error {
 	if err := t.random(b[:]); err != nil {
 		return fmt.Errorf("choose how long to wait: %w", err)
 	}
-	longest := min(longestWait, firstWait<<(n-1))
-	timer := time.NewTimer(time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(longest)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	longest := pace.Backoff{First: firstWait, Longest: longestWait}.After(n)
+	return pace.Sleep(ctx, time.Duration(binary.BigEndian.Uint64(b[:])%uint64(longest)))
 }
 
 // later tells whether the same call may succeed later: it was throttled, another transaction had the item, DynamoDB broke,

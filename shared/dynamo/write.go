@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -36,7 +37,7 @@ func (t *Table) Load(ctx context.Context, items ...table.Item) error {
 		}
 	}
 	chunks := slices.Collect(slices.Chunk(kept, batchItems))
-	err := each(ctx, len(chunks), batches, func(ctx context.Context, i int) error { return t.loadChunk(ctx, chunks[i]) })
+	err := pace.Each(ctx, len(chunks), batches, func(ctx context.Context, i int) error { return t.loadChunk(ctx, chunks[i]) })
 	if err != nil {
 		return t.failed("load", err)
 	}
@@ -78,7 +79,7 @@ func (t *Table) Create(ctx context.Context, items ...table.Item) ([]bool, error)
 		}
 	}
 	created := make([]bool, len(items))
-	err := each(ctx, len(mine), creations, func(ctx context.Context, n int) error {
+	err := pace.Each(ctx, len(mine), creations, func(ctx context.Context, n int) error {
 		i := mine[n]
 		err := t.put(ctx, table.Op{Verb: table.Create, Item: items[i]})
 		created[i] = err == nil

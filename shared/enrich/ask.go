@@ -11,6 +11,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
@@ -47,7 +48,7 @@ func (a *Agent) ask(ctx context.Context, t task, mailbox string, call func(conte
 		if t.last && !t.waits.spend(wait) {
 			return err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := pace.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -73,17 +74,6 @@ func (b *budget) spend(d time.Duration) bool {
 // again tells whether the same call may succeed a moment later. An error without a kind is one of those.
 func again(err error) bool {
 	return !errors.Is(err, fault.Refused) && !errors.Is(err, fault.Poison) && !errors.Is(err, fault.Ours) && !errors.Is(err, errTooLarge)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	clock := time.NewTimer(d)
-	defer clock.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-clock.C:
-		return nil
-	}
 }
 
 // later sends the message back to the queue until it is as old again as it is now, but not beyond the deadline, and not before Microsoft

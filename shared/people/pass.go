@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -80,7 +81,7 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 		p.state.Problem = p.problem(outcome, now)
 		wait := fault.Wait(outcome)
 		if wait == 0 {
-			wait = min(time.Second<<min(p.state.Failures, 20), maxBackoff)
+			wait = pace.Backoff{First: 2 * time.Second, Longest: maxBackoff}.After(int(p.state.Failures))
 			if errors.Is(outcome, fault.Refused) {
 				wait = min(wait, deniedBackoff)
 			}

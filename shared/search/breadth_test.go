@@ -2,7 +2,6 @@ package search
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -71,39 +70,6 @@ func TestReadsTogether(t *testing.T) {
 	p := o.ask(filtered(`{"term":"file.name","operator":"IS_ANY","value":` + strings.Replace(numbered(50, "n%d.pdf"), `"n0.pdf"`, `"plan.pdf"`, 1) + `}`))
 	if p.TotalCount == 0 || o.table.most != width {
 		t.Errorf("%d events, %d reads at once, want %d", p.TotalCount, o.table.most, width)
-	}
-}
-
-func TestEach(t *testing.T) {
-	for _, n := range []int{0, 1, width, 5 * width} {
-		done := make([]atomic.Int64, n)
-		if err := each(t.Context(), n, func(_ context.Context, i int) error { done[i].Add(1); return nil }); err != nil {
-			t.Error(err)
-		}
-		for i := range done {
-			if done[i].Load() != 1 {
-				t.Errorf("%d of %d was done %d times", i, n, done[i].Load())
-			}
-		}
-		if n < 2 {
-			continue
-		}
-		cause := errors.New("broken")
-		err := each(t.Context(), n, func(ctx context.Context, i int) error {
-			if i == 1 {
-				return cause
-			}
-			<-ctx.Done()
-			return ctx.Err()
-		})
-		if err != cause {
-			t.Errorf("%v, want %v", err, cause)
-		}
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := each(gone, 5, func(context.Context, int) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v after the caller is gone", err)
 	}
 }
 

@@ -8,8 +8,12 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
+
+// width is how many things a search does at once: reads of different partitions do not wait for each other.
+const width = 8
 
 // fewPostings is up to how many postings a search in order of arrival collects and sorts, rather than walk all arrivals.
 const fewPostings = 10_000
@@ -62,7 +66,7 @@ func (r *running) settle(ctx context.Context, marks Watermarks) error {
 		return nil
 	}
 	ends := make([]int64, len(r.conns))
-	err := each(ctx, len(r.conns), func(ctx context.Context, i int) error {
+	err := pace.Each(ctx, len(r.conns), width, func(ctx context.Context, i int) error {
 		mark, err := marks.Watermark(ctx, r.conns[i].ID)
 		if err != nil {
 			return fmt.Errorf("find out how far connection %s is settled: %w", r.conns[i].ID, err)

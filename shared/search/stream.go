@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -171,7 +172,7 @@ func (m *merged) next(ctx context.Context) (posting, bool, error) {
 func (m *merged) begin(ctx context.Context) error {
 	first := make([]posting, len(m.waiting))
 	some := make([]bool, len(m.waiting))
-	err := each(ctx, len(m.waiting), func(ctx context.Context, i int) (err error) {
+	err := pace.Each(ctx, len(m.waiting), width, func(ctx context.Context, i int) (err error) {
 		first[i], some[i], err = m.waiting[i].next(ctx)
 		return err
 	})

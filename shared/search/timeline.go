@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -60,7 +61,7 @@ func (t *timeline) observedDays(ctx context.Context) error {
 // marksOfAll are the marks of each connection.
 func (t *timeline) marksOfAll(ctx context.Context, kind string, within span, eventual bool) ([][]time.Time, error) {
 	all := make([][]time.Time, len(t.conns))
-	err := each(ctx, len(t.conns), func(ctx context.Context, i int) (err error) {
+	err := pace.Each(ctx, len(t.conns), width, func(ctx context.Context, i int) (err error) {
 		all[i], err = t.marks(ctx, t.conns[i].ID, kind, within, eventual)
 		return err
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
@@ -104,7 +105,7 @@ func (q *Queue) sendBatch(ctx context.Context, entries []types.SendMessageBatchR
 		if err != nil {
 			return err
 		}
-		if err := pause(ctx, delay); err != nil {
+		if err := pace.Sleep(ctx, delay); err != nil {
 			return err
 		}
 	}
@@ -126,15 +127,4 @@ func unsent(entries []types.SendMessageBatchRequestEntry, failed []types.BatchRe
 		}
 	}
 	return left, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

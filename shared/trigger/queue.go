@@ -34,8 +34,7 @@ type Queue struct {
 }
 
 const (
-	workers  = 10
-	maxPause = time.Minute
+	workers = 10
 
 	wantQueue = "batches of messages from SQS"
 )
@@ -123,20 +122,16 @@ func (t *Queue) fail(ctx context.Context, m events.SQSMessage, err error) {
 	if t.Hide == nil {
 		return
 	}
-	if err := t.Hide(ctx, m.ReceiptHandle, backoff(receives, err)); err != nil {
+	if err := t.Hide(ctx, m.ReceiptHandle, hidden(receives, err)); err != nil {
 		// Nothing is lost: the message comes back when its visibility ends.
 		t.Log.WarnContext(ctx, "message could not be hidden", "message", m.MessageId, "err", err)
 	}
 }
 
-// backoff is how long a message that failed stays hidden: what Microsoft asked for, or twice as long each time. What was not begun, and
-// what is poison, comes back at once: the one to be begun, the other to get among the dead letters, where somebody can look at it.
-func backoff(receives int, err error) time.Duration {
-	if wait := fault.Wait(err); wait > 0 {
-		return min(wait, queue.MaxDelay)
-	}
-	if errors.Is(err, fault.Poison) || errors.Is(err, errNoTime) {
+// hidden is how long a message that failed stays hidden. What was not begun comes back at once.
+func hidden(receives int, err error) time.Duration {
+	if errors.Is(err, errNoTime) {
 		return 0
 	}
-	return min(time.Second<<min(max(receives-1, 0), 16), maxPause)
+	return queue.Backoff(receives, err)
 }
