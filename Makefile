@@ -14,7 +14,7 @@ help: ## list the targets
 
 run: ## start Mailtrail on this machine (ADDR=127.0.0.1:8080 DATA=data RECORDS=file)
 	@$(MAKE) --no-print-directory build
-	@ADDR='$(ADDR)' DATA='$(DATA)' RECORDS='$(RECORDS)' exec bin/mailtrail
+	@ADDR='$(ADDR)' DATA='$(DATA)' RECORDS='$(RECORDS)' exec bin/mailtrail serve
 
 build: ## build bin/mailtrail, which run starts; without C, so that Go is all it takes
 	@mkdir -p bin && CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailtrail ./local

@@ -20,17 +20,15 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// childEnv makes the test binary be Mailtrail itself.
+// childEnv makes the test binary be mailtrail itself.
 const childEnv = "MAILTRAIL_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) == "" {
 		os.Exit(m.Run())
 	}
-	if err := run(context.Background(), os.Getenv, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	p := program{getenv: os.Getenv, out: os.Stdout, errs: os.Stderr}
+	os.Exit(p.execute(context.Background(), os.Args[1:]))
 }
 
 // child is Mailtrail in a process of its own.
@@ -41,7 +39,7 @@ type child struct {
 
 func startChild(t *testing.T, data, records string) *child {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "serve")
 	cmd.Env = append(os.Environ(), childEnv+"=1", "ADDR=127.0.0.1:0", "DATA="+data, "RECORDS="+records)
 	cmd.Stdout = io.Discard
 	errs, err := cmd.StderrPipe()

@@ -1,10 +1,9 @@
-// Command local runs Mailtrail on one machine: every agent in one process, over one folder, on one port. Without Microsoft
-// credentials it simulates a Microsoft 365 tenant and connects it.
+// Command mailtrail is Mailtrail on one machine. `mailtrail serve` runs every agent in one process, over one folder, on one port; without
+// Microsoft credentials it simulates a Microsoft 365 tenant and connects it. The other commands look after such a folder.
 package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -12,9 +11,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Getenv, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "mailtrail:", err)
-		os.Exit(1)
-	}
+	p := program{getenv: os.Getenv, out: os.Stdout, errs: os.Stderr}
+	code := p.execute(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
 }

@@ -64,7 +64,7 @@ func rooms() map[string]room {
 		"functions/census":       function("shared/connection", "shared/people"),
 		"functions/search":       function("shared/forensic", "shared/search"),
 		"sim/lambda":             {},
-		"local":                  {ours: all},
+		"local":                  {ours: all, others: []string{"github.com/spf13/cobra"}},
 		"local/machine":          {ours: append(slices.Clone(contracts), "shared/access", "shared/openapi", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365")},
 		"sim/browser":            {others: []string{"golang.org/x/net"}},
 		"local/demo":             {ours: append(slices.Clone(sim), "sim/browser", "local/exported", "shared/connection", "shared/m365")},

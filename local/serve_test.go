@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,12 @@ func watched(t *testing.T, env, file string) (context.Context, *atomic.Bool) {
 	return ctx, seen
 }
 
+// serve runs `mailtrail serve` in an environment.
+func serve(ctx context.Context, env string, out, errs io.Writer) error {
+	p := program{getenv: environment(env), out: out, errs: errs}
+	return p.serve(ctx)
+}
+
 // TestARunThatIsInterruptedEndsWell interrupts while the export is still being spooled, and when the summary stands.
 func TestARunThatIsInterruptedEndsWell(t *testing.T) {
 	for _, at := range []string{"spool/000000.json", runFile} {
@@ -41,7 +48,7 @@ func TestARunThatIsInterruptedEndsWell(t *testing.T) {
 			env := "ADDR=127.0.0.1:0 DATA=" + filepath.Join(dir, "data") + " RECORDS=" + file
 			ctx, seen := watched(t, env, at)
 			var out, errs bytes.Buffer
-			if err := run(ctx, environment(env), &out, &errs); err != nil || !seen.Load() {
+			if err := serve(ctx, env, &out, &errs); err != nil || !seen.Load() {
 				t.Errorf("interrupted %t, ended with %v; log:\n%s", seen.Load(), err, errs.String())
 			}
 		})
@@ -66,7 +73,7 @@ func TestAFolderThatWasLeftAloneForWeeksStartsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // far less than 40 days take
 	defer cancel()
 	var out, errs bytes.Buffer
-	if err := run(ctx, environment(env), &out, &errs); err != nil || !seen.Load() {
+	if err := serve(ctx, env, &out, &errs); err != nil || !seen.Load() {
 		t.Errorf("ready %t, ended with %v; log:\n%s", seen.Load(), err, errs.String())
 	}
 }
@@ -81,7 +88,7 @@ func TestASecondMailtrailInTheSameFolderSaysSo(t *testing.T) {
 	go first.until("\x00") // nobody else empties the pipe
 	waitForSummary(t, filepath.Join(data, runFile))
 	var out, errs bytes.Buffer
-	err := run(t.Context(), environment("ADDR=127.0.0.1:0 DATA="+data+" RECORDS="+file), &out, &errs)
+	err := serve(t.Context(), "ADDR=127.0.0.1:0 DATA="+data+" RECORDS="+file, &out, &errs)
 	if err == nil || !strings.Contains(err.Error(), "folder "+data+" is in use") {
 		t.Errorf("the second one ends with %v", err)
 	}
@@ -96,7 +103,7 @@ func TestBadExportsAreRefusedByName(t *testing.T) {
 	}
 	for file, want := range map[string]string{table: "no column AuditData", filepath.Join(dir, "missing.csv"): "no such file", dir: "is a directory"} {
 		var out, errs bytes.Buffer
-		err := run(t.Context(), environment("ADDR=127.0.0.1:0 DATA="+filepath.Join(t.TempDir(), "data")+" RECORDS="+file), &out, &errs)
+		err := serve(t.Context(), "ADDR=127.0.0.1:0 DATA="+filepath.Join(t.TempDir(), "data")+" RECORDS="+file, &out, &errs)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: ended with %v, want an error that says %q and names the file", file, err, want)
 		}

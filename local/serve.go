@@ -18,13 +18,13 @@ import (
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
-// run starts everything, prints the summary when events can be searched, and ends when ctx does.
-func run(ctx context.Context, getenv func(string) string, out, errs io.Writer) error {
-	c, err := readConfig(getenv)
+// serve starts everything, prints the summary when events can be searched, and ends when ctx does.
+func (p *program) serve(ctx context.Context) error {
+	c, err := p.config()
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	log := slog.New(slog.NewTextHandler(p.errs, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.addr)
 	if err != nil {
 		return fmt.Errorf("listen on ADDR=%s: %w", c.addr, err)
@@ -32,11 +32,21 @@ func run(ctx context.Context, getenv func(string) string, out, errs io.Writer) e
 	c.base = cmp.Or(c.base, "http://"+l.Addr().String())
 
 	var ready atomic.Bool
-	s := &session{config: c, log: log, ready: &ready, out: out}
+	s := &session{config: c, log: log, ready: &ready, out: p.out}
 	if c.microsoft == nil {
 		return errors.Join(s.simulated(ctx, l), closed(l))
 	}
 	return errors.Join(s.real(ctx, l), closed(l))
+}
+
+// config is what the environment and the flags say.
+func (p *program) config() (config, error) {
+	return readConfig(func(name string) string {
+		if name == "DATA" && p.data != "" {
+			return p.data
+		}
+		return p.getenv(name)
+	})
 }
 
 // closed closes a listener that a server may have closed before.
