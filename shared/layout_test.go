@@ -26,7 +26,7 @@ type room struct {
 func rooms() map[string]room {
 	contracts := []string{"shared/fault", "shared/pace", "shared/table", "shared/queue"}
 	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }
-	sim := []string{"sim/m365", "sim/m365/world", "sim/m365/company"}
+	sim := []string{"sim/m365", "sim/m365/world", "sim/m365/company", "sim/m365/office"}
 	all := slices.Concat(contracts, sim, []string{
 		"shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365",
 		"local/machine", "local/demo", "local/exported",
@@ -76,6 +76,8 @@ func rooms() map[string]room {
 		"sim/m365":               {ours: []string{"sim/m365/world"}},
 		"sim/m365/world":         {},
 		"sim/m365/company":       {ours: []string{"sim/m365/world"}},
+		"sim/m365/office":        {ours: []string{"sim/m365", "sim/m365/world", "sim/m365/company"}},
+		"sim/m365/cmd":           {ours: sim},
 	}
 }
 

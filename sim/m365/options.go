@@ -55,6 +55,19 @@ func Hostile(seed uint64) Options {
 	}
 }
 
+// Calm is a world without mishaps: large pages, nothing refused, torn, late or listed twice. What Microsoft's protocols
+// demand they demand here too.
+func Calm(seed uint64) Options { return Options{Seed: seed, PageSize: 200} }
+
+// Storm is Hostile on a bad day: a third of all requests are refused, a tenth of all bodies torn, half of all entries
+// listed twice, tokens live for a minute, and requests without PublisherIdentifier are never served.
+func Storm(seed uint64) Options {
+	o := Hostile(seed)
+	o.RefuseRate, o.TornRate, o.DuplicateRate, o.LateRate, o.LateBy = 0.33, 0.1, 0.5, 0.3, 5*time.Minute
+	o.TokenLife, o.RolePropagation, o.Latency, o.TenantQuota = time.Minute, 3*time.Minute, 20*time.Millisecond, 600
+	return o
+}
+
 // filled puts the defaults where nothing was chosen.
 func (o Options) filled() Options {
 	if o.Now == nil {
