@@ -16,9 +16,11 @@ import (
 
 // Messages are the messages that wait, as they are stored. It is safe for concurrent use.
 type Messages interface {
-	// Load returns the message, and whether there is nothing more to be done for it: it is settled, or not there any more.
+	// Load returns the message, and whether there is nothing more to be done for it: it is settled, or not there
+	// any more.
 	Load(ctx context.Context, c connection.ID, r forensic.RecordID) (m forensic.Message, settled bool, err error)
-	// Settle puts what was found to a loaded message, durably. Only the first finding counts: settling twice is harmless.
+	// Settle puts what was found to a loaded message, durably. Only the first finding counts: settling twice is
+	// harmless.
 	Settle(ctx context.Context, m forensic.Message, f forensic.Finding) error
 }
 
@@ -59,12 +61,14 @@ type Config struct {
 	Connections Connections
 	Domains     Domains // nil: the sender's own domain is the company's
 
-	Hashes   Setting       // "" means All
-	Limit    int64         // bytes of a file that is hashed at the most; 0 means DefaultLimit
-	Deadline time.Duration // from a message's Stored until it is settled without what was not found; 0 means DefaultDeadline
-	Attempt  time.Duration // that one attempt may take at the most; 0 means DefaultAttempt. It ends before its context does in any case
-	// SentLag is how long after a send its copy may still be on its way to Sent Items; 0 means DefaultSentLag. Until then a copy elsewhere
-	// in the mailbox is not taken, for one that was received shows no Bcc.
+	Hashes Setting // "" means All
+	Limit  int64   // bytes of a file that is hashed at the most; 0 means DefaultLimit
+	// from a message's Stored until it is settled without what was not found; 0 means DefaultDeadline
+	Deadline time.Duration
+	// that one attempt may take at the most; 0 means DefaultAttempt. It ends before its context does in any case
+	Attempt time.Duration
+	// SentLag is how long after a send its copy may still be on its way to Sent Items; 0 means DefaultSentLag.
+	// Until then a copy elsewhere in the mailbox is not taken, for one that was received shows no Bcc.
 	SentLag time.Duration
 
 	Workers    int // messages that are worked on at a time; 0 means DefaultWorkers
@@ -74,12 +78,13 @@ type Config struct {
 
 // Defaults of a Config.
 const (
-	DefaultLimit      = 150 << 20 // as large as Exchange Online takes a message
-	DefaultDeadline   = 30 * time.Minute
-	DefaultAttempt    = 10 * time.Minute // shorter than a message of the queue stays hidden
-	DefaultSentLag    = 10 * time.Minute
-	DefaultWorkers    = 32
-	DefaultPerMailbox = 4 // "Outlook service limits" of Microsoft Graph: 4 concurrent requests per application and mailbox
+	DefaultLimit    = 150 << 20 // as large as Exchange Online takes a message
+	DefaultDeadline = 30 * time.Minute
+	DefaultAttempt  = 10 * time.Minute // shorter than a message of the queue stays hidden
+	DefaultSentLag  = 10 * time.Minute
+	DefaultWorkers  = 32
+	// "Outlook service limits" of Microsoft Graph: 4 concurrent requests per application and mailbox
+	DefaultPerMailbox = 4
 )
 
 // Agent enriches stored messages. It is safe for concurrent use.
@@ -111,12 +116,13 @@ func New(c Config) *Agent {
 	return a
 }
 
-// Enrich does the work of one forensic.Waiting: it finds the message in a mailbox, reads recipients and hashes, and settles it. Doing
-// it twice is harmless. When nothing can be found yet it returns a *fault.Error of kind Retry, whose After says when to come back; from
-// the deadline on the message is settled with the reasons for what is missing.
+// Enrich does the work of one forensic.Waiting: it finds the message in a mailbox, reads recipients and hashes,
+// and settles it. Doing it twice is harmless. When nothing can be found yet it returns a *fault.Error of kind
+// Retry, whose After says when to come back; from the deadline on the message is settled with the reasons for
+// what is missing.
 //
-// The work of a connection that was deauthorized is parked: it returns nil, and whoever sweeps the waiting messages sends it again
-// when the connection is resumed. A body that is no forensic.Waiting has fault.Poison.
+// The work of a connection that was deauthorized is parked: it returns nil, and whoever sweeps the waiting
+// messages sends it again when the connection is resumed. A body that is no forensic.Waiting has fault.Poison.
 func (a *Agent) Enrich(ctx context.Context, body []byte) error {
 	var w forensic.Waiting
 	if err := json.Unmarshal(body, &w); err != nil || w.Connection == "" || w.Record == "" {
@@ -187,8 +193,8 @@ func (a *Agent) settle(ctx context.Context, t task) error {
 	return nil
 }
 
-// attempt bounds the time of one attempt, so that it ends before the message is delivered again, or the function that makes it is stopped: what
-// was found until then can still be stored.
+// attempt bounds the time of one attempt, so that it ends before the message is delivered again, or the
+// function that makes it is stopped: what was found until then can still be stored.
 func (a *Agent) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
 	most := a.config.Attempt
 	if end, ok := ctx.Deadline(); ok {
@@ -240,8 +246,8 @@ func unlisted(m forensic.Message, err error) []forensic.Attachment {
 	return list
 }
 
-// recipients are those of the message that was found. A copy outside of Sent Items may be one that was received, without its Bcc, so those
-// whom only the audit record names are added, in no role.
+// recipients are those of the message that was found. A copy outside of Sent Items may be one that was
+// received, without its Bcc, so those whom only the audit record names are added, in no role.
 func recipients(found found, m forensic.Message) []forensic.Recipient {
 	list := found.mail.Recipients
 	if found.sent {
@@ -259,7 +265,8 @@ func recipients(found found, m forensic.Message) []forensic.Recipient {
 	return list
 }
 
-// unhashed is why no file of a message with these recipients is hashed, or "". Where nobody is known, they may be outside.
+// unhashed is why no file of a message with these recipients is hashed, or "". Where nobody is known, they may
+// be outside.
 func (a *Agent) unhashed(list []forensic.Recipient, own []string) forensic.Reason {
 	switch a.config.Hashes {
 	case None:

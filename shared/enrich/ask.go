@@ -28,8 +28,9 @@ const (
 	turnDelay    = 15 * time.Second      // and the message comes back after that
 )
 
-// ask makes one call in a mailbox ("" for what a tenant has beside them), within the mailbox's bound. What broke off is tried again here; what
-// Microsoft asks to wait for goes back to the queue, and meanwhile nobody else asks this mailbox. The last attempt waits here too.
+// ask makes one call in a mailbox ("" for what a tenant has beside them), within the mailbox's bound. What
+// broke off is tried again here; what Microsoft asks to wait for goes back to the queue, and meanwhile nobody
+// else asks this mailbox. The last attempt waits here too.
 func (a *Agent) ask(ctx context.Context, t task, mailbox string, call func(context.Context) error) error {
 	tries := quickTries
 	if t.last {
@@ -73,11 +74,12 @@ func (b *budget) spend(d time.Duration) bool {
 
 // again tells whether the same call may succeed a moment later. An error without a kind is one of those.
 func again(err error) bool {
-	return !errors.Is(err, fault.Refused) && !errors.Is(err, fault.Poison) && !errors.Is(err, fault.Ours) && !errors.Is(err, errTooLarge)
+	return !errors.Is(err, fault.Refused) && !errors.Is(err, fault.Poison) && !errors.Is(err, fault.Ours) &&
+		!errors.Is(err, errTooLarge)
 }
 
-// later sends the message back to the queue until it is as old again as it is now, but not beyond the deadline, and not before Microsoft
-// wants to be asked again. Messages of one age do not come back in one moment.
+// later sends the message back to the queue until it is as old again as it is now, but not beyond the deadline,
+// and not before Microsoft wants to be asked again. Messages of one age do not come back in one moment.
 func (a *Agent) later(t task, err error) error {
 	delay := firstDelay
 	if errors.Is(err, errAbsent) {
@@ -89,11 +91,12 @@ func (a *Agent) later(t task, err error) error {
 	delay += delay / 8 * time.Duration(h.Sum32()%256) / 256
 	delay = min(delay, max(a.config.Deadline-t.age, time.Second))
 	delay = min(max(delay, fault.Wait(err)), queue.MaxDelay)
-	return &fault.Error{Kind: fault.Retry, Code: fault.Code(err), After: delay, Err: fmt.Errorf("enrich message %s: %w", t.message.Record, err)}
+	return &fault.Error{Kind: fault.Retry, Code: fault.Code(err), After: delay, Err: fmt.Errorf("enrich message %s: %w",
+		t.message.Record, err)}
 }
 
-// places bounds how many messages are worked on at a time, and leaves a quarter of the places to other tenants than the busiest: a
-// backlog of one, or its slow mailboxes, delays no other by more than turnTime.
+// places bounds how many messages are worked on at a time, and leaves a quarter of the places to other tenants
+// than the busiest: a backlog of one, or its slow mailboxes, delays no other by more than turnTime.
 type places struct {
 	all   chan struct{}
 	share int
@@ -113,8 +116,8 @@ func (p *places) open(n int) {
 	p.tenants = make(map[connection.Tenant]*share)
 }
 
-// enter takes a place, to be left by the function that it returns. When the tenant has its share for longer than turnTime, the error
-// is of kind Retry.
+// enter takes a place, to be left by the function that it returns. When the tenant has its share for longer
+// than turnTime, the error is of kind Retry.
 func (p *places) enter(ctx context.Context, t connection.Tenant) (leave func(), err error) {
 	own := p.of(t)
 	clock := time.NewTimer(turnTime)
@@ -126,7 +129,8 @@ func (p *places) enter(ctx context.Context, t connection.Tenant) (leave func(), 
 		return nil, ctx.Err()
 	case <-clock.C:
 		p.drop(t, own)
-		return nil, &fault.Error{Kind: fault.Retry, After: turnDelay, Err: errors.New("the tenant has as many messages in work as its share allows")}
+		return nil, &fault.Error{Kind: fault.Retry, After: turnDelay,
+			Err: errors.New("the tenant has as many messages in work as its share allows")}
 	}
 	select {
 	case p.all <- struct{}{}:
@@ -164,8 +168,8 @@ type boxKey struct {
 	mailbox string
 }
 
-// boxes bounds the calls at a time in each mailbox, and keeps everybody out of one while Microsoft wants it left alone. Only mailboxes
-// in use, or to be left alone, are remembered.
+// boxes bounds the calls at a time in each mailbox, and keeps everybody out of one while Microsoft wants it
+// left alone. Only mailboxes in use, or to be left alone, are remembered.
 type boxes struct {
 	slots int
 	now   func() time.Time
@@ -180,7 +184,8 @@ type box struct {
 	until time.Time // left alone until then
 }
 
-// maxResting bounds the mailboxes that are remembered only because they are to be left alone; beyond it they are asked, and say so again.
+// maxResting bounds the mailboxes that are remembered only because they are to be left alone; beyond it they
+// are asked, and say so again.
 const maxResting = 10_000
 
 func (b *boxes) open(slots int, now func() time.Time) {

@@ -15,7 +15,8 @@ import (
 
 func TestOddNamesAreTakenAsTheyAre(t *testing.T) {
 	for _, name := range []string{
-		"it's.pdf", "a+b.pdf", "#1.pdf", "100%25.pdf", "../../etc/passwd", `..\..\boot.ini`, "..", "Überblick – 年度報告 🎉.pdf", "cafe\u0301.txt", "first\nsecond.txt",
+		"it's.pdf", "a+b.pdf", "#1.pdf", "100%25.pdf", "../../etc/passwd", `..\..\boot.ini`, "..",
+		"Überblick – 年度報告 🎉.pdf", "cafe\u0301.txt", "first\nsecond.txt",
 		"<script>.html", `"quoted".xlsx`, " leading.txt", "\u202efdp.exe", strings.Repeat("long ", 60) + ".pdf",
 	} {
 		st := newStage(t, m365sim.Options{}, staff(), mailRead())
@@ -132,7 +133,8 @@ func TestNoTokenFollowsARedirect(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, op := range []string{"graph.messages", "graph.attachments", "graph.attachment", "graph.value", "graph.beta", "graph.shares", "graph.content", "files.download"} {
+	for _, op := range []string{"graph.messages", "graph.attachments", "graph.attachment", "graph.value", "graph.beta",
+		"graph.shares", "graph.content", "files.download"} {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
 			st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"})
@@ -192,7 +194,8 @@ func TestRecipientsAreKeptWhenTheAttachmentsCannotBeListed(t *testing.T) {
 	a := file(1, "q3.pdf", 1000)
 	st.put(mail(a))
 	f := st.finding(told(a))
-	if f.Reason != "" || len(f.Recipients) != 1 || len(f.Files) != 1 || f.Files[0].NoHash != forensic.OutOfTime || f.Files[0].Missing != "" || f.Files[0].Name != a.Name {
+	if f.Reason != "" || len(f.Recipients) != 1 || len(f.Files) != 1 || f.Files[0].NoHash != forensic.OutOfTime ||
+		f.Files[0].Missing != "" || f.Files[0].Name != a.Name {
 		t.Errorf("%+v", f)
 	}
 }
@@ -222,7 +225,8 @@ func TestTheDeadlineIsKept(t *testing.T) {
 	st.add(record)
 	attempts := st.settle(1, record.Record)
 	f, _ := st.shelf.found(record.Record)
-	if waited := st.sim.Now().Sub(noon); f.Reason != forensic.OutOfTime || waited < 10*time.Minute || waited > 11*time.Minute {
+	if waited := st.sim.Now().Sub(noon); f.Reason != forensic.OutOfTime || waited < 10*time.Minute ||
+		waited > 11*time.Minute {
 		t.Errorf("%+v after %s and %d attempts", f, waited, attempts)
 	}
 }

@@ -13,9 +13,11 @@ import (
 // atOnce is how many files of one message are read at a time; all of them are in one mailbox.
 const atOnce = 4
 
-// files describes every attachment of the message, and after them those that only the audit record names. Unless unhashed says why
-// not, files are hashed. In the last attempt files fails no more, and a file that could not be read says why.
-func (a *Agent) files(ctx context.Context, t task, f found, attached []Attached, unhashed forensic.Reason) ([]forensic.Attachment, error) {
+// files describes every attachment of the message, and after them those that only the audit record names.
+// Unless unhashed says why not, files are hashed. In the last attempt files fails no more, and a file that
+// could not be read says why.
+func (a *Agent) files(ctx context.Context, t task, f found, attached []Attached,
+	unhashed forensic.Reason) ([]forensic.Attachment, error) {
 	of := match(t.message.Files, attached)
 	list := make([]forensic.Attachment, len(attached))
 	failures := make([]error, len(attached))
@@ -47,7 +49,8 @@ func (a *Agent) files(ctx context.Context, t task, f found, attached []Attached,
 	for i, file := range t.message.Files {
 		if !named[i] {
 			list = append(list, forensic.Attachment{
-				Record: i, Missing: forensic.NotInMessage, Name: file.Name, StoredSize: file.StoredSize, Size: -1, NoHash: forensic.NotInMessage,
+				Record: i, Missing: forensic.NotInMessage, Name: file.Name, StoredSize: file.StoredSize, Size: -1,
+				NoHash: forensic.NotInMessage,
 			})
 		}
 	}
@@ -64,15 +67,19 @@ func worst(failures []error) (err error) {
 	return err
 }
 
-// file describes one attachment. What an earlier attempt of this process has read of the same message is not read again.
-func (a *Agent) file(ctx context.Context, t task, f found, at Attached, unhashed forensic.Reason) (forensic.Attachment, error) {
+// file describes one attachment. What an earlier attempt of this process has read of the same message is not
+// read again.
+func (a *Agent) file(ctx context.Context, t task, f found, at Attached,
+	unhashed forensic.Reason) (forensic.Attachment, error) {
 	made := forensic.Attachment{
-		ID: at.ID, Name: at.Name, ContentType: at.ContentType, Kind: at.Kind, Inline: at.Inline, StoredSize: at.StoredSize, Size: -1,
+		ID: at.ID, Name: at.Name, ContentType: at.ContentType, Kind: at.Kind, Inline: at.Inline, StoredSize: at.StoredSize,
+		Size:   -1,
 		NoHash: unhashed,
 	}
 	switch {
 	case at.Kind == forensic.ItemKind:
-		// Exchange writes an attached message anew at each download, with other bytes each time: a hash of it would match nothing.
+		// Exchange writes an attached message anew at each download, with other bytes each time: a hash of it would
+		// match nothing.
 		made.NoHash = forensic.ItemAttached
 		return made, nil
 	case unhashed != "" && at.Kind != forensic.ReferenceKind:
@@ -99,9 +106,10 @@ func (a *Agent) file(ctx context.Context, t task, f found, at Attached, unhashed
 	return made, nil
 }
 
-// attachment hashes a file of the message. A small one is read in the form that tells its own end. A larger one is read as it is; where its
-// length is not what the listing lets expect, or a page came, it is read in the other form: listings err, but so do proxies that
-// end a stream too early, or put a page of their own in its place.
+// attachment hashes a file of the message. A small one is read in the form that tells its own end. A larger one
+// is read as it is; where its length is not what the listing lets expect, or a page came, it is read in the
+// other form: listings err, but so do proxies that end a stream too early, or put a page of their own in its
+// place.
 func (a *Agent) attachment(ctx context.Context, t task, f found, made *forensic.Attachment) error {
 	encoded := func(ctx context.Context) (sum, error) {
 		body, err := a.config.Graph.OpenEncoded(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
@@ -167,11 +175,12 @@ func (a *Agent) reference(ctx context.Context, t task, f found, made *forensic.A
 	return nil
 }
 
-// shared hashes the file behind a reference. It is whole when it has the hash that OneDrive tells, or else the length; where neither is told,
-// nothing tells a file from a part of it, or from a page.
+// shared hashes the file behind a reference. It is whole when it has the hash that OneDrive tells, or else the
+// length; where neither is told, nothing tells a file from a part of it, or from a page.
 func (a *Agent) shared(ctx context.Context, t task, f SharedFile) (sum, error) {
 	if f.QuickXor == "" && f.Size < 0 {
-		return sum{}, &fault.Error{Kind: fault.Poison, Err: errors.New("read a shared file: neither its hash nor its length is told")}
+		return sum{}, &fault.Error{Kind: fault.Poison, Err: errors.New(
+			"read a shared file: neither its hash nor its length is told")}
 	}
 	body, _, err := a.config.Graph.OpenShared(ctx, t.tenant, f)
 	if err != nil {
@@ -204,7 +213,8 @@ func unreached(made *forensic.Attachment, err error) error {
 }
 
 // read takes what of says of the file's bytes.
-func (a *Agent) read(ctx context.Context, t task, mailbox string, made *forensic.Attachment, of func(context.Context) (sum, error)) error {
+func (a *Agent) read(ctx context.Context, t task, mailbox string, made *forensic.Attachment,
+	of func(context.Context) (sum, error)) error {
 	var s sum
 	err := a.ask(ctx, t, mailbox, func(ctx context.Context) (err error) {
 		s, err = of(ctx)
@@ -228,8 +238,9 @@ func isPage(contentType string) bool {
 	return media == "text/html" || media == "application/xhtml+xml"
 }
 
-// plausible tells whether a file of so many bytes can have that stored size, which counts its name and properties too: 48 to 237 bytes more
-// were seen. The less is let pass, the less can a stream lose without being noticed.
+// plausible tells whether a file of so many bytes can have that stored size, which counts its name and
+// properties too: 48 to 237 bytes more were seen. The less is let pass, the less can a stream lose without
+// being noticed.
 func plausible(size, stored int64, name string) bool {
 	return size >= 0 && size <= stored && stored-size <= 512+4*int64(len(name))
 }

@@ -29,9 +29,10 @@ type hopeless struct{ reason forensic.Reason }
 
 func (h *hopeless) Error() string { return "there is no mailbox to look into: " + string(h.reason) }
 
-// mailboxes are those that may hold the copy of a sent mail, in the order in which they are asked. What is sent from one's own mailbox
-// is kept there. What is sent in the name of another is kept in the mailbox of who did it; in the other's only if the company set it so, or
-// if that mailbox had been opened ("Automatically save sent items in delegator's mailbox").
+// mailboxes are those that may hold the copy of a sent mail, in the order in which they are asked. What is sent
+// from one's own mailbox is kept there. What is sent in the name of another is kept in the mailbox of who did
+// it; in the other's only if the company set it so, or if that mailbox had been opened ("Automatically save
+// sent items in delegator's mailbox").
 func mailboxes(m forensic.Message) []string {
 	candidates := []string{m.Mailbox, m.Actor}
 	if m.Operation == string(audit.SendAs) || m.Operation == string(audit.SendOnBehalf) {
@@ -47,8 +48,9 @@ func mailboxes(m forensic.Message) []string {
 	return list
 }
 
-// find looks for the message in the Sent Items of all mailboxes, and then anywhere in them: it may have been moved or deleted. A mailbox
-// that cannot be asked now hides what it may hold, so find fails then unless another holds the message.
+// find looks for the message in the Sent Items of all mailboxes, and then anywhere in them: it may have been
+// moved or deleted. A mailbox that cannot be asked now hides what it may hold, so find fails then unless
+// another holds the message.
 func (a *Agent) find(ctx context.Context, t task) (found, error) {
 	list := mailboxes(t.message)
 	switch {
@@ -102,8 +104,8 @@ func (a *Agent) find(ctx context.Context, t task) (found, error) {
 	return found{}, fmt.Errorf("look for the message: %w", errAbsent)
 }
 
-// choose takes the most likely of several messages with the same internet message id. A draft is none: the id may have been given to it
-// before it was sent.
+// choose takes the most likely of several messages with the same internet message id. A draft is none: the id
+// may have been given to it before it was sent.
 func choose(mails []Mail, m forensic.Message) (Mail, bool) {
 	mails = slices.DeleteFunc(slices.Clone(mails), func(mail Mail) bool { return mail.Draft })
 	if len(mails) == 0 {
@@ -118,8 +120,8 @@ func choose(mails []Mail, m forensic.Message) (Mail, bool) {
 	}), true
 }
 
-// strangeness is 0 for a mail whose sender is one of those that the audit record names. Another one is no proof of another mail: a person's
-// address may differ from their user principal name.
+// strangeness is 0 for a mail whose sender is one of those that the audit record names. Another one is no proof
+// of another mail: a person's address may differ from their user principal name.
 func strangeness(mail Mail, m forensic.Message) int {
 	for _, address := range []string{mail.From, mail.Sender} {
 		for _, known := range []string{m.From, m.Sender, m.Actor, m.Mailbox} {
@@ -131,8 +133,8 @@ func strangeness(mail Mail, m forensic.Message) int {
 	return 1
 }
 
-// another tells a mail outside of Sent Items that has nothing in common with the message but its id: neither sender nor day. Whoever writes to a
-// mailbox chooses the ids of what arrives there.
+// another tells a mail outside of Sent Items that has nothing in common with the message but its id: neither
+// sender nor day. Whoever writes to a mailbox chooses the ids of what arrives there.
 func another(mail Mail, m forensic.Message) bool {
 	return strangeness(mail, m) > 0 && !mail.Sent.IsZero() && distance(mail.Sent, m.Observed) > 24*time.Hour
 }

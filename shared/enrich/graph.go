@@ -1,5 +1,6 @@
-// Package enrich finds out what the audit record of a sent mail does not tell: its recipients with their roles, and the hashes of its
-// attachments. It reads them from the sender's mailbox through Microsoft Graph, and keeps neither text nor file of any mail.
+// Package enrich finds out what the audit record of a sent mail does not tell: its recipients with their roles,
+// and the hashes of its attachments. It reads them from the sender's mailbox through Microsoft Graph, and keeps
+// neither text nor file of any mail.
 package enrich
 
 import (
@@ -12,8 +13,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// What Graph says about one mailbox, message or file; none of it is the connection's fault. Any other error of Graph is of a kind
-// of shared/fault, and Retry among them may pass.
+// What Graph says about one mailbox, message or file; none of it is the connection's fault. Any other error of
+// Graph is of a kind of shared/fault, and Retry among them may pass.
 var (
 	// ErrNoMailbox: the address has no mailbox in the cloud: nobody has it, or the mailbox is on-premises.
 	ErrNoMailbox = errors.New("no mailbox in the cloud")
@@ -25,29 +26,33 @@ var (
 	ErrGone = errors.New("not there")
 )
 
-// Graph reads the mail of a tenant's people. mailbox is a user principal name or an address. Ids are immutable ids, which stay when
-// a message moves. It is safe for concurrent use, and keeps nothing.
+// Graph reads the mail of a tenant's people. mailbox is a user principal name or an address. Ids are immutable
+// ids, which stay when a message moves. It is safe for concurrent use, and keeps nothing.
 type Graph interface {
-	// FindSent returns the messages in Sent Items that have the internet message id, and FindAnywhere those in the whole mailbox,
-	// Deleted Items included. The id of a message is not unique: drafts, copies and mail to oneself share it.
+	// FindSent returns the messages in Sent Items that have the internet message id, and FindAnywhere those in the
+	// whole mailbox, Deleted Items included. The id of a message is not unique: drafts, copies and mail to oneself
+	// share it.
 	FindSent(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]Mail, error)
 	FindAnywhere(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]Mail, error)
 
 	// Attachments lists what is attached to a message, in Graph's order, inline images included.
 	Attachments(ctx context.Context, t connection.Tenant, mailbox, message string) ([]Attached, error)
 
-	// OpenAttachment streams the bytes of a file attachment; the caller closes it. The time that it takes is not bounded, only its silence is;
-	// a read that breaks off fails with fault.Retry and never with io.EOF. contentType is what the answer says of itself.
-	OpenAttachment(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (body io.ReadCloser, contentType string, err error)
-	// OpenEncoded streams the same bytes out of a form that tells its own end: it is longer on the way, and what is cut, or put in its place
-	// with a good status, fails with fault.Retry.
+	// OpenAttachment streams the bytes of a file attachment; the caller closes it. The time that it takes is not
+	// bounded, only its silence is; a read that breaks off fails with fault.Retry and never with io.EOF.
+	// contentType is what the answer says of itself.
+	OpenAttachment(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (body io.ReadCloser,
+		contentType string, err error)
+	// OpenEncoded streams the same bytes out of a form that tells its own end: it is longer on the way, and what
+	// is cut, or put in its place with a good status, fails with fault.Retry.
 	OpenEncoded(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (io.ReadCloser, error)
 
 	// Source returns the address that a reference attachment leads to; "" when Graph does not tell it.
 	Source(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (string, error)
 	// ResolveShared resolves such an address to the file behind it, and OpenShared streams it, as OpenAttachment does.
 	ResolveShared(ctx context.Context, t connection.Tenant, address string) (SharedFile, error)
-	OpenShared(ctx context.Context, t connection.Tenant, f SharedFile) (body io.ReadCloser, contentType string, err error)
+	OpenShared(ctx context.Context, t connection.Tenant, f SharedFile) (body io.ReadCloser, contentType string,
+		err error)
 }
 
 // Mail is a message as Graph tells of it (Graph: message).

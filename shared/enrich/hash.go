@@ -10,7 +10,8 @@ import (
 	"io"
 )
 
-// bufferSize is how much of a file is in memory at a time: little enough to stay in the processor's cache between the two hashes.
+// bufferSize is how much of a file is in memory at a time: little enough to stay in the processor's cache
+// between the two hashes.
 const bufferSize = 64 << 10
 
 // errTooLarge says that a file is above the limit: no more of it was read.
@@ -23,8 +24,8 @@ type sum struct {
 	media       string // media type of the first bytes; "" when they tell none
 }
 
-// hash reads a file to its end, once, and keeps none of it; also, when it is not nil, gets all bytes too. A stream that does not end as it
-// should has no sum.
+// hash reads a file to its end, once, and keeps none of it; also, when it is not nil, gets all bytes too. A
+// stream that does not end as it should has no sum.
 func (a *Agent) hash(body io.Reader, also *quickXor) (sum, error) {
 	buffer := a.buffers.Get().(*[bufferSize]byte)
 	defer a.buffers.Put(buffer)
@@ -64,8 +65,9 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// quickXor is OneDrive's own hash of a file ("QuickXorHash algorithm"): each byte is xored into 160 bits, eleven bits further than the one
-// before, and then the length into the last 64 of them. It tells whether bytes were lost, and protects against nobody.
+// quickXor is OneDrive's own hash of a file ("QuickXorHash algorithm"): each byte is xored into 160 bits,
+// eleven bits further than the one before, and then the length into the last 64 of them. It tells whether bytes
+// were lost, and protects against nobody.
 type quickXor struct {
 	bits [20]byte
 	size uint64

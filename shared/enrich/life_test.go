@@ -15,7 +15,8 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// Pain 20: a Graph look-up that fails must be tried again, and must cost the event nothing but what could not be found.
+// Pain 20: a Graph look-up that fails must be tried again, and must cost the event nothing but what could not
+// be found.
 func TestAFailedLookUpIsTriedAgainAndThenKeptWithItsReason(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	a := file(1, "q3.pdf", 1000)
@@ -44,7 +45,8 @@ func TestMailboxesThatNobodyMayReadAreAReasonOfTheMessageAndAtOnce(t *testing.T)
 		arrange func(*stage) error
 		want    forensic.Reason
 	}{
-		{"an application access policy", "ada@fernhill.example", func(st *stage) error { return st.sim.BlockMailbox(tenantID, ada, true) }, forensic.MailboxDenied},
+		{"an application access policy", "ada@fernhill.example",
+			func(st *stage) error { return st.sim.BlockMailbox(tenantID, ada, true) }, forensic.MailboxDenied},
 		{"no mailbox", "nobox@fernhill.example", nil, forensic.NoMailbox},
 		{"nobody", "ghost@fernhill.example", nil, forensic.NoMailbox},
 		{"the system", "S-1-5-18", nil, forensic.NoMailbox},
@@ -80,7 +82,8 @@ func TestAGrantOfSingleMailboxesIsNotAMissingPermission(t *testing.T) {
 	st.put(mail(a))
 	hashed(t, st.finding(told(a)).Files[0], a)
 	other := told(a)
-	other.Record, other.Mailbox, other.Actor = "aaaaaaaa-0000-4000-8000-000000000002", "ben@fernhill.example", "ben@fernhill.example"
+	other.Record, other.Mailbox, other.Actor = "aaaaaaaa-0000-4000-8000-000000000002", "ben@fernhill.example",
+		"ben@fernhill.example"
 	if f := st.finding(other); f.Reason != forensic.MailboxDenied {
 		t.Errorf("%+v", f)
 	}
@@ -171,7 +174,8 @@ func TestAShutdownSettlesNothing(t *testing.T) {
 
 // A stream that trickles must not keep a message, or its worker, for ever.
 func TestAnAttemptThatTakesTooLongEnds(t *testing.T) {
-	st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) { c.Attempt = 300 * time.Millisecond })
+	st := newStage(t, m365sim.Options{}, staff(), mailRead(),
+		func(c *enrich.Config) { c.Attempt = 300 * time.Millisecond })
 	bad, good := file(1, "bad.pdf", 30_000), file(2, "good.pdf", 30_000)
 	st.put(mail(bad, good))
 	st.sim.Fault(m365sim.Fault{Op: "graph.value", Path: "/att1", Hang: true})
@@ -207,7 +211,8 @@ func TestTheLastAttemptEndsBeforeItsContext(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	inside, outside := []world.Address{{Address: "ben@Fernhill.example"}, {Address: "x@subsidiary.example"}}, []world.Address{{Address: "ben@fernhill.example"}, {Address: "me@gmail.com"}}
+	inside, outside := []world.Address{{Address: "ben@Fernhill.example"}, {Address: "x@subsidiary.example"}},
+		[]world.Address{{Address: "ben@fernhill.example"}, {Address: "me@gmail.com"}}
 	for _, tc := range []struct {
 		setting enrich.Setting
 		to      []world.Address

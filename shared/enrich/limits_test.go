@@ -19,7 +19,10 @@ import (
 func TestNoMailboxHasMoreThanFourCallsAtATime(t *testing.T) {
 	const messages, most = 16, enrich.DefaultPerMailbox
 	graph := &crowd{release: make(chan struct{})}
-	st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) { c.Graph, c.Workers = graph, 2*messages })
+	st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) {
+		c.Graph, c.Workers = graph,
+			2*messages
+	})
 	var all sync.WaitGroup
 	for i := range messages {
 		record := told()
@@ -72,7 +75,8 @@ func TestAMailboxIsLeftAloneForAsLongAsMicrosoftAsks(t *testing.T) {
 	}
 	st.sim.Fault(m365sim.Fault{Op: "graph.messages", Status: 429, RetryAfter: 7 * time.Minute, Times: 1})
 	for i := range 5 {
-		if err := st.once(forensic.RecordID(fmt.Sprint("record-", i))); !errors.Is(err, fault.Retry) || fault.Wait(err) < 6*time.Minute {
+		if err := st.once(forensic.RecordID(fmt.Sprint("record-", i))); !errors.Is(err, fault.Retry) ||
+			fault.Wait(err) < 6*time.Minute {
 			t.Errorf("message %d: %v, in %s", i, err, fault.Wait(err))
 		}
 	}
@@ -85,7 +89,8 @@ func TestAMailboxIsLeftAloneForAsLongAsMicrosoftAsks(t *testing.T) {
 	}
 }
 
-// "If no Retry-After header is provided, use an exponential backoff": asking again at once would be one more request that is throttled.
+// "If no Retry-After header is provided, use an exponential backoff": asking again at once would be one more
+// request that is throttled.
 func TestAThrottleThatDoesNotSayHowLongIsNotAskedAgainAtOnce(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	a := file(1, "q3.pdf", 1000)
@@ -105,7 +110,8 @@ func TestAThrottleThatDoesNotSayHowLongIsNotAskedAgainAtOnce(t *testing.T) {
 func TestATenantsBacklogDelaysNoOther(t *testing.T) {
 	slow, quick := &hanging{release: make(chan struct{})}, newShelf()
 	quick.messages["quick"] = told()
-	agent := enrich.New(enrich.Config{Graph: slow, Messages: &anything{quick}, Connections: twoTenants{}, Workers: 8, Now: func() time.Time { return noon }})
+	agent := enrich.New(enrich.Config{Graph: slow, Messages: &anything{quick}, Connections: twoTenants{}, Workers: 8,
+		Now: func() time.Time { return noon }})
 	ctx, cancel := context.WithCancel(t.Context())
 	var workers sync.WaitGroup
 	var bounced atomic.Int64
@@ -138,7 +144,8 @@ func TestATenantsBacklogDelaysNoOther(t *testing.T) {
 	}
 }
 
-// hanging is a Graph that answers the slow tenant when it is released, and finds nothing. The quick tenant has no mailboxes.
+// hanging is a Graph that answers the slow tenant when it is released, and finds nothing. The quick tenant has
+// no mailboxes.
 type hanging struct {
 	enrich.Graph
 	running atomic.Int64
@@ -165,7 +172,8 @@ func (h *hanging) FindAnywhere(context.Context, connection.Tenant, string, strin
 type twoTenants struct{}
 
 func (twoTenants) Get(_ context.Context, id connection.ID) (connection.Connection, error) {
-	return connection.Connection{ID: id, Tenant: connection.Tenant{ID: connection.TenantID(id)}, Status: connection.Monitoring}, nil
+	return connection.Connection{ID: id, Tenant: connection.Tenant{ID: connection.TenantID(id)},
+		Status: connection.Monitoring}, nil
 }
 
 // anything holds a message for every record.

@@ -13,15 +13,16 @@ const (
 	sameSize    = 8       // bytes that the stored size of one attachment may differ between the audit record and Graph
 	nameless    = 1 << 10 // the same, for an attachment without a name
 	unknownSize = 1 << 40 // what it costs to pair when a size is not known
-	mostPairs   = 1 << 20 // pairs that are weighed against each other; beyond, attachments of one name go by the order of their sizes
+	// pairs that are weighed against each other; beyond, attachments of one name go by the order of their sizes
+	mostPairs = 1 << 20
 )
 
-// match says which file of the audit record each attachment is: its index, or -1. Every file is named at most once. The pairs depend on
-// names and sizes, and on the order only where these are equal.
+// match says which file of the audit record each attachment is: its index, or -1. Every file is named at most
+// once. The pairs depend on names and sizes, and on the order only where these are equal.
 //
-// Names come first: equal ones, then those that differ in letter case, blanks or characters that file systems refuse, then those of
-// which one was cut. Of several with one name, those pair whose sizes lie nearest to each other. What is left pairs by size alone,
-// if no other has that size.
+// Names come first: equal ones, then those that differ in letter case, blanks or characters that file systems
+// refuse, then those of which one was cut. Of several with one name, those pair whose sizes lie nearest to each
+// other. What is left pairs by size alone, if no other has that size.
 func match(files []forensic.File, attached []Attached) []int {
 	p := pairing{files: files, attached: attached, of: make([]int, len(attached)), taken: make([]bool, len(files))}
 	for i := range p.of {
@@ -80,8 +81,8 @@ func (p *pairing) byName(key func(string) string) {
 	}
 }
 
-// nearest pairs as many as there are of the fewer, so that the differences of their sizes are least in sum. In the order of sizes, pairs
-// never need to cross.
+// nearest pairs as many as there are of the fewer, so that the differences of their sizes are least in sum. In
+// the order of sizes, pairs never need to cross.
 func (p *pairing) nearest(files, attached []int) {
 	bySize := func(size func(int) int64) func(x, y int) int {
 		return func(x, y int) int { return cmp.Or(cmp.Compare(size(x), size(y)), cmp.Compare(x, y)) }
@@ -112,7 +113,8 @@ func align(few, many int, cost func(i, j int) int64) []int {
 	if spare == 0 || few*(spare+1) > mostPairs {
 		return partner
 	}
-	// Partner i can be i+0 to i+spare. least[i][s] is the cost of the first i, none of which lies beyond its own place by more than s.
+	// Partner i can be i+0 to i+spare. least[i][s] is the cost of the first i, none of which lies beyond its own
+	// place by more than s.
 	least := make([][]int64, few+1)
 	least[0] = make([]int64, spare+1)
 	for i := 1; i <= few; i++ {
@@ -220,5 +222,6 @@ func cutOf(x, y string) bool {
 		return false
 	}
 	stem := strings.TrimRight(strings.TrimSuffix(x, "."+forensic.Extension(x)), "._… ")
-	return strings.HasPrefix(y, x) || len(stem) >= shortestCut && strings.HasPrefix(y, stem) && forensic.Extension(x) == forensic.Extension(y)
+	return strings.HasPrefix(y, x) || len(stem) >= shortestCut && strings.HasPrefix(y, stem) &&
+		forensic.Extension(x) == forensic.Extension(y)
 }

@@ -23,22 +23,29 @@ func TestMatch(t *testing.T) {
 		{"the same", []forensic.File{f("a", 1), f("b", 2)}, []Attached{a("a", 1), a("b", 2)}, []int{0, 1}},
 		{"another order", []forensic.File{f("a", 1), f("b", 2)}, []Attached{a("b", 2), a("a", 1)}, []int{1, 0}},
 		{"another size", []forensic.File{f("a", 598)}, []Attached{a("a", 646)}, []int{0}},
-		{"twins by size", []forensic.File{f("r.pdf", 900), f("r.pdf", 100)}, []Attached{a("r.pdf", 120), a("r.pdf", 920)}, []int{1, 0}},
-		{"twins of one size", []forensic.File{f("r.pdf", 9), f("r.pdf", 9)}, []Attached{a("r.pdf", 9), a("r.pdf", 9)}, []int{0, 1}},
-		{"three of a kind, one gone", []forensic.File{f("i.png", 10), f("i.png", 50), f("i.png", 90)}, []Attached{a("i.png", 91), a("i.png", 49)}, []int{2, 1}},
-		{"three of a kind, one new", []forensic.File{f("i.png", 50), f("i.png", 90)}, []Attached{a("i.png", 91), a("i.png", 49), a("i.png", 10)}, []int{1, 0, -1}},
+		{"twins by size", []forensic.File{f("r.pdf", 900), f("r.pdf", 100)}, []Attached{a("r.pdf", 120), a("r.pdf", 920)},
+			[]int{1, 0}},
+		{"twins of one size", []forensic.File{f("r.pdf", 9), f("r.pdf", 9)}, []Attached{a("r.pdf", 9), a("r.pdf", 9)},
+			[]int{0, 1}},
+		{"three of a kind, one gone", []forensic.File{f("i.png", 10), f("i.png", 50), f("i.png", 90)},
+			[]Attached{a("i.png", 91), a("i.png", 49)}, []int{2, 1}},
+		{"three of a kind, one new", []forensic.File{f("i.png", 50), f("i.png", 90)},
+			[]Attached{a("i.png", 91), a("i.png", 49), a("i.png", 10)}, []int{1, 0, -1}},
 		{"the record has one more", []forensic.File{f("a", 1), f("b", 2000)}, []Attached{a("a", 1)}, []int{0}},
 		{"the message has one more", []forensic.File{f("a", 1)}, []Attached{a("a", 1), a("b", 2000)}, []int{0, -1}},
 		{"letter case", []forensic.File{f("Report.PDF", 5)}, []Attached{a("report.pdf", 99)}, []int{0}},
 		{"characters that were replaced", []forensic.File{f("a:b/c?.txt", 5)}, []Attached{a("a_b_c_.txt", 9999)}, []int{0}},
-		{"a line break that became a blank", []forensic.File{f("first\nline.txt", 5)}, []Attached{a("first_line.txt", 7)}, []int{0}},
+		{"a line break that became a blank", []forensic.File{f("first\nline.txt", 5)}, []Attached{a("first_line.txt", 7)},
+			[]int{0}},
 		{"a name that was cut", []forensic.File{f(long[:200], 77)}, []Attached{a(long+".pdf", 90)}, []int{0}},
-		{"a name that was cut before its extension", []forensic.File{f(long[:100]+".pdf", 77)}, []Attached{a(long+".pdf", 90)}, []int{0}},
+		{"a name that was cut before its extension", []forensic.File{f(long[:100]+".pdf", 77)},
+			[]Attached{a(long+".pdf", 90)}, []int{0}},
 		{"short names are not cut", []forensic.File{f("a", 500)}, []Attached{a("abc", 90)}, []int{-1}},
 		{"no name in the message", []forensic.File{f("image.png", 5000)}, []Attached{a("", 5100)}, []int{0}},
 		{"no name, and nothing like it", []forensic.File{f("image.png", 5000)}, []Attached{a("", 90_000)}, []int{-1}},
 		{"renamed", []forensic.File{f("ATT00001.bin", 4321), f("other", 77)}, []Attached{a("winmail.dat", 4323)}, []int{0}},
-		{"renamed, but two may be meant", []forensic.File{f("x", 4321), f("y", 4320)}, []Attached{a("winmail.dat", 4323)}, []int{-1}},
+		{"renamed, but two may be meant", []forensic.File{f("x", 4321), f("y", 4320)}, []Attached{a("winmail.dat", 4323)},
+			[]int{-1}},
 		{"sizes unknown", []forensic.File{f("a", -1), f("a", 10)}, []Attached{a("a", 11), a("a", -1)}, []int{1, 0}},
 		{"nothing told", nil, []Attached{a("a", 1)}, []int{-1}},
 		{"nothing there", []forensic.File{f("a", 1)}, nil, []int{}},
@@ -65,13 +72,15 @@ func oneToOne(t *testing.T, files []forensic.File, of []int, attached int) {
 }
 
 func TestMatchingIsOneToOneWholeAndIndependentOfTheOrder(t *testing.T) {
-	names := []string{"image001.png", "image002.png", "report.pdf", "Report.pdf", "", "a/b.txt", "a_b.txt", strings.Repeat("long name ", 5) + ".docx", strings.Repeat("long name ", 5)}
+	names := []string{"image001.png", "image002.png", "report.pdf", "Report.pdf", "", "a/b.txt", "a_b.txt",
+		strings.Repeat("long name ", 5) + ".docx", strings.Repeat("long name ", 5)}
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var files []forensic.File
 		var attached []Attached
 		for i := range r.IntN(12) {
-			name, size := names[r.IntN(len(names))], int64(i)*5000+r.Int64N(4000) // sizes of their own, so that the order decides nothing
+			// sizes of their own, so that the order decides nothing
+			name, size := names[r.IntN(len(names))], int64(i)*5000+r.Int64N(4000)
 			if r.IntN(8) > 0 {
 				files = append(files, forensic.File{Name: name, StoredSize: size})
 			}
@@ -106,7 +115,8 @@ func TestMatchingIsOneToOneWholeAndIndependentOfTheOrder(t *testing.T) {
 		again := match(files, mixed)
 		for to, from := range shuffled {
 			if again[to] != of[from] {
-				t.Fatalf("seed %d: attachment %q is file %d, and in another order file %d", seed, attached[from].Name, of[from], again[to])
+				t.Fatalf("seed %d: attachment %q is file %d, and in another order file %d", seed, attached[from].Name, of[from],
+					again[to])
 			}
 		}
 	}

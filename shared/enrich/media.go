@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// mediaType tells a file's type by its first bytes, as web browsers do (http.DetectContentType), and in addition what companies mail most:
-// documents of Office and OpenDocument, archives, programs, mail files. "" when they tell nothing. Plain text has no marks of its
-// own: what is told to be text/plain only looks like it.
+// mediaType tells a file's type by its first bytes, as web browsers do (http.DetectContentType), and in
+// addition what companies mail most: documents of Office and OpenDocument, archives, programs, mail files. ""
+// when they tell nothing. Plain text has no marks of its own: what is told to be text/plain only looks like it.
 func mediaType(head []byte) string {
 	if len(head) == 0 {
 		return ""

@@ -21,8 +21,9 @@ type messageKey struct {
 
 func keyOf(m forensic.Message) messageKey { return messageKey{m.Connection, m.Record} }
 
-// progress remembers what was read of messages that are not settled yet, so that the failure of one file does not repeat the download of
-// all others. It is lost with the process, which costs no more than that. It is safe for concurrent use.
+// progress remembers what was read of messages that are not settled yet, so that the failure of one file does
+// not repeat the download of all others. It is lost with the process, which costs no more than that. It is safe
+// for concurrent use.
 type progress struct {
 	now func() time.Time
 

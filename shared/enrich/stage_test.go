@@ -57,7 +57,8 @@ type stage struct {
 }
 
 // newStage opens a stage; the roles are those that the application was granted.
-func newStage(t *testing.T, options m365sim.Options, people []world.Person, roles []string, changes ...func(*enrich.Config)) *stage {
+func newStage(t *testing.T, options m365sim.Options, people []world.Person, roles []string,
+	changes ...func(*enrich.Config)) *stage {
 	t.Helper()
 	st := &stage{T: t, shelf: newShelf(), log: &lines{}}
 	if options.Now == nil {
@@ -65,15 +66,18 @@ func newStage(t *testing.T, options m365sim.Options, people []world.Person, role
 	}
 	options.Key = signer()
 	st.sim = m365sim.New(options)
-	st.sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}}, GraphRoles: roles})
-	st.sim.AddTenant(world.Tenant{ID: tenantID, DefaultDomain: "fernhill.onmicrosoft.com", Domains: []string{"fernhill.onmicrosoft.com", "fernhill.example"}}, people)
+	st.sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}},
+		GraphRoles: roles})
+	st.sim.AddTenant(world.Tenant{ID: tenantID, DefaultDomain: "fernhill.onmicrosoft.com",
+		Domains: []string{"fernhill.onmicrosoft.com", "fernhill.example"}}, people)
 	if err := st.sim.Grant(tenantID, clientID); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(st.sim.Handler())
 	t.Cleanup(server.Close)
 	client, err := m365.New(m365.Config{
-		ClientID: clientID, Secret: secret, RedirectURL: "https://mailtrail.example/consent/callback", Publisher: publisher, Now: st.sim.Now,
+		ClientID: clientID, Secret: secret, RedirectURL: "https://mailtrail.example/consent/callback",
+		Publisher: publisher, Now: st.sim.Now,
 		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {
 			Login: server.URL + "/login", Activity: server.URL + "/manage", Graph: server.URL + "/graph", Files: "localhost",
 			ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
@@ -119,7 +123,8 @@ type shelf struct {
 
 func newShelf() *shelf {
 	return &shelf{
-		messages: map[forensic.RecordID]forensic.Message{}, findings: map[forensic.RecordID]forensic.Finding{}, status: connection.Monitoring,
+		messages: map[forensic.RecordID]forensic.Message{}, findings: map[forensic.RecordID]forensic.Finding{},
+		status: connection.Monitoring,
 	}
 }
 
@@ -194,8 +199,8 @@ func (st *stage) once(r forensic.RecordID) error {
 	return err
 }
 
-// settle plays the queue: attempts are made when they are due, until every message is settled. It returns how many attempts the most
-// often tried message took.
+// settle plays the queue: attempts are made when they are due, until every message is settled. It returns how
+// many attempts the most often tried message took.
 func (st *stage) settle(workers int, records ...forensic.RecordID) (most int) {
 	st.Helper()
 	type job struct {
@@ -257,7 +262,8 @@ func (st *stage) settle(workers int, records ...forensic.RecordID) (most int) {
 // staff is a small company for tests of one mail.
 func staff() []world.Person {
 	person := func(n int, upn, mail string) world.Person {
-		return world.Person{ID: fmt.Sprintf("44444444-4444-4444-8444-%012d", n), UserPrincipalName: upn, Mail: mail, UserType: "Member", Enabled: true}
+		return world.Person{ID: fmt.Sprintf("44444444-4444-4444-8444-%012d", n), UserPrincipalName: upn, Mail: mail,
+			UserType: "Member", Enabled: true}
 	}
 	return []world.Person{
 		person(1, "ada@fernhill.example", "ada@fernhill.example"),
@@ -275,23 +281,28 @@ const (
 )
 
 func file(n int, name string, length int64) world.Attachment {
-	return world.Attachment{ID: fmt.Sprintf("att%d", n), Name: name, ContentType: "application/pdf", Kind: "file", Length: length, StoredSize: length + 200, Seed: uint64(n)}
+	return world.Attachment{ID: fmt.Sprintf("att%d", n), Name: name, ContentType: "application/pdf", Kind: "file",
+		Length: length, StoredSize: length + 200, Seed: uint64(n)}
 }
 
 // mail is the copy in ada's Sent Items of a mail that the audit log tells of, with these attachments.
 func mail(attachments ...world.Attachment) world.Message {
 	return world.Message{
-		ID: "store-1", ImmutableID: "lasting-1", Mailbox: ada, Folder: "sentitems", InternetMessageID: "<one@fernhill.example>", Subject: "Figures for Q3",
-		Sent: noon.Add(-time.Hour), From: world.Address{Name: "Ada", Address: "ada@fernhill.example"}, Sender: world.Address{Name: "Ada", Address: "ada@fernhill.example"},
-		To: []world.Address{{Name: "Out", Address: "out@partner.example"}}, Attachments: attachments,
+		ID: "store-1", ImmutableID: "lasting-1", Mailbox: ada, Folder: "sentitems",
+		InternetMessageID: "<one@fernhill.example>", Subject: "Figures for Q3",
+		Sent: noon.Add(-time.Hour), From: world.Address{Name: "Ada", Address: "ada@fernhill.example"},
+		Sender: world.Address{Name: "Ada", Address: "ada@fernhill.example"},
+		To:     []world.Address{{Name: "Out", Address: "out@partner.example"}}, Attachments: attachments,
 	}
 }
 
 // told is what the audit record told of such a mail.
 func told(attachments ...world.Attachment) forensic.Message {
 	m := forensic.Message{
-		Connection: fernhill, Record: "aaaaaaaa-0000-4000-8000-000000000001", Observed: noon.Add(-time.Hour), Arrival: noon, Stored: noon, Operation: "Send",
-		Actor: "ada@fernhill.example", Sender: "ada@fernhill.example", From: "ada@fernhill.example", Mailbox: "ada@fernhill.example",
+		Connection: fernhill, Record: "aaaaaaaa-0000-4000-8000-000000000001", Observed: noon.Add(-time.Hour),
+		Arrival: noon, Stored: noon, Operation: "Send",
+		Actor: "ada@fernhill.example", Sender: "ada@fernhill.example", From: "ada@fernhill.example",
+		Mailbox: "ada@fernhill.example",
 		Subject: "Figures for Q3", InternetMessageID: "<one@fernhill.example>",
 	}
 	for _, a := range attachments {

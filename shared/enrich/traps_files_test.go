@@ -31,7 +31,8 @@ func TestInlineImagesAloneAreListedThoughHasAttachmentsIsFalse(t *testing.T) {
 
 func TestNoListingCarriesTheFiles(t *testing.T) {
 	st := newStage(t, m365sim.Options{GraphPageSize: 2}, staff(), mailRead())
-	files := []world.Attachment{file(1, "a.pdf", 50_000), file(2, "b.pdf", 50_000), file(3, "c.pdf", 50_000), file(4, "d.pdf", 50_000), file(5, "e.pdf", 50_000)}
+	files := []world.Attachment{file(1, "a.pdf", 50_000), file(2, "b.pdf", 50_000), file(3, "c.pdf", 50_000),
+		file(4, "d.pdf", 50_000), file(5, "e.pdf", 50_000)}
 	st.put(mail(files...))
 	f := st.finding(told(files...))
 	for i, a := range files {
@@ -42,8 +43,10 @@ func TestNoListingCarriesTheFiles(t *testing.T) {
 		t.Errorf("%d pages were listed, want 3", len(listings))
 	}
 	for _, q := range listings {
-		if values, _ := url.ParseQuery(q); values.Get("$select") != "id,name,contentType,size,isInline" || values.Has("$filter") {
-			t.Errorf("query %q: contentId is not selectable, $filter is ignored, and without $select every file comes along", q)
+		if values, _ := url.ParseQuery(q); values.Get("$select") != "id,name,contentType,size,isInline" ||
+			values.Has("$filter") {
+			t.Errorf("query %q: contentId is not selectable, $filter is ignored, and without $select every file comes along",
+				q)
 		}
 	}
 }
@@ -56,7 +59,8 @@ func TestATypeThatTheListingLeavesOutIsAskedFor(t *testing.T) {
 	f := st.finding(told(pdf, item, link))
 	hashed(t, f.Files[0], pdf)
 	hashed(t, f.Files[2], link)
-	if f.Files[1].Kind != forensic.ItemKind || f.Files[1].NoHash != forensic.ItemAttached || f.Files[2].Kind != forensic.ReferenceKind {
+	if f.Files[1].Kind != forensic.ItemKind || f.Files[1].NoHash != forensic.ItemAttached ||
+		f.Files[2].Kind != forensic.ReferenceKind {
 		t.Errorf("kinds %s %s %s", f.Files[0].Kind, f.Files[1].Kind, f.Files[2].Kind)
 	}
 }
@@ -98,7 +102,8 @@ func TestAnEncryptedMessageHasOneAttachmentAndTheRecordsNamesAreKept(t *testing.
 	for _, file := range f.Files {
 		got = append(got, file.Missing)
 	}
-	if !slices.Equal(got, []forensic.Reason{forensic.NotInRecord, forensic.NotInMessage, forensic.NotInMessage}) || f.Files[2].Name != "q4.pdf" || f.Files[2].Record != 1 {
+	if !slices.Equal(got, []forensic.Reason{forensic.NotInRecord, forensic.NotInMessage, forensic.NotInMessage}) ||
+		f.Files[2].Name != "q4.pdf" || f.Files[2].Record != 1 {
 		t.Errorf("files %+v", f.Files)
 	}
 }
@@ -106,7 +111,8 @@ func TestAnEncryptedMessageHasOneAttachmentAndTheRecordsNamesAreKept(t *testing.
 func TestAReferenceHasNoAddressInVersion1AndIsResolvedThroughTheBeta(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"})
 	link := file(1, "Plan.docx", 300_000)
-	link.Kind, link.SourceURL, link.StoredSize = "reference", "https://cloud.example/personal/ada/Plan & more.docx?web=1", 400
+	link.Kind, link.SourceURL, link.StoredSize = "reference",
+		"https://cloud.example/personal/ada/Plan & more.docx?web=1", 400
 	st.put(mail(link))
 	f := st.finding(told(link)).Files[0]
 	hashed(t, f, link)
@@ -123,14 +129,17 @@ func TestReferencesThatCannotBeReadSayWhy(t *testing.T) {
 		want    forensic.Reason
 	}{
 		{"Files.Read.All is missing", mailRead(), nil, forensic.NoPermission},
-		{"no address is told", []string{"Mail.Read", "Files.Read.All"}, func(_ *stage, a *world.Attachment) { a.SourceURL = "" }, forensic.NotReachable},
-		{"a folder", []string{"Mail.Read", "Files.Read.All"}, func(_ *stage, a *world.Attachment) { a.Folder = true }, forensic.NotReachable},
+		{"no address is told", []string{"Mail.Read", "Files.Read.All"},
+			func(_ *stage, a *world.Attachment) { a.SourceURL = "" }, forensic.NotReachable},
+		{"a folder", []string{"Mail.Read", "Files.Read.All"}, func(_ *stage, a *world.Attachment) { a.Folder = true },
+			forensic.NotReachable},
 		{"the beta is not served", []string{"Mail.Read", "Files.Read.All"}, func(st *stage, _ *world.Attachment) {
 			st.sim.Fault(m365sim.Fault{Op: "graph.beta", Status: 404, Code: "UnknownPath"})
 		}, forensic.NotReachable},
-		{"the site is closed to the application", []string{"Mail.Read", "Files.Read.All"}, func(st *stage, _ *world.Attachment) {
-			st.sim.Fault(m365sim.Fault{Op: "graph.shares", Status: 403, Code: "accessDenied"})
-		}, forensic.NotReachable},
+		{"the site is closed to the application", []string{"Mail.Read", "Files.Read.All"},
+			func(st *stage, _ *world.Attachment) {
+				st.sim.Fault(m365sim.Fault{Op: "graph.shares", Status: 403, Code: "accessDenied"})
+			}, forensic.NotReachable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -160,10 +169,12 @@ func TestAFileBehindALinkThatDoesNotComeWholeHasNoHash(t *testing.T) {
 		"by its length":       func(f *enrich.SharedFile) { f.QuickXor = "" },
 		"by nothing":          func(f *enrich.SharedFile) { f.QuickXor, f.Size = "", -1 },
 	} {
-		for _, broken := range []m365sim.Fault{{TornAt: 250_000, Silent: true}, {TornAt: 250_000, Silent: true, Times: 1}, {Page: true}} {
+		for _, broken := range []m365sim.Fault{{TornAt: 250_000, Silent: true}, {TornAt: 250_000, Silent: true, Times: 1},
+			{Page: true}} {
 			t.Run(fmt.Sprintf("%s, %+v", name, broken), func(t *testing.T) {
 				t.Parallel()
-				st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"}, func(c *enrich.Config) { c.Graph = &telling{c.Graph, tell} })
+				st := newStage(t, m365sim.Options{}, staff(), []string{"Mail.Read", "Files.Read.All"},
+					func(c *enrich.Config) { c.Graph = &telling{c.Graph, tell} })
 				link := file(1, "Plan.docx", 300_000)
 				link.Kind, link.SourceURL = "reference", "https://cloud.example/plan"
 				st.put(mail(link))
@@ -214,7 +225,8 @@ func TestAShareLinkThatGraphDoesNotListStaysWithTheRecord(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	st.put(mail())
 	f := st.finding(told(file(1, "Plan on OneDrive.docx", 400)))
-	if len(f.Files) != 1 || f.Files[0].Missing != forensic.NotInMessage || f.Files[0].NoHash != forensic.NotInMessage || len(f.Recipients) != 1 {
+	if len(f.Files) != 1 || f.Files[0].Missing != forensic.NotInMessage || f.Files[0].NoHash != forensic.NotInMessage ||
+		len(f.Recipients) != 1 {
 		t.Errorf("%+v", f)
 	}
 }

@@ -22,7 +22,8 @@ func hashed(t *testing.T, f forensic.Attachment, a world.Attachment) {
 	t.Helper()
 	m, h := sums(a)
 	if f.NoHash != "" || f.MD5 != m || f.SHA256 != h || f.Size != a.Length {
-		t.Errorf("%q is %d bytes, MD5 %q, SHA-256 %q, %q; it is %d bytes, MD5 %q", f.Name, f.Size, f.MD5, f.SHA256, f.NoHash, a.Length, m)
+		t.Errorf("%q is %d bytes, MD5 %q, SHA-256 %q, %q; it is %d bytes, MD5 %q", f.Name, f.Size, f.MD5, f.SHA256,
+			f.NoHash, a.Length, m)
 	}
 }
 
@@ -103,13 +104,15 @@ func TestALeftOverDraftIsNotTheMessage(t *testing.T) {
 	}
 }
 
-// Whoever writes to a mailbox may give the mail any id, that of a mail which was sent from there and deleted for good too.
+// Whoever writes to a mailbox may give the mail any id, that of a mail which was sent from there and deleted
+// for good too.
 func TestAStrangersMailOfAnotherDayWithTheSameIDIsNotTheMessage(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	a, b := file(1, "q3.pdf", 1000), file(2, "q3.pdf", 1000)
 	record := told(a)
 	m := mail(b)
-	m.Folder, m.From, m.Sender = "inbox", world.Address{Address: "mallory@elsewhere.example"}, world.Address{Address: "mallory@elsewhere.example"}
+	m.Folder, m.From, m.Sender = "inbox", world.Address{Address: "mallory@elsewhere.example"},
+		world.Address{Address: "mallory@elsewhere.example"}
 	m.Sent = record.Observed.Add(-48 * time.Hour)
 	st.put(m)
 	if f := st.finding(record); f.Reason != forensic.NotFound {
@@ -176,7 +179,8 @@ func TestTheMailboxOfADelegateIsAskedFirst(t *testing.T) {
 			st := newStage(t, m365sim.Options{}, staff(), mailRead())
 			m, record := mail(a), told(a)
 			m.Mailbox, m.From = tc.keeper, world.Address{Address: "sales@fernhill.example"}
-			record.Operation, record.Actor, record.Mailbox, record.From = tc.operation, "ben@fernhill.example", "sales@fernhill.example", "sales@fernhill.example"
+			record.Operation, record.Actor, record.Mailbox, record.From = tc.operation, "ben@fernhill.example",
+				"sales@fernhill.example", "sales@fernhill.example"
 			st.put(m)
 			if f := st.finding(record); f.Mailbox != tc.want || len(st.queries("graph.messages")) != tc.asked {
 				t.Errorf("found in %q after %d searches", f.Mailbox, len(st.queries("graph.messages")))
@@ -190,7 +194,8 @@ func TestTheAddressSentAsIsAskedWhenTheOwnerIsSomebodyElse(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	m, record := mail(a), told(a)
 	m.Mailbox = sales
-	record.Operation, record.Actor, record.Mailbox, record.From = "SendAs", "ben@fernhill.example", "ada@fernhill.example", "sales@fernhill.example"
+	record.Operation, record.Actor, record.Mailbox, record.From = "SendAs", "ben@fernhill.example",
+		"ada@fernhill.example", "sales@fernhill.example"
 	st.put(m)
 	if f := st.finding(record); f.Mailbox != "sales@fernhill.example" {
 		t.Errorf("found in %q", f.Mailbox)
@@ -220,12 +225,14 @@ func TestRecipientsHaveTheirRolesAndGroupsStayGroups(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	a := file(1, "q3.pdf", 1000)
 	m := mail(a)
-	m.To = []world.Address{{Name: "All staff", Address: "all@fernhill.example"}, {Name: "Out", Address: "Out@Partner.example"}}
+	m.To = []world.Address{{Name: "All staff", Address: "all@fernhill.example"},
+		{Name: "Out", Address: "Out@Partner.example"}}
 	m.Cc = []world.Address{{Name: "", Address: "cc@partner.example"}}
 	m.Bcc = []world.Address{{Name: "Drop", Address: "drop@gmail.com"}}
 	st.put(m)
 	want := []forensic.Recipient{
-		{Address: "all@fernhill.example", Name: "All staff", Role: forensic.To}, {Address: "Out@Partner.example", Name: "Out", Role: forensic.To},
+		{Address: "all@fernhill.example", Name: "All staff", Role: forensic.To},
+		{Address: "Out@Partner.example", Name: "Out", Role: forensic.To},
 		{Address: "cc@partner.example", Role: forensic.Cc}, {Address: "drop@gmail.com", Name: "Drop", Role: forensic.Bcc},
 	}
 	if f := st.finding(told(a)); !slices.Equal(f.Recipients, want) {
@@ -237,7 +244,8 @@ func TestATeamsChatItemWithoutASenderIsNoCrash(t *testing.T) {
 	st := newStage(t, m365sim.Options{}, staff(), mailRead())
 	a := file(1, "q3.pdf", 1000)
 	chat := mail()
-	chat.ID, chat.ImmutableID, chat.Folder, chat.From, chat.Sender, chat.To = "c", "lc", "teamschat", world.Address{}, world.Address{}, nil
+	chat.ID, chat.ImmutableID, chat.Folder, chat.From, chat.Sender, chat.To = "c", "lc", "teamschat", world.Address{},
+		world.Address{}, nil
 	m := mail(a)
 	m.Folder = "deleteditems"
 	st.put(chat, m)

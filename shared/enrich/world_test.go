@@ -57,9 +57,11 @@ func (st *stage) enact(c *company.Company, from, to time.Time) []sent {
 }
 
 // livedThrough is a company that has met every oddity in three hours of office time.
-func livedThrough(t *testing.T, options m365sim.Options, roles []string, changes ...func(*enrich.Config)) (*stage, []sent) {
+func livedThrough(t *testing.T, options m365sim.Options, roles []string, changes ...func(*enrich.Config)) (*stage,
+	[]sent) {
 	t.Helper()
-	c := company.New(company.Options{Seed: 7, TenantID: tenantID, People: 30, MailsPerHour: 300, Noise: -1, AlwaysOpen: true})
+	c := company.New(company.Options{Seed: 7, TenantID: tenantID, People: 30, MailsPerHour: 300, Noise: -1,
+		AlwaysOpen: true})
 	st := newStage(t, options, c.People(), roles, changes...)
 	from := noon.Add(-4 * time.Hour)
 	return st, st.enact(c, from, from.Add(200*time.Minute))
@@ -75,7 +77,8 @@ func (st *stage) settleAll(all []sent) {
 	st.Logf("%d messages settled, in %d attempts at the most", len(all), most)
 }
 
-// compare holds what was found of a mail against the truth. It returns why a message or a file of it is not known, or "".
+// compare holds what was found of a mail against the truth. It returns why a message or a file of it is not
+// known, or "".
 func compare(s sent, f forensic.Finding) (reasons []forensic.Reason, err error) {
 	if len(s.copies) == 0 || !slices.ContainsFunc(s.copies, func(m world.Message) bool { return !m.Draft }) {
 		if f.Reason != forensic.NotFound || len(f.Recipients)+len(f.Files) > 0 {
@@ -225,7 +228,8 @@ func (st *stage) silent(all []sent) {
 		st.Error("nothing was logged, so nothing was looked at")
 	}
 	for _, s := range all {
-		words := append([]string{s.truth.Actor, s.truth.From, s.truth.Sender, s.truth.InternetMessageID, s.message.Mailbox}, s.truth.Recipients...)
+		words := append([]string{s.truth.Actor, s.truth.From, s.truth.Sender, s.truth.InternetMessageID,
+			s.message.Mailbox}, s.truth.Recipients...)
 		if len(s.truth.Subject) > 3 {
 			words = append(words, s.truth.Subject)
 		}

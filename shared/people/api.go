@@ -19,7 +19,8 @@ const (
 	maxPage   = 1000 // about 500 bytes each
 )
 
-// API is how the scope of a connection is set, and its people are looked at: /v1/connections/{id}/scope and /v1/connections/{id}/people.
+// API is how the scope of a connection is set, and its people are looked at: /v1/connections/{id}/scope and
+// /v1/connections/{id}/people.
 type API struct {
 	Roster *Roster
 	// Find tells whether there is a connection: connection.ErrNotFound means that there is none.
@@ -30,7 +31,8 @@ type API struct {
 
 // Routes are the doors of the API.
 func (a *API) Routes() []access.Route {
-	door := func(pattern string, h func(http.ResponseWriter, *http.Request, connection.ID), roles ...access.Role) access.Route {
+	door := func(pattern string, h func(http.ResponseWriter, *http.Request, connection.ID),
+		roles ...access.Role) access.Route {
 		return access.Route{Pattern: pattern, Roles: roles, Handler: a.of(h)}
 	}
 	return []access.Route{
@@ -71,7 +73,8 @@ type shownScope struct {
 
 func showScope(s Scope) shownScope {
 	return shownScope{
-		Kind: s.Kind, Gate: s.Gate, Groups: append([]ObjectID{}, s.Groups...), Listed: s.Listed, Uploaded: orNull(s.Uploaded), Expanded: orNull(s.Expanded),
+		Kind: s.Kind, Gate: s.Gate, Groups: append([]ObjectID{}, s.Groups...), Listed: s.Listed,
+		Uploaded: orNull(s.Uploaded), Expanded: orNull(s.Expanded),
 	}
 }
 
@@ -116,11 +119,13 @@ func (a *API) setScope(w http.ResponseWriter, r *http.Request, c connection.ID) 
 			return
 		}
 		if s.Listed == 0 {
-			access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "kind", Type: "NO_LIST", Description: "Nobody is on the list yet: upload it first, with PUT to scope/users."})
+			access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "kind", Type: "NO_LIST",
+				Description: "Nobody is on the list yet: upload it first, with PUT to scope/users."})
 			return
 		}
 	}
-	if !a.record(w, r, "scope.set", map[string]any{"connection": c, "kind": asked.Kind, "gate": asked.Gate, "groups": groups}) {
+	if !a.record(w, r, "scope.set", map[string]any{"connection": c, "kind": asked.Kind, "gate": asked.Gate,
+		"groups": groups}) {
 		return
 	}
 	s, err := a.Roster.SetScope(r.Context(), c, asked.Kind, asked.Gate, groups)
@@ -191,13 +196,17 @@ func (a *API) record(w http.ResponseWriter, r *http.Request, what string, detail
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, connection.ErrNotFound):
-		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "id", Type: "NOT_FOUND", Description: "There is no such connection."})
+		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "id", Type: "NOT_FOUND",
+			Description: "There is no such connection."})
 	case errors.Is(err, connection.ErrPurging):
-		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "PURGING", Description: "The connection is being deleted, and cannot be changed any more."})
+		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "PURGING",
+			Description: "The connection is being deleted, and cannot be changed any more."})
 	case errors.Is(err, ErrUnknown):
-		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "address", Type: "NOT_FOUND", Description: "The census knows nobody with this address."})
+		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "address", Type: "NOT_FOUND",
+			Description: "The census knows nobody with this address."})
 	default:
 		a.Log.ErrorContext(r.Context(), "request on people failed", "route", r.Pattern, "err", err)
-		access.WriteProblems(w, http.StatusServiceUnavailable, access.Problem{Type: "UNAVAILABLE", Description: "This cannot be done now. Try again."})
+		access.WriteProblems(w, http.StatusServiceUnavailable,
+			access.Problem{Type: "UNAVAILABLE", Description: "This cannot be done now. Try again."})
 	}
 }

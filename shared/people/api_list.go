@@ -16,7 +16,8 @@ import (
 // stranger is the coverage, on the wire, of a sender whom the directory does not know.
 const stranger Coverage = "unknown"
 
-const strangerSentence = "Not monitored: the tenant's directory does not know this sender. It may be a service account, an account on premises, or one that was deleted before this service knew it."
+const strangerSentence = "Not monitored: the tenant's directory does not know this sender. It may be a service " +
+	"account, an account on premises, or one that was deleted before this service knew it."
 
 // shownPerson is a person on the wire.
 type shownPerson struct {
@@ -35,11 +36,13 @@ type shownPerson struct {
 	Quiet     bool       `json:"quiet"`    // monitored, and no send was seen in 30 days
 }
 
-const quietSentence = " No mail with attachments was seen in 30 days: if the person sends mail, check that mailbox auditing is on and that Send is among the audited actions."
+const quietSentence = " No mail with attachments was seen in 30 days: if the person sends mail, check that " +
+	"mailbox auditing is on and that Send is among the audited actions."
 
 func showPerson(p Covered) shownPerson {
 	shown := shownPerson{
-		ID: p.ID, Email: p.email(), Principal: p.Principal, Name: p.Name, Addresses: append([]string{}, p.Addresses...), Coverage: p.Coverage, Reason: p.Coverage.Sentence(),
+		ID: p.ID, Email: p.email(), Principal: p.Principal, Name: p.Name, Addresses: append([]string{}, p.Addresses...),
+		Coverage: p.Coverage, Reason: p.Coverage.Sentence(),
 		Enabled: p.Enabled, Guest: p.Guest, Mailbox: p.Mailbox, Plan: p.Plan, LastSend: orNull(p.LastSend), Quiet: p.Quiet,
 	}
 	if p.Quiet {
@@ -73,7 +76,8 @@ type shownState struct {
 	Problem  string     `json:"problem"`
 }
 
-// Report says how a connection's people are covered, and how far its census has come, in the shape in which APIs show it.
+// Report says how a connection's people are covered, and how far its census has come, in the shape in which
+// APIs show it.
 func (r *Roster) Report(ctx context.Context, c connection.ID) (any, error) {
 	sums, err := r.Sums(ctx, c)
 	if err != nil {
@@ -84,7 +88,8 @@ func (r *Roster) Report(ctx context.Context, c connection.ID) (any, error) {
 		return nil, err
 	}
 	return shownSums{People: sums.People, ByCoverage: sums.ByCoverage, Quiet: sums.Quiet, Census: shownState{
-		Phase: s.Phase, Told: s.People, Begun: orNull(s.Begun), Finished: orNull(s.Finished), Swept: orNull(s.Swept), Problem: s.Problem,
+		Phase: s.Phase, Told: s.People, Begun: orNull(s.Begun), Finished: orNull(s.Finished), Swept: orNull(s.Swept),
+		Problem: s.Problem,
 	}}, nil
 }
 
@@ -169,7 +174,8 @@ func (a *API) page(ctx context.Context, c connection.ID, q question) (people []s
 			if len(people) == q.size {
 				return people, &people[q.size-1].Email, nil
 			}
-			people = append(people, shownPerson{Email: name, Addresses: []string{}, Coverage: stranger, Reason: strangerSentence})
+			people = append(people, shownPerson{Email: name, Addresses: []string{}, Coverage: stranger,
+				Reason: strangerSentence})
 		}
 		return people, nil, nil
 	}
@@ -206,8 +212,8 @@ func (a *API) person(w http.ResponseWriter, r *http.Request, c connection.ID) {
 	access.WriteJSON(w, http.StatusOK, showPerson(p))
 }
 
-// export answers with everybody as CSV, as it is read. When the table fails on the way the connection is broken off, so that nobody takes a
-// part for the whole.
+// export answers with everybody as CSV, as it is read. When the table fails on the way the connection is broken
+// off, so that nobody takes a part for the whole.
 func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) {
 	if !a.record(w, r, "people.export", map[string]any{"connection": c}) {
 		return
@@ -223,10 +229,11 @@ func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) {
 	}
 }
 
-// write returns the table's error. One of writing is nobody's here: whoever hung up does not miss the rest, and a door that cannot pass
-// so much says so itself.
+// write returns the table's error. One of writing is nobody's here: whoever hung up does not miss the rest, and
+// a door that cannot pass so much says so itself.
 func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error {
-	_ = out.Write([]string{"email", "principal", "name", "coverage", "reason", "enabled", "guest", "mailbox", "plan", "lastSend", "quiet"})
+	_ = out.Write([]string{"email", "principal", "name", "coverage", "reason", "enabled", "guest", "mailbox", "plan",
+		"lastSend", "quiet"})
 	for p, err := range a.Roster.All(ctx, c, "") {
 		if err != nil {
 			return err
@@ -237,8 +244,10 @@ func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error
 			last = shown.LastSend.Format(time.RFC3339)
 		}
 		row := []string{
-			plain(shown.Email), plain(shown.Principal), plain(shown.Name), string(shown.Coverage), shown.Reason, strconv.FormatBool(shown.Enabled),
-			strconv.FormatBool(shown.Guest), strconv.FormatBool(shown.Mailbox), plain(shown.Plan), last, strconv.FormatBool(shown.Quiet),
+			plain(shown.Email), plain(shown.Principal), plain(shown.Name), string(shown.Coverage), shown.Reason,
+			strconv.FormatBool(shown.Enabled),
+			strconv.FormatBool(shown.Guest), strconv.FormatBool(shown.Mailbox), plain(shown.Plan), last,
+			strconv.FormatBool(shown.Quiet),
 		}
 		if out.Write(row) != nil {
 			return nil
@@ -248,7 +257,8 @@ func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error
 	return nil
 }
 
-// plain keeps a text of the directory from being a formula to a spreadsheet, which takes what begins with one of these for one.
+// plain keeps a text of the directory from being a formula to a spreadsheet, which takes what begins with one
+// of these for one.
 func plain(s string) string {
 	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
 		return "'" + s

@@ -41,12 +41,13 @@ func newDesk(t *testing.T, all []world.Person) *desk {
 		d.must(err)
 		d.tokens[role] = token
 	}
-	api := &people.API{Roster: d.roster, Trail: d.trail, Log: slog.New(slog.DiscardHandler), Find: func(_ context.Context, id connection.ID) (connection.Connection, error) {
-		if id != conn {
-			return connection.Connection{}, connection.ErrNotFound
-		}
-		return d.who, nil
-	}}
+	api := &people.API{Roster: d.roster, Trail: d.trail, Log: slog.New(slog.DiscardHandler),
+		Find: func(_ context.Context, id connection.ID) (connection.Connection, error) {
+			if id != conn {
+				return connection.Connection{}, connection.ErrNotFound
+			}
+			return d.who, nil
+		}}
 	d.handler = access.Mux(&access.Guard{Tokens: tokens, Log: slog.New(slog.DiscardHandler)}, api.Routes())
 	d.take()
 	return d
@@ -133,7 +134,8 @@ func TestPeopleAreListedByCoverageInPages(t *testing.T) {
 		}
 	}
 	first := ask[listed](d, access.Admin, "GET", string(conn)+"/people", "", "")
-	if s := first.Sums; s.People != 70 || s.ByCoverage["monitored"] != int(truth[people.Monitored]) || s.Census.Finished == nil || s.Census.Told != 70 {
+	if s := first.Sums; s.People != 70 || s.ByCoverage["monitored"] != int(truth[people.Monitored]) ||
+		s.Census.Finished == nil || s.Census.Told != 70 {
 		t.Errorf("sums %+v", s)
 	}
 }
@@ -146,10 +148,12 @@ func TestOnePersonIsFoundByAnyAddress(t *testing.T) {
 		t.Errorf("found %+v", p)
 	}
 	unknown := ask[listed](d, access.Analyst, "GET", string(conn)+"/people?coverage=unknown", "", "")
-	if len(unknown.People) != 1 || unknown.People[0].Email != "nobody@contoso.test" || !contains(unknown.People[0].Reason, "does not know this sender") {
+	if len(unknown.People) != 1 || unknown.People[0].Email != "nobody@contoso.test" ||
+		!contains(unknown.People[0].Reason, "does not know this sender") {
 		t.Errorf("unknown senders: %+v", unknown.People)
 	}
-	if w := d.call(access.Admin, "GET", string(conn)+"/people/nobody@contoso.test", "", ""); w.Code != http.StatusNotFound {
+	if w := d.call(access.Admin, "GET", string(conn)+"/people/nobody@contoso.test", "",
+		""); w.Code != http.StatusNotFound {
 		t.Errorf("nobody: %d %s", w.Code, w.Body)
 	}
 }
@@ -157,24 +161,30 @@ func TestOnePersonIsFoundByAnyAddress(t *testing.T) {
 func TestTheScopeIsSetAndRead(t *testing.T) {
 	d := newDesk(t, []world.Person{resident(0), resident(1)})
 	scope := string(conn) + "/scope"
-	if w := d.call(access.Analyst, "GET", scope, "", ""); strings.TrimSpace(w.Body.String()) != `{"kind":"all","gate":"premium","groups":[],"listed":0,"uploaded":null,"expanded":null}` {
+	if w := d.call(access.Analyst, "GET", scope, "", ""); strings.TrimSpace(
+		w.Body.String()) != `{"kind":"all","gate":"premium","groups":[],"listed":0,"uploaded":null,"expanded":null}` {
 		t.Errorf("at first: %s", w.Body)
 	}
-	if w := d.call(access.Admin, "PUT", scope, jsonBody, `{"kind":"users","gate":"premium"}`); w.Code != http.StatusConflict || !contains(w.Body.String(), "NO_LIST") {
+	if w := d.call(access.Admin, "PUT", scope, jsonBody,
+		`{"kind":"users","gate":"premium"}`); w.Code != http.StatusConflict || !contains(w.Body.String(), "NO_LIST") {
 		t.Errorf("a scope of nobody: %d %s", w.Code, w.Body)
 	}
 	up := ask[struct {
 		Scope        struct{ Kind, Listed any }
 		UnknownCount int
 		Unknown      []string
-	}](d, access.Admin, "PUT", scope+"/users", csvBody, "\ufeffname, Email \r\nPerson, P0@contoso.test\r\n\"Else, Someone\",later@contoso.test\n,\nagain,p0@CONTOSO.test\n")
-	if up.Scope.Listed != 2.0 || up.UnknownCount != 1 || !slices.Equal(up.Unknown, []string{"later@contoso.test"}) || up.Scope.Kind != "all" {
+	}](d, access.Admin, "PUT", scope+"/users", csvBody,
+		"\ufeffname, Email \r\nPerson, P0@contoso.test\r\n\"Else, Someone\",later@contoso.test\n,\nagain,p0@CONTOSO.test\n")
+	if up.Scope.Listed != 2.0 || up.UnknownCount != 1 || !slices.Equal(up.Unknown, []string{"later@contoso.test"}) ||
+		up.Scope.Kind != "all" {
 		t.Errorf("uploaded: %+v", up)
 	}
 	ask[any](d, access.Admin, "PUT", scope, jsonBody, `{"kind":"users","gate":"any","groups":[]}`)
 	verdicts(t, d.judge(d.monitor(), d.by(address(0)), d.by(address(1))), people.Kept, people.Unmonitored)
-	ask[any](d, access.Admin, "PUT", scope, jsonBody, `{"kind":"groups","gate":"any","groups":["E0000000-0000-4000-8000-000000000001","e0000000-0000-4000-8000-000000000001"]}`)
-	if w := d.call(access.Admin, "GET", scope, "", ""); !contains(w.Body.String(), `"groups":["e0000000-0000-4000-8000-000000000001"]`) {
+	ask[any](d, access.Admin, "PUT", scope, jsonBody,
+		`{"kind":"groups","gate":"any","groups":["E0000000-0000-4000-8000-000000000001","e0000000-0000-4000-8000-000000000001"]}`)
+	if w := d.call(access.Admin, "GET", scope, "", ""); !contains(w.Body.String(),
+		`"groups":["e0000000-0000-4000-8000-000000000001"]`) {
 		t.Errorf("groups: %s", w.Body)
 	}
 	var acts []string
@@ -202,7 +212,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"PUT", scope, jsonBody, `{"kind":"all","gate":"gold"}`, 400, "gate", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"groups","gate":"any","groups":["staff"]}`, 400, "groups[0]", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"groups","gate":"any"}`, 400, "groups", "INVALID_VALUE"},
-		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","groups":["e0000000-0000-4000-8000-000000000001"]}`, 400, "groups", "INVALID_VALUE"},
+		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","groups":["e0000000-0000-4000-8000-000000000001"]}`, 400,
+			"groups", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","else":1}`, 400, "", "INVALID_JSON"},
 		{"PUT", users, jsonBody, "email\na@b\n", 415, "", "INVALID_CONTENT_TYPE"},
 		{"PUT", users, csvBody, "", 400, "line 1", "NO_HEADER"},
@@ -220,7 +231,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		w := d.call(access.Admin, tc.method, tc.path, tc.kind, tc.body)
 		var said struct{ Problems []access.Problem }
 		d.must(json.Unmarshal(w.Body.Bytes(), &said))
-		if w.Code != tc.status || len(said.Problems) == 0 || len(said.Problems) > 20 || said.Problems[0].Field != tc.field || said.Problems[0].Type != tc.problem || said.Problems[0].Description == "" {
+		if w.Code != tc.status || len(said.Problems) == 0 || len(said.Problems) > 20 ||
+			said.Problems[0].Field != tc.field || said.Problems[0].Type != tc.problem || said.Problems[0].Description == "" {
 			t.Errorf("%s %s %.60q: %d %.300s", tc.method, tc.path, tc.body, w.Code, w.Body)
 		}
 	}
@@ -244,7 +256,8 @@ func TestAListOfAHundredThousandIsTakenAndOneMoreIsNot(t *testing.T) {
 		t.Errorf("%d are unknown, %d named", up.UnknownCount, len(up.Unknown))
 	}
 	body.WriteString("onemore@contoso.test\n")
-	if w := d.call(access.Admin, "PUT", string(conn)+"/scope/users", csvBody, body.String()); w.Code != 413 || !contains(w.Body.String(), "line 100002") {
+	if w := d.call(access.Admin, "PUT", string(conn)+"/scope/users", csvBody, body.String()); w.Code != 413 ||
+		!contains(w.Body.String(), "line 100002") {
 		t.Errorf("one more: %d %s", w.Code, w.Body)
 	}
 }
@@ -262,7 +275,8 @@ func TestTheExportIsNoFormula(t *testing.T) {
 	for _, row := range rows {
 		names[row[2]] = true
 	}
-	if len(rows) != 4 || !names[`'=HYPERLINK("https://evil.example","x")`] || !names[`'+1 555, Ben "B"`] || !names["Person 0"] || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/csv") {
+	if len(rows) != 4 || !names[`'=HYPERLINK("https://evil.example","x")`] || !names[`'+1 555, Ben "B"`] ||
+		!names["Person 0"] || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/csv") {
 		t.Errorf("exported %q", rows)
 	}
 }
@@ -279,11 +293,15 @@ func TestAnExportThatFailsIsNotTakenForTheWhole(t *testing.T) {
 	}}
 	broken := *d.roster
 	broken.Table = faulty
-	api := &people.API{Roster: &broken, Trail: d.trail, Log: slog.New(slog.DiscardHandler), Find: func(context.Context, connection.ID) (connection.Connection, error) {
-		return d.who, nil
-	}}
+	api := &people.API{Roster: &broken, Trail: d.trail, Log: slog.New(slog.DiscardHandler),
+		Find: func(context.Context, connection.ID) (connection.Connection, error) {
+			return d.who, nil
+		}}
 	routes := api.Routes()
-	export := routes[slices.IndexFunc(routes, func(r access.Route) bool { return strings.HasSuffix(r.Pattern, "people.csv") })]
+	export := routes[slices.IndexFunc(routes, func(r access.Route) bool {
+		return strings.HasSuffix(r.Pattern,
+			"people.csv")
+	})]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(access.With(r.Context(), access.Caller{ID: "key-admin"}))
 		r.SetPathValue("id", string(conn))

@@ -25,11 +25,13 @@ const (
 	maxReported = 1000 // unknown addresses that one answer names
 )
 
-// replaceUsers takes a list as CSV with a header that has a column "email", and makes it the scope's. It answers how many addresses are on it,
-// and which of them the census does not know: they stay on it, for somebody may come.
+// replaceUsers takes a list as CSV with a header that has a column "email", and makes it the scope's. It
+// answers how many addresses are on it, and which of them the census does not know: they stay on it, for
+// somebody may come.
 func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.ID) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "text/csv" {
-		access.WriteProblems(w, http.StatusUnsupportedMediaType, access.Problem{Type: "INVALID_CONTENT_TYPE", Description: "The body must be text/csv."})
+		access.WriteProblems(w, http.StatusUnsupportedMediaType, access.Problem{Type: "INVALID_CONTENT_TYPE",
+			Description: "The body must be text/csv."})
 		return
 	}
 	addresses, problems := readList(http.MaxBytesReader(w, r.Body, MaxUpload))
@@ -74,8 +76,8 @@ func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.
 
 const tooLong = "TOO_LONG"
 
-// readList reads the addresses of a list, in lower case and each once, or says what is wrong, by line. Other columns than "email" are
-// passed over, and so are rows without anything in them.
+// readList reads the addresses of a list, in lower case and each once, or says what is wrong, by line. Other
+// columns than "email" are passed over, and so are rows without anything in them.
 func readList(body io.Reader) (addresses []string, problems []access.Problem) {
 	in := csv.NewReader(body)
 	in.FieldsPerRecord, in.ReuseRecord, in.TrimLeadingSpace = -1, true, true
@@ -92,7 +94,8 @@ func readList(body io.Reader) (addresses []string, problems []access.Problem) {
 		line, _ := in.FieldPos(0)
 		if column < 0 {
 			if column = slices.IndexFunc(row, isEmail); column < 0 {
-				return nil, []access.Problem{{Field: "line 1", Type: "NO_HEADER", Description: `The first row must be a header with a column "email".`}}
+				return nil, []access.Problem{{Field: "line 1", Type: "NO_HEADER",
+					Description: `The first row must be a header with a column "email".`}}
 			}
 			continue
 		}
@@ -103,13 +106,15 @@ func readList(body io.Reader) (addresses []string, problems []access.Problem) {
 		switch {
 		case address == "" && strings.TrimSpace(strings.Join(row, "")) == "":
 		case !isAddress(address):
-			problems = append(problems, access.Problem{Field: fmt.Sprintf("line %d", line), Type: "INVALID_VALUE", Description: "The row has no address in the column \"email\"."})
+			problems = append(problems, access.Problem{Field: fmt.Sprintf("line %d", line), Type: "INVALID_VALUE",
+				Description: "The row has no address in the column \"email\"."})
 			if len(problems) == maxProblems {
 				return nil, problems
 			}
 		case !seen[address]:
 			if len(seen) == MaxListed {
-				return nil, []access.Problem{{Field: fmt.Sprintf("line %d", line), Type: tooLong, Description: "A list may have 100,000 addresses."}}
+				return nil, []access.Problem{{Field: fmt.Sprintf("line %d", line), Type: tooLong,
+					Description: "A list may have 100,000 addresses."}}
 			}
 			seen[address] = true
 			addresses = append(addresses, address)
@@ -119,9 +124,11 @@ func readList(body io.Reader) (addresses []string, problems []access.Problem) {
 	case len(problems) > 0:
 		return nil, problems
 	case column < 0:
-		return nil, []access.Problem{{Field: "line 1", Type: "NO_HEADER", Description: `The list is empty: the first row must be a header with a column "email".`}}
+		return nil, []access.Problem{{Field: "line 1", Type: "NO_HEADER",
+			Description: `The list is empty: the first row must be a header with a column "email".`}}
 	case len(addresses) == 0:
-		return nil, []access.Problem{{Field: "email", Type: "EMPTY", Description: "Nobody is on the list. To monitor everybody, set the scope to all."}}
+		return nil, []access.Problem{{Field: "email", Type: "EMPTY",
+			Description: "Nobody is on the list. To monitor everybody, set the scope to all."}}
 	}
 	return addresses, nil
 }
@@ -134,7 +141,8 @@ func unreadableRow(err error, before []access.Problem) []access.Problem {
 	}
 	var broken *csv.ParseError
 	if errors.As(err, &broken) {
-		return append(before, access.Problem{Field: fmt.Sprintf("line %d", broken.Line), Type: "INVALID_CSV", Description: "The row is no CSV: a quote is not where it may be."})
+		return append(before, access.Problem{Field: fmt.Sprintf("line %d", broken.Line), Type: "INVALID_CSV",
+			Description: "The row is no CSV: a quote is not where it may be."})
 	}
 	return append(before, access.Problem{Type: "UNREADABLE", Description: "The body did not come to its end."})
 }
@@ -148,5 +156,6 @@ func isEmail(s string) bool {
 func isAddress(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
 	strange := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError }
-	return ok && local != "" && domain != "" && len(s) <= maxName && !strings.ContainsFunc(s, strange) && !strings.Contains(domain, "@")
+	return ok && local != "" && domain != "" && len(s) <= maxName && !strings.ContainsFunc(s, strange) &&
+		!strings.Contains(domain, "@")
 }

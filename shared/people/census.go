@@ -19,7 +19,8 @@ const (
 	leaseSlack   = 30 * time.Second   // how much longer than a run's patience its lease lasts
 	maxWait      = time.Hour          // of what Microsoft asks us to wait
 	maxBackoff   = time.Hour
-	// deniedBackoff is how long a tenant is left alone that refused its directory: it is mended by an administrator, who waits for us to see it.
+	// deniedBackoff is how long a tenant is left alone that refused its directory: it is mended by an
+	// administrator, who waits for us to see it.
 	deniedBackoff = 5 * time.Minute
 	maxAsks       = 3 // for one page, when Microsoft's servers fail without asking for a wait
 	// overdue is after how long without a finished census the operator is told.
@@ -37,11 +38,12 @@ type Connections interface {
 	ReportDirectory(ctx context.Context, c connection.ID, outcome error) error
 }
 
-// Census reads the directories of all tenants: everybody at first and then weekly, what changed daily, and the groups of a scope.
+// Census reads the directories of all tenants: everybody at first and then weekly, what changed daily, and the
+// groups of a scope.
 //
-// A pass goes page by page. A page's people are stored, and then the link to the next page is: a crash makes the next run read one page
-// again. Before everybody is read a link for later changes is taken, so that what changes meanwhile is told by the next changes. Memory
-// holds a page, however large the tenant is.
+// A pass goes page by page. A page's people are stored, and then the link to the next page is: a crash makes
+// the next run read one page again. Before everybody is read a link for later changes is taken, so that what
+// changes meanwhile is told by the next changes. Memory holds a page, however large the tenant is.
 type Census struct {
 	Connections Connections
 	Directory   Directory
@@ -65,8 +67,9 @@ type Outcome struct {
 	People      int // that the directory told of
 }
 
-// Run takes the census of every connection where it is due, and returns when all are done, patience has run out, or ctx ends. One
-// tenant's failure is kept in its State and delays no other; the error is about the list of connections only.
+// Run takes the census of every connection where it is due, and returns when all are done, patience has run
+// out, or ctx ends. One tenant's failure is kept in its State and delays no other; the error is about the list
+// of connections only.
 func (c *Census) Run(ctx context.Context) (Outcome, error) {
 	connections, err := c.Connections.Polled(ctx)
 	if err != nil {
@@ -135,9 +138,11 @@ func (c *Census) one(ctx context.Context, conn connection.Connection, holder str
 	if errors.Is(err, fault.Ours) || errors.Is(err, fault.Refused) && c.Now().After(conn.Consented.Add(spreading)) {
 		level = slog.LevelWarn
 	}
-	c.Log.Log(ctx, level, "the census of a tenant failed", "connection", conn.ID, "tenant", conn.Tenant.ID, "code", fault.Code(err), "err", err)
+	c.Log.Log(ctx, level, "the census of a tenant failed", "connection", conn.ID, "tenant", conn.Tenant.ID, "code",
+		fault.Code(err), "err", err)
 	if p != nil && c.Now().Sub(p.state.since()) > overdue {
-		c.Log.Error("the census of a tenant has not come to its end for three days", "connection", conn.ID, "tenant", conn.Tenant.ID)
+		c.Log.Error("the census of a tenant has not come to its end for three days", "connection", conn.ID, "tenant",
+			conn.Tenant.ID)
 	}
 	return outcome
 }
@@ -184,8 +189,8 @@ func (c *Census) begin(ctx context.Context, conn connection.Connection, holder s
 	return p, nil
 }
 
-// due is the pass that is to begin now, if any. denied tells that the connection says that its directory is refused: that is to be looked at
-// again, as is a doubt of whoever asked for a single person.
+// due is the pass that is to begin now, if any. denied tells that the connection says that its directory is
+// refused: that is to be looked at again, as is a doubt of whoever asked for a single person.
 func (s State) due(scope Scope, denied bool, now time.Time) Phase {
 	switch {
 	case now.Sub(s.Swept) >= sweepEvery || s.Delta == "":
@@ -198,7 +203,8 @@ func (s State) due(scope Scope, denied bool, now time.Time) Phase {
 	return ""
 }
 
-// Free takes the lease of a connection's census from whoever holds it. It is for a process that knows that no other takes it.
+// Free takes the lease of a connection's census from whoever holds it. It is for a process that knows that no
+// other takes it.
 func (c *Census) Free(ctx context.Context, id connection.ID) error {
 	state, err := c.Roster.State(ctx, id)
 	if err != nil || state.holder == "" {

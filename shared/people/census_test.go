@@ -20,14 +20,17 @@ func TestTheCensusCountsEverybodyInAHostileWorld(t *testing.T) {
 	w := found(t, opts, all)
 	state := w.take()
 	same(t, w.sums(), truth)
-	if state.Phase != "" || state.People != 700 || !state.Swept.Equal(state.Finished) || state.Problem != "" || state.Failures != 0 {
+	if state.Phase != "" || state.People != 700 || !state.Swept.Equal(state.Finished) || state.Problem != "" ||
+		state.Failures != 0 {
 		t.Errorf("state %+v", state)
 	}
 	throttled := len(w.sim.History(m365sim.Filter{Op: "graph.users", Status: 429}))
-	if pages := len(w.sim.History(m365sim.Filter{Op: "graph.users", Status: 200})); pages < 100 || pages > 120 || throttled == 0 {
+	if pages := len(w.sim.History(m365sim.Filter{Op: "graph.users", Status: 200})); pages < 100 || pages > 120 ||
+		throttled == 0 {
 		t.Errorf("%d pages were read, %d refused", pages, throttled)
 	}
-	if domains, err := w.roster.Domains(t.Context(), conn); err != nil || !slices.Equal(domains, []string{"contoso.onmicrosoft.com", "contoso.test"}) {
+	if domains, err := w.roster.Domains(t.Context(), conn); err != nil ||
+		!slices.Equal(domains, []string{"contoso.onmicrosoft.com", "contoso.test"}) {
 		t.Errorf("domains %v %v", domains, err)
 	}
 }
@@ -55,7 +58,8 @@ func TestWhatMicrosoftAsksToWaitIsWaited(t *testing.T) {
 	}
 }
 
-// TestACrashAtAnyWriteReadsOnePageAgainAtMost fails each write in turn, both ways: not done, and done and said to have failed.
+// TestACrashAtAnyWriteReadsOnePageAgainAtMost fails each write in turn, both ways: not done, and done and said
+// to have failed.
 func TestACrashAtAnyWriteReadsOnePageAgainAtMost(t *testing.T) {
 	all, truth := crowd(21)
 	for _, done := range []bool{false, true} {
@@ -108,7 +112,8 @@ func TestDailyChangesAreReadWithoutReadingEverybody(t *testing.T) {
 	w.clock.advance(25 * time.Hour)
 	w.take()
 	got := w.sums()
-	for coverage, change := range map[people.Coverage]int64{people.Monitored: -1, people.NoLicence: -1, people.Disabled: +1} {
+	for coverage, change := range map[people.Coverage]int64{people.Monitored: -1, people.NoLicence: -1,
+		people.Disabled: +1} {
 		if got.ByCoverage[coverage]-before.ByCoverage[coverage] != change {
 			t.Errorf("%s went from %d to %d", coverage, before.ByCoverage[coverage], got.ByCoverage[coverage])
 		}
@@ -152,7 +157,8 @@ func TestEverybodyIsReadOnceAWeek(t *testing.T) {
 }
 
 func TestOneRunHoldsTheCensusOfAConnection(t *testing.T) {
-	w := found(t, m365sim.Options{GraphPageSize: 1, Latency: time.Millisecond}, []world.Person{resident(0), resident(1), resident(2)})
+	w := found(t, m365sim.Options{GraphPageSize: 1, Latency: time.Millisecond}, []world.Person{resident(0), resident(1),
+		resident(2)})
 	hang := w.sim.Fault(m365sim.Fault{Op: "graph.users", Hang: true, Times: 1})
 	defer w.sim.ClearFaults(hang)
 	first := make(chan people.Outcome)

@@ -8,8 +8,8 @@ import (
 type Gate string
 
 const (
-	// Premium wants the plan AdvancedAuditing, as the product that we follow does (Incydr: "a subscription that includes Advanced
-	// Audit").
+	// Premium wants the plan AdvancedAuditing, as the product that we follow does (Incydr: "a subscription that
+	// includes Advanced Audit").
 	Premium Gate = "premium"
 	// Any wants no plan: since 2024 Microsoft audits the sends of E3 and G3 too, and does not say of whom else.
 	Any Gate = "any"
@@ -36,7 +36,8 @@ func (c Coverage) Sentence() string {
 	case Monitored:
 		return "The files that this person mails are recorded."
 	case NoLicence:
-		return "Not monitored: the person has no subscription that includes Audit (Premium), or it is suspended. Assign one in the Microsoft 365 admin center, or set the gate of this connection to \"any\"."
+		return "Not monitored: the person has no subscription that includes Audit (Premium), or it is suspended. " +
+			"Assign one in the Microsoft 365 admin center, or set the gate of this connection to \"any\"."
 	case Disabled:
 		return "Not monitored: the account is disabled, so nobody can sign in as this person."
 	case NoMailbox:
@@ -65,8 +66,8 @@ func (g Gate) coverage(f Facts, inScope bool) Coverage {
 	return Monitored
 }
 
-// remembered is how long somebody whom the directory does not have any more is kept: longer than any mail of theirs can take to come, and
-// as long as Microsoft keeps a deleted user.
+// remembered is how long somebody whom the directory does not have any more is kept: longer than any mail of
+// theirs can take to come, and as long as Microsoft keeps a deleted user.
 const remembered = 30 * 24 * time.Hour
 
 // entry is a person as this room keeps it.
@@ -75,12 +76,14 @@ type entry struct {
 	since time.Time // when we first heard of the person
 	seen  time.Time // when the directory last told of the person
 	gone  time.Time // since when it does not have the person any more; zero while it has
-	// untilPremium and untilAny are when we saw that the person does not pass the gate any more; zero while that never happened.
+	// untilPremium and untilAny are when we saw that the person does not pass the gate any more; zero while that
+	// never happened.
 	untilPremium, untilAny time.Time
 }
 
-// passed tells whether a mail of this moment is of somebody who passes the gate: now, or still at that moment for all we know. An account
-// is closed when somebody leaves, often before the audit log tells what was mailed in the last hour; that mail is the one to keep.
+// passed tells whether a mail of this moment is of somebody who passes the gate: now, or still at that moment
+// for all we know. An account is closed when somebody leaves, often before the audit log tells what was mailed
+// in the last hour; that mail is the one to keep.
 func (e entry) passed(g Gate, at time.Time) bool {
 	if e.gone.IsZero() && g.passes(e.Facts) {
 		return true

@@ -7,8 +7,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// The keys of table People. c is the connection, p the object id of a person, n the name of a list, b one of 16 buckets by a hash of what
-// is sorted in it, so that no partition takes the whole census of a tenant.
+// The keys of table People. c is the connection, p the object id of a person, n the name of a list, b one of 16
+// buckets by a hash of what is sorted in it, so that no partition takes the whole census of a tenant.
 //
 //	access                                  partition      sort
 //	a person; everybody, in pages           c|person|b     p
@@ -21,8 +21,9 @@ import (
 //	how far the census has come; lease      c|census       state
 //	domains of the tenant                   c|domains      <domain, lower case>
 //
-// A person is found by a name in two steps, and the second one decides: a name that points at somebody who does not have it says nothing.
-// So a name may outlive its person's having it, and a crash between the two writes leaves nothing to mend.
+// A person is found by a name in two steps, and the second one decides: a name that points at somebody who does
+// not have it says nothing. So a name may outlive its person's having it, and a crash between the two writes
+// leaves nothing to mend.
 const (
 	buckets    = 16
 	scopeSort  = "scope"

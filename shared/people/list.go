@@ -14,8 +14,8 @@ import (
 const (
 	// chunkSize is how many people are looked at together.
 	chunkSize = 500
-	// quietAfter is after how long without a send somebody who is monitored is said to be quiet. It may be nothing, or mean that
-	// Microsoft does not audit the mailbox.
+	// quietAfter is after how long without a send somebody who is monitored is said to be quiet. It may be
+	// nothing, or mean that Microsoft does not audit the mailbox.
 	quietAfter = 30 * 24 * time.Hour
 )
 
@@ -34,8 +34,8 @@ type Sums struct {
 	Quiet      int64 // of the monitored ones
 }
 
-// chunks yields everybody who is stored, those who left included, chunkSize at most at a time, in the order of buckets and ids; after ""
-// is from the beginning. A chunk has people of one bucket.
+// chunks yields everybody who is stored, those who left included, chunkSize at most at a time, in the order of
+// buckets and ids; after "" is from the beginning. A chunk has people of one bucket.
 func (r *Roster) chunks(ctx context.Context, c connection.ID, after ObjectID) iter.Seq2[[]entry, error] {
 	return func(yield func([]entry, error) bool) {
 		first, from := 0, ""
@@ -44,7 +44,8 @@ func (r *Roster) chunks(ctx context.Context, c connection.ID, after ObjectID) it
 		}
 		for b := first; b < buckets; b++ {
 			chunk := make([]entry, 0, chunkSize)
-			for item, err := range r.Table.Query(ctx, table.Query{Partition: personPartition(c, b), From: from, Eventual: true}) {
+			for item, err := range r.Table.Query(ctx, table.Query{Partition: personPartition(c, b), From: from,
+				Eventual: true}) {
 				if err != nil {
 					yield(nil, fmt.Errorf("list the people of connection %s: %w", c, err))
 					return
@@ -65,8 +66,9 @@ func (r *Roster) chunks(ctx context.Context, c connection.ID, after ObjectID) it
 	}
 }
 
-// All yields everybody whom the directory has, with the coverage of this moment, in an order that stays; after "" is from the beginning.
-// It reads as it is consumed, and holds a chunk. While the groups of a scope are not read yet, nobody counts as in it.
+// All yields everybody whom the directory has, with the coverage of this moment, in an order that stays; after
+// "" is from the beginning. It reads as it is consumed, and holds a chunk. While the groups of a scope are not
+// read yet, nobody counts as in it.
 func (r *Roster) All(ctx context.Context, c connection.ID, after ObjectID) iter.Seq2[Covered, error] {
 	return func(yield func(Covered, error) bool) {
 		scope, err := r.Scope(ctx, c)
@@ -93,7 +95,8 @@ func (r *Roster) All(ctx context.Context, c connection.ID, after ObjectID) iter.
 	}
 }
 
-// cover finds out about those of a chunk whom the directory has. The last sends of a chunk lie in a row, as its people do.
+// cover finds out about those of a chunk whom the directory has. The last sends of a chunk lie in a row, as its
+// people do.
 func (r *Roster) cover(ctx context.Context, c connection.ID, scope Scope, chunk []entry) ([]Covered, error) {
 	in, err := r.within(ctx, c, scope, chunk)
 	if err != nil && !errors.Is(err, errPending) {
@@ -121,7 +124,8 @@ func cover(e entry, g Gate, in bool, last, now time.Time) Covered {
 
 func (r *Roster) lastSends(ctx context.Context, c connection.ID, chunk []entry) (map[ObjectID]time.Time, error) {
 	first, last := chunk[0].ID, chunk[len(chunk)-1].ID
-	q := table.Query{Partition: sendPartition(c, bucket(string(first))), From: string(first), To: table.After(string(last)), Eventual: true}
+	q := table.Query{Partition: sendPartition(c, bucket(string(first))), From: string(first),
+		To: table.After(string(last)), Eventual: true}
 	sends := make(map[ObjectID]time.Time, len(chunk))
 	for item, err := range r.Table.Query(ctx, q) {
 		if err != nil {
@@ -173,8 +177,8 @@ func (r *Roster) Sums(ctx context.Context, c connection.ID) (Sums, error) {
 	return sums, nil
 }
 
-// Unknowns yields the addresses of senders whom the directory did not know, of the last 30 days, in order, after one or from the
-// beginning, with the time that they were last asked for.
+// Unknowns yields the addresses of senders whom the directory did not know, of the last 30 days, in order,
+// after one or from the beginning, with the time that they were last asked for.
 func (r *Roster) Unknowns(ctx context.Context, c connection.ID, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		q := table.Query{Partition: unknownPartition(c), Eventual: true}

@@ -2,18 +2,20 @@ package people
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
 const (
-	// maxKnown bounds the people that a process remembers for verdicts, about 300 bytes each. Past it all are forgotten, which costs
-	// reading them again.
+	// maxKnown bounds the people that a process remembers for verdicts, about 300 bytes each. Past it all are
+	// forgotten, which costs reading them again.
 	maxKnown = 100_000
 	// believed is how long what was read of a person counts. A change of the gate or the scope counts at once.
 	believed = time.Minute
@@ -25,8 +27,8 @@ const (
 	sendEvery = 24 * time.Hour
 )
 
-// Send is one mail as it is judged: when it was sent, who did it, and whose mailbox it was sent from. Both are principals' names or
-// addresses, as the audit record has them.
+// Send is one mail as it is judged: when it was sent, who did it, and whose mailbox it was sent from. Both are
+// principals' names or addresses, as the audit record has them.
 type Send struct {
 	At      time.Time
 	Actor   string
@@ -42,8 +44,8 @@ const (
 	Unknown                    // nobody in it is, and the directory knows none of them
 )
 
-// Monitor judges whose mail is kept: a mail is if the one who sent it, or the owner of the mailbox that it was sent from, is monitored. It
-// is safe for concurrent use once its fields are set.
+// Monitor judges whose mail is kept: a mail is if the one who sent it, or the owner of the mailbox that it was
+// sent from, is monitored. It is safe for concurrent use once its fields are set.
 type Monitor struct {
 	Roster    *Roster
 	Directory Directory
@@ -79,9 +81,9 @@ type known struct {
 	until time.Time
 }
 
-// Judge gives a verdict for each send, in their order. An address that is not known yet is asked for at once. Any error means that no
-// verdict can be given now, and that the sends are to be judged again later: nothing may be dropped because the directory does not
-// answer.
+// Judge gives a verdict for each send, in their order. An address that is not known yet is asked for at once.
+// Any error means that no verdict can be given now, and that the sends are to be judged again later: nothing
+// may be dropped because the directory does not answer.
 func (m *Monitor) Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []Send) ([]Verdict, error) {
 	scope, err := m.Roster.Scope(ctx, c)
 	if err != nil {
@@ -172,8 +174,8 @@ func nameable(n string) bool {
 	return n != "" && len(n) <= maxName && strings.Contains(n, "@")
 }
 
-// note writes the last sends of people, unless this process did so within a day. A backlog is read out of order, so a time that is
-// there is only moved on.
+// note writes the last sends of people, unless this process did so within a day. A backlog is read out of
+// order, so a time that is there is only moved on.
 func (m *Monitor) note(ctx context.Context, c connection.ID, last map[ObjectID]time.Time) error {
 	due := m.due(c, last)
 	if len(due) == 0 {
@@ -221,4 +223,106 @@ func (m *Monitor) due(c connection.ID, last map[ObjectID]time.Time) []ObjectID {
 		}
 	}
 	return due
+}
+
+// find looks names up in the roster, and in the directory those that are not in it.
+func (m *Monitor) find(ctx context.Context, c tenant, names []string) (map[string]entry, error) {
+	found, err := m.Roster.named(ctx, c.id, names)
+	if err != nil {
+		return nil, err
+	}
+	var strangers []string
+	for _, n := range names {
+		if _, ok := found[n]; !ok {
+			strangers = append(strangers, n)
+		}
+	}
+	ask, err := m.Roster.askable(ctx, c.id, strangers)
+	if err != nil || len(ask) == 0 {
+		return found, err
+	}
+	if err := m.ask(ctx, c, ask); err != nil {
+		return nil, err
+	}
+	more, err := m.Roster.named(ctx, c.id, ask)
+	for n, e := range more {
+		found[n] = e
+	}
+	return found, err
+}
+
+// ask asks the directory for names, a few at once, and stores each answer. After an error it begins no further one.
+func (m *Monitor) ask(ctx context.Context, c tenant, names []string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	slots := make(chan struct{}, lookups)
+	for _, n := range names {
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if err := m.askOne(ctx, c, n); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (m *Monitor) askOne(ctx context.Context, c tenant, n string) error {
+	p, err := m.Directory.User(ctx, c.at, n)
+	if errors.Is(err, ErrUnknown) {
+		return m.Roster.forget(ctx, c.id, n)
+	}
+	if errors.Is(err, fault.Poison) { // of the directory's answer, which says nothing of the mail
+		return fmt.Errorf("%v: %w", err, fault.Retry)
+	}
+	if errors.Is(err, fault.Refused) {
+		return errors.Join(err, m.Roster.doubt(ctx, c.id))
+	}
+	if err != nil {
+		return err
+	}
+	return m.Roster.add(ctx, c.id, p)
+}
+
+// askable are those of names that the directory was not asked for a short while ago.
+func (r *Roster) askable(ctx context.Context, c connection.ID, names []string) ([]string, error) {
+	keys := make([]table.Key, len(names))
+	for i, n := range names {
+		keys[i] = unknownKey(c, n)
+	}
+	items, err := r.Table.GetMany(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look up unknown addresses of connection %s: %w", c, err)
+	}
+	recent := map[string]bool{}
+	for _, item := range items {
+		recent[item.Sort] = r.Now().Before(unstamp(item.Attrs["asked"]).Add(unknownFor))
+	}
+	var ask []string
+	for _, n := range names {
+		if !recent[n] {
+			ask = append(ask, n)
+		}
+	}
+	return ask, nil
+}
+
+// forget remembers that the directory does not know an address, for as long as somebody who left is remembered:
+// whoever looks at the people sees whose mail is not kept for this reason.
+func (r *Roster) forget(ctx context.Context, c connection.ID, n string) error {
+	now := r.Now()
+	item := table.Item{Key: unknownKey(c, n), Attrs: table.Attrs{"asked": stamp(now)}, Expires: now.Add(remembered)}
+	if err := r.Table.Load(ctx, item); err != nil {
+		return fmt.Errorf("store an unknown address of connection %s: %w", c, err)
+	}
+	return nil
 }

@@ -37,7 +37,8 @@ func TestAMailIsKeptIfItsActorOrTheOwnerOfItsMailboxIsMonitored(t *testing.T) {
 		people.Send{At: now, Actor: "S-1-5-18", Mailbox: "S-1-5-18"},
 		people.Send{At: now, Actor: "service@contoso.test", Mailbox: address(1)},
 		w.by("service@contoso.test"), people.Send{At: now}),
-		people.Kept, people.Unmonitored, people.Unmonitored, people.Kept, people.Kept, people.Unknown, people.Unmonitored, people.Unknown, people.Unknown)
+		people.Kept, people.Unmonitored, people.Unmonitored, people.Kept, people.Kept, people.Unknown, people.Unmonitored,
+		people.Unknown, people.Unknown)
 }
 
 func TestAnUnknownSenderIsAskedForAtOnceAndOnce(t *testing.T) {
@@ -47,7 +48,8 @@ func TestAnUnknownSenderIsAskedForAtOnceAndOnce(t *testing.T) {
 	w.sim.ResetHistory()
 	m := w.monitor()
 	for range 3 {
-		verdicts(t, w.judge(m, w.by(address(5)), w.by("alias5@contoso.onmicrosoft.com"), w.by("nobody@contoso.test")), people.Kept, people.Kept, people.Unknown)
+		verdicts(t, w.judge(m, w.by(address(5)), w.by("alias5@contoso.onmicrosoft.com"), w.by("nobody@contoso.test")),
+			people.Kept, people.Kept, people.Unknown)
 	}
 	// Another process believes what the first one found out.
 	verdicts(t, w.judge(w.monitor(), w.by(address(5)), w.by("nobody@contoso.test")), people.Kept, people.Unknown)
@@ -55,7 +57,8 @@ func TestAnUnknownSenderIsAskedForAtOnceAndOnce(t *testing.T) {
 		t.Errorf("the directory was asked %d times for 3 names", n)
 	}
 	// Somebody new is known within the hour.
-	w.must(w.sim.AddPeople(tenantID, world.Person{ID: id(9), UserPrincipalName: "nobody@contoso.test", Mail: "nobody@contoso.test", UserType: "Member", Enabled: true, Plans: resident(0).Plans}))
+	w.must(w.sim.AddPeople(tenantID, world.Person{ID: id(9), UserPrincipalName: "nobody@contoso.test",
+		Mail: "nobody@contoso.test", UserType: "Member", Enabled: true, Plans: resident(0).Plans}))
 	w.clock.advance(time.Hour)
 	verdicts(t, w.judge(m, w.by("nobody@contoso.test")), people.Kept)
 }
@@ -63,7 +66,8 @@ func TestAnUnknownSenderIsAskedForAtOnceAndOnce(t *testing.T) {
 func TestNothingIsJudgedWhileTheDirectoryDoesNotAnswer(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
 	m := w.monitor()
-	for _, f := range []m365sim.Fault{{Status: 429, RetryAfter: time.Minute}, {Status: 500}, {Reset: true}, {Code: "Authorization_RequestDenied"}, {Status: 405}} {
+	for _, f := range []m365sim.Fault{{Status: 429, RetryAfter: time.Minute}, {Status: 500}, {Reset: true},
+		{Code: "Authorization_RequestDenied"}, {Status: 405}} {
 		f.Op = "graph"
 		broken := w.sim.Fault(f)
 		_, err := m.Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(0))})
@@ -75,8 +79,8 @@ func TestNothingIsJudgedWhileTheDirectoryDoesNotAnswer(t *testing.T) {
 	verdicts(t, w.judge(m, w.by(address(0))), people.Kept)
 }
 
-// TestMailOfSomebodyWhoseAccountWasClosedIsKept has the order of the day on which somebody leaves: a mail at nine, the account is closed
-// at ten, and Microsoft's audit log tells of the mail at eleven.
+// TestMailOfSomebodyWhoseAccountWasClosedIsKept has the order of the day on which somebody leaves: a mail at
+// nine, the account is closed at ten, and Microsoft's audit log tells of the mail at eleven.
 func TestMailOfSomebodyWhoseAccountWasClosedIsKept(t *testing.T) {
 	closed := resident(0)
 	closed.Enabled = false
@@ -116,13 +120,16 @@ func TestAChangeOfGateOrScopeCountsAtOnce(t *testing.T) {
 		t.Errorf("under the gate any: %v", got)
 	}
 
-	_, err = w.roster.ReplaceUsers(t.Context(), conn, []string{"alias1@contoso.onmicrosoft.com", address(3), "later@contoso.test"})
+	_, err = w.roster.ReplaceUsers(t.Context(), conn, []string{"alias1@contoso.onmicrosoft.com", address(3),
+		"later@contoso.test"})
 	w.must(err)
 	verdicts(t, w.judge(m, w.by(address(0))), people.Kept) // the list waits to be chosen
 	_, err = w.roster.SetScope(t.Context(), conn, people.Users, people.Any, nil)
 	w.must(err)
-	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1)), w.by(address(3))), people.Unmonitored, people.Kept, people.Unmonitored)
-	if got := w.sums().ByCoverage; got[people.Monitored] != 1 || got[people.Disabled] != 1 || got[people.OutOfScope] != 5 {
+	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1)), w.by(address(3))), people.Unmonitored, people.Kept,
+		people.Unmonitored)
+	if got := w.sums().ByCoverage; got[people.Monitored] != 1 || got[people.Disabled] != 1 ||
+		got[people.OutOfScope] != 5 {
 		t.Errorf("with two on the list: %v", got)
 	}
 	_, err = w.roster.ReplaceUsers(t.Context(), conn, []string{address(0)})
@@ -130,7 +137,8 @@ func TestAChangeOfGateOrScopeCountsAtOnce(t *testing.T) {
 	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(1))), people.Kept, people.Unmonitored)
 }
 
-// TestAListThatFailsAtAnyWriteIsTheOldOneOrTheNewOne fails each write in turn, both ways: not done, and done and said to have failed.
+// TestAListThatFailsAtAnyWriteIsTheOldOneOrTheNewOne fails each write in turn, both ways: not done, and done
+// and said to have failed.
 func TestAListThatFailsAtAnyWriteIsTheOldOneOrTheNewOne(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
 	w.take()
@@ -161,7 +169,8 @@ func TestAListThatFailsAtAnyWriteIsTheOldOneOrTheNewOne(t *testing.T) {
 			_, failed := w.roster.ReplaceUsers(t.Context(), conn, []string{address(1)})
 			w.on(whole)
 			got := w.judge(w.monitor(), w.by(address(0)), w.by(address(1)))
-			before, after := slices.Equal(got, []people.Verdict{people.Kept, people.Unmonitored}), slices.Equal(got, []people.Verdict{people.Unmonitored, people.Kept})
+			before, after := slices.Equal(got, []people.Verdict{people.Kept, people.Unmonitored}),
+				slices.Equal(got, []people.Verdict{people.Unmonitored, people.Kept})
 			if failed == nil && !after || failed != nil && !before {
 				t.Errorf("write %d, done %v: %v, verdicts %v", n, done, failed, got)
 			}
@@ -178,14 +187,18 @@ func TestAScopeOfGroupsIsExpandedAndWaitedFor(t *testing.T) {
 		world.Group{ID: inner, Members: []string{outer, id(7), id(14), id(1)}}))
 	w.take()
 	m := w.monitor()
-	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium, []people.ObjectID{outer, "e0000000-0000-4000-8000-00000000000f"})
+	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium,
+		[]people.ObjectID{outer, "e0000000-0000-4000-8000-00000000000f"})
 	w.must(err)
-	if _, err := m.Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(0))}); !errors.Is(err, fault.Retry) {
+	if _, err := m.Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(0))}); !errors.Is(err,
+		fault.Retry) {
 		t.Errorf("before the groups are read: %v", err)
 	}
 	state := w.take()
-	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(7)), w.by(address(1)), w.by(address(6))), people.Kept, people.Kept, people.Unmonitored, people.Unmonitored)
-	if got := w.sums().ByCoverage; got[people.Monitored] != 3 || got[people.NoLicence] != 1 || got[people.OutOfScope] != 17 {
+	verdicts(t, w.judge(m, w.by(address(0)), w.by(address(7)), w.by(address(1)), w.by(address(6))), people.Kept,
+		people.Kept, people.Unmonitored, people.Unmonitored)
+	if got := w.sums().ByCoverage; got[people.Monitored] != 3 || got[people.NoLicence] != 1 ||
+		got[people.OutOfScope] != 17 {
 		t.Errorf("coverage %v", got)
 	}
 	if !contains(state.Problem, "e0000000-0000-4000-8000-00000000000f") {
@@ -206,7 +219,8 @@ func TestAScopeOfGroupsIsExpandedAndWaitedFor(t *testing.T) {
 func TestAScopeOfGroupsWithoutThePermissionSaysWhich(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
 	w.take()
-	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium, []people.ObjectID{"e0000000-0000-4000-8000-000000000001"})
+	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.Premium,
+		[]people.ObjectID{"e0000000-0000-4000-8000-000000000001"})
 	w.must(err)
 	w.clock.advance(2 * time.Hour)
 	outcome, err := w.census.Run(t.Context())
@@ -221,9 +235,9 @@ func TestAScopeOfGroupsWithoutThePermissionSaysWhich(t *testing.T) {
 	}
 }
 
-// TestARefusedDirectoryIsToldToTheConnection has a tenant that takes User.Read.All away between two daily censuses: a person whom nobody knows
-// sends something, the look-up is refused, and the next census, which was not due, tells the connection, tries again within minutes, and
-// tells it too when all is well.
+// TestARefusedDirectoryIsToldToTheConnection has a tenant that takes User.Read.All away between two daily
+// censuses: a person whom nobody knows sends something, the look-up is refused, and the next census, which was
+// not due, tells the connection, tries again within minutes, and tells it too when all is well.
 func TestARefusedDirectoryIsToldToTheConnection(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
 	w.take()
@@ -232,7 +246,8 @@ func TestARefusedDirectoryIsToldToTheConnection(t *testing.T) {
 		t.Errorf("without need: %+v, %v, told %v", outcome, err, w.told)
 	}
 	denied := w.sim.Fault(m365sim.Fault{Op: "graph", Code: "Authorization_RequestDenied"})
-	if _, err := w.monitor().Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(5))}); !errors.Is(err, fault.Refused) {
+	if _, err := w.monitor().Judge(t.Context(), conn, w.who.Tenant, []people.Send{w.by(address(5))}); !errors.Is(err,
+		fault.Refused) {
 		t.Errorf("judged: %v", err)
 	}
 	for range 12 { // the longest wait is five minutes
@@ -266,15 +281,17 @@ func TestARefusedDirectoryIsToldToTheConnection(t *testing.T) {
 	}
 }
 
-// TestPain15SendsMissingForSomeUsersBecauseOfTheLicence shows for each person whether the mail is recorded, or why not, and who is
-// monitored and yet sent nothing for 30 days: the sign of a mailbox that Microsoft does not audit.
+// TestPain15SendsMissingForSomeUsersBecauseOfTheLicence shows for each person whether the mail is recorded, or
+// why not, and who is monitored and yet sent nothing for 30 days: the sign of a mailbox that Microsoft does not
+// audit.
 func TestPain15SendsMissingForSomeUsersBecauseOfTheLicence(t *testing.T) {
 	all, _ := crowd(14)
 	w := found(t, m365sim.Options{}, all)
 	w.take()
 	m := w.monitor()
 	w.clock.advance(40 * 24 * time.Hour)
-	w.judge(m, w.by(address(0)), people.Send{At: w.clock.Now().Add(-31 * 24 * time.Hour), Actor: address(6)}, w.by(address(1)))
+	w.judge(m, w.by(address(0)), people.Send{At: w.clock.Now().Add(-31 * 24 * time.Hour), Actor: address(6)},
+		w.by(address(1)))
 	for name, want := range map[string]struct {
 		coverage people.Coverage
 		quiet    bool
@@ -291,7 +308,8 @@ func TestPain15SendsMissingForSomeUsersBecauseOfTheLicence(t *testing.T) {
 	} {
 		p, err := w.roster.Find(t.Context(), conn, name)
 		w.must(err)
-		if p.Coverage != want.coverage || p.Quiet != want.quiet || p.LastSend.IsZero() == want.sent || p.Coverage.Sentence() == "" {
+		if p.Coverage != want.coverage || p.Quiet != want.quiet || p.LastSend.IsZero() == want.sent ||
+			p.Coverage.Sentence() == "" {
 			t.Errorf("%s: %s, quiet %v, last send %s", name, p.Coverage, p.Quiet, p.LastSend)
 		}
 	}

@@ -75,7 +75,8 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 	switch {
 	case outcome == nil:
 		p.state.Failures, p.state.NotBefore = 0, time.Time{}
-	case errors.Is(outcome, context.DeadlineExceeded), errors.Is(outcome, context.Canceled): // the next run goes on at once
+	// the next run goes on at once
+	case errors.Is(outcome, context.DeadlineExceeded), errors.Is(outcome, context.Canceled):
 	default:
 		p.state.Failures++
 		p.state.Problem = p.problem(outcome, now)
@@ -95,8 +96,8 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 	return err
 }
 
-// tell reports to the connection whether the directory was refused, when that is news. What is not reported is by a later pass: one is due
-// for as long as the connection says that the directory is refused.
+// tell reports to the connection whether the directory was refused, when that is news. What is not reported is
+// by a later pass: one is due for as long as the connection says that the directory is refused.
 func (p *pass) tell(ctx context.Context, outcome error) error {
 	refused := errors.Is(outcome, fault.Refused) && !errors.Is(outcome, fault.Ours)
 	if !refused && (outcome != nil || p.conn.Denied == "") {
@@ -114,11 +115,13 @@ const spreading = time.Hour
 func (p *pass) problem(err error, now time.Time) string {
 	switch {
 	case errors.Is(err, fault.Ours):
-		return "The census waits until the operator of this service has mended its credential. Nothing needs to be done in the tenant."
+		return "The census waits until the operator of this service has mended its credential. Nothing needs to be " +
+			"done in the tenant."
 	case !errors.Is(err, fault.Refused):
 		return "Microsoft did not answer, or asked to wait. The census goes on by itself."
 	case connection.CauseOf(fault.Code(err)).Spreads && now.Before(p.conn.Consented.Add(spreading)):
-		return "The permissions were granted a short while ago and are still spreading through Microsoft's directory. This can take up to an hour; nothing needs to be done."
+		return "The permissions were granted a short while ago and are still spreading through Microsoft's directory. " +
+			"This can take up to an hour; nothing needs to be done."
 	}
 	return connection.CauseOf(fault.Code(err)).Reason(p.conn.DisplayName)
 }
@@ -128,11 +131,216 @@ func page[T any](ctx context.Context, link string, ask func(ctx context.Context,
 	for attempt := 1; ; attempt++ {
 		got, err := ask(ctx, link)
 		var failure *fault.Error
-		if attempt == maxAsks || ctx.Err() != nil || !errors.As(err, &failure) || failure.Status < 500 || failure.After > 0 {
+		if attempt == maxAsks || ctx.Err() != nil || !errors.As(err, &failure) || failure.Status < 500 ||
+			failure.After > 0 {
 			if err != nil && ctx.Err() != nil {
 				err = ctx.Err()
 			}
 			return got, err
+		}
+	}
+}
+
+// sweep reads everybody. The link for later changes is taken before the first page.
+func (p *pass) sweep(ctx context.Context) error {
+	if p.state.Link == "" {
+		latest, err := page(ctx, "", p.listed(p.Directory.Changes))
+		if err != nil {
+			return err
+		}
+		p.state.next, p.state.Begun, p.state.People = latest.Delta, moment(p.Now()), 0
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+		p.learn(ctx)
+	}
+	for {
+		got, err := page(ctx, p.state.Link, p.listed(p.Directory.Users))
+		if errors.Is(err, ErrResync) {
+			p.state.Link = ""
+			return errors.Join(err, p.save(ctx))
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.store(ctx, got.Changes); err != nil {
+			return err
+		}
+		if p.state.Link = got.Next; got.Next == "" {
+			return p.turn(ctx, Leaving)
+		}
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// listed binds a list of the directory to the tenant.
+func (p *pass) listed(list func(context.Context, connection.Tenant, string) (Page, error)) func(context.Context,
+	string) (Page, error) {
+	return func(ctx context.Context, link string) (Page, error) { return list(ctx, p.conn.Tenant, link) }
+}
+
+// learn asks for the domains of the tenant. A tenant that does not tell them is no failure: members' names tell most.
+func (p *pass) learn(ctx context.Context) {
+	domains, err := p.Directory.Domains(ctx, p.conn.Tenant)
+	if err == nil {
+		err = p.Roster.LearnDomains(ctx, p.conn.ID, domains...)
+	}
+	if err != nil {
+		p.Log.DebugContext(ctx, "the domains of a tenant were not told", "connection", p.conn.ID, "code", fault.Code(err),
+			"err", err)
+	}
+}
+
+// store keeps what a page tells. Somebody who was told of in part is asked for.
+func (p *pass) store(ctx context.Context, changes []Change) error {
+	var people []Person
+	var left []ObjectID
+	for _, ch := range changes {
+		switch {
+		case ch.Removed:
+			left = append(left, ch.ID)
+		case ch.Partial:
+			whole, err := p.ask(ctx, ch.ID)
+			if errors.Is(err, ErrUnknown) {
+				left = append(left, ch.ID)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			people = append(people, whole)
+		default:
+			people = append(people, ch.Person)
+		}
+	}
+	if err := p.Roster.Put(ctx, p.conn.ID, people...); err != nil {
+		return err
+	}
+	if err := p.Roster.LearnDomains(ctx, p.conn.ID, principalDomains(people)...); err != nil {
+		return err
+	}
+	p.told += len(changes)
+	p.state.People += int64(len(changes))
+	return p.Roster.Remove(ctx, p.conn.ID, left...)
+}
+
+func (p *pass) ask(ctx context.Context, id ObjectID) (Person, error) {
+	return page(ctx, string(id), func(ctx context.Context, name string) (Person, error) {
+		return p.Directory.User(ctx, p.conn.Tenant, name)
+	})
+}
+
+// leavers asks for everybody whom the sweep did not tell of, for pages may miss somebody while the directory
+// changes; who is not there has left. The link is the last one that was asked for.
+func (p *pass) leavers(ctx context.Context) error {
+	after := ObjectID(p.state.Link)
+	for chunk, err := range p.Roster.chunks(ctx, p.conn.ID, after) {
+		if err != nil {
+			return err
+		}
+		var changes []Change
+		for _, e := range chunk {
+			if e.gone.IsZero() && e.seen.Before(p.state.Begun) {
+				changes = append(changes, Change{Person: Person{ID: e.ID}, Partial: true})
+			}
+		}
+		if len(changes) == 0 {
+			continue
+		}
+		if err := p.store(ctx, changes); err != nil {
+			return err
+		}
+		p.state.Link = string(chunk[len(chunk)-1].ID)
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+	}
+	p.state.Swept, p.state.Delta, p.state.next = moment(p.Now()), p.state.next, ""
+	return p.turn(ctx, Expanding)
+}
+
+// changes reads what changed since the last pass. A link that is too old begins a sweep.
+func (p *pass) changes(ctx context.Context) error {
+	if p.state.Link == "" {
+		p.state.Link = p.state.Delta
+	}
+	for {
+		got, err := page(ctx, p.state.Link, p.listed(p.Directory.Changes))
+		if errors.Is(err, ErrResync) {
+			p.state.Delta = ""
+			return p.turn(ctx, Sweeping)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.store(ctx, got.Changes); err != nil {
+			return err
+		}
+		if got.Next == "" {
+			p.state.Delta = got.Delta
+			return p.turn(ctx, Expanding)
+		}
+		p.state.Link = got.Next
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// groups reads the people of the scope's groups into a new list, and makes the scope refer to it when it is
+// whole. A group that is not there has nobody. When the scope changes meanwhile, the list is left to be tidied
+// away, and the next pass begins another.
+func (p *pass) groups(ctx context.Context) error {
+	scope, err := p.Roster.Scope(ctx, p.conn.ID)
+	if err != nil {
+		return err
+	}
+	p.state.Problem = ""
+	if scope.Kind == Groups && len(scope.Groups) > 0 {
+		list, err := p.Roster.newList(ctx, p.conn.ID)
+		if err != nil {
+			return err
+		}
+		for _, g := range scope.Groups {
+			if err := p.expand(ctx, list, g); err != nil {
+				return err
+			}
+		}
+		if err := p.Roster.store(ctx, p.conn.ID, scope.expanded(list, moment(p.Now()))); err != nil &&
+			!errors.Is(err, table.ErrConflict) {
+			return err
+		}
+	}
+	if err := p.Roster.tidy(ctx, p.conn.ID); err != nil {
+		return err
+	}
+	return p.turn(ctx, "")
+}
+
+func (p *pass) expand(ctx context.Context, list string, g ObjectID) error {
+	for link := ""; ; {
+		got, err := page(ctx, link, func(ctx context.Context, link string) (Members, error) {
+			return p.Directory.Members(ctx, p.conn.Tenant, g, link)
+		})
+		switch {
+		case errors.Is(err, ErrUnknown):
+			p.state.Problem = fmt.Sprintf("The group %s of the scope is not in the tenant's directory: it has nobody in it.",
+				g)
+			return nil
+		case err != nil:
+			return err
+		}
+		ids := make([]string, len(got.IDs))
+		for i, id := range got.IDs {
+			ids[i] = string(id)
+		}
+		if err := p.Roster.enlist(ctx, p.conn.ID, list, ids); err != nil {
+			return err
+		}
+		if link = got.Next; link == "" {
+			return nil
 		}
 	}
 }

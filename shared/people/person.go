@@ -1,7 +1,8 @@
-// Package people knows who is in a tenant: the census of its directory, who of them is monitored and why not, and what mail is kept
-// for it.
+// Package people knows who is in a tenant: the census of its directory, who of them is monitored and why not,
+// and what mail is kept for it.
 //
-// Facts are stored, and coverage is computed from them when it is asked for, so that a change of the gate or the scope counts at once.
+// Facts are stored, and coverage is computed from them when it is asked for, so that a change of the gate or
+// the scope counts at once.
 package people
 
 import "strings"
@@ -9,7 +10,8 @@ import "strings"
 // ObjectID is the id of a person or a group in the directory of its tenant: a GUID in lower case.
 type ObjectID string
 
-// AdvancedAuditing is the service plan M365_ADVANCED_AUDITING, which every subscription with Audit (Premium) contains.
+// AdvancedAuditing is the service plan M365_ADVANCED_AUDITING, which every subscription with Audit (Premium)
+// contains.
 const AdvancedAuditing = "2f442157-a11c-46b9-ae5b-6e39ff4e5849"
 
 // Person is one user of a tenant's directory, as Graph tells ("user resource type").
@@ -25,16 +27,16 @@ type Person struct {
 type Facts struct {
 	Enabled bool // accountEnabled
 	Guest   bool // userType is Guest: the mail that it has is its home's
-	// Mailbox says that a member has an address. Graph does not tell of mailboxes themselves without a permission to read them; this
-	// takes one on premises for one in the cloud, whose audit log then tells nothing of it.
+	// Mailbox says that a member has an address. Graph does not tell of mailboxes themselves without a permission
+	// to read them; this takes one on premises for one in the cloud, whose audit log then tells nothing of it.
 	Mailbox bool
-	// Plan is the capabilityStatus of AdvancedAuditing, the best where there are several: Enabled, Warning, Suspended, LockedOut,
-	// Deleted; "" for a person without the plan.
+	// Plan is the capabilityStatus of AdvancedAuditing, the best where there are several: Enabled, Warning,
+	// Suspended, LockedOut, Deleted; "" for a person without the plan.
 	Plan string
 }
 
-// Licensed tells whether the plan can be used: Warning is the grace period of a subscription that has ended ("assignedPlan resource
-// type").
+// Licensed tells whether the plan can be used: Warning is the grace period of a subscription that has ended
+// ("assignedPlan resource type").
 func (f Facts) Licensed() bool { return f.Plan == "Enabled" || f.Plan == "Warning" }
 
 // Fold is an address as it is compared: lower case, valid UTF-8, without the spaces around it.

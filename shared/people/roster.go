@@ -22,8 +22,8 @@ type Roster struct {
 
 // Put stores people as the directory tells of them now. Doing it again is harmless.
 //
-// The names are written before the people, and those that a person has no more are taken away last: a crash in between leaves names
-// that point at somebody who does not have them, which find nobody.
+// The names are written before the people, and those that a person has no more are taken away last: a crash in
+// between leaves names that point at somebody who does not have them, which find nobody.
 func (r *Roster) Put(ctx context.Context, c connection.ID, people ...Person) error {
 	now := moment(r.Now())
 	news := make([]entry, 0, len(people))
@@ -35,14 +35,14 @@ func (r *Roster) Put(ctx context.Context, c connection.ID, people ...Person) err
 	return r.write(ctx, c, news, false)
 }
 
-// add is Put of somebody who was asked for by a name that led nowhere. So all names are written, whatever is there; those that the person has no
-// more stay: they find nobody.
+// add is Put of somebody who was asked for by a name that led nowhere. So all names are written, whatever is
+// there; those that the person has no more stay: they find nobody.
 func (r *Roster) add(ctx context.Context, c connection.ID, p Person) error {
 	return r.write(ctx, c, []entry{{Person: p.cleaned(), seen: moment(r.Now())}}, true)
 }
 
-// Remove says that the directory has these people no more. What they were is remembered for 30 days, for mail that they sent comes later
-// than the news that they left.
+// Remove says that the directory has these people no more. What they were is remembered for 30 days, for mail
+// that they sent comes later than the news that they left.
 func (r *Roster) Remove(ctx context.Context, c connection.ID, ids ...ObjectID) error {
 	now := moment(r.Now())
 	news := make([]entry, len(ids))
@@ -52,7 +52,8 @@ func (r *Roster) Remove(ctx context.Context, c connection.ID, ids ...ObjectID) e
 	return r.write(ctx, c, news, false)
 }
 
-// write stores news of people: the names that are new, and none is left that they have no more; or all names, and none is taken away.
+// write stores news of people: the names that are new, and none is left that they have no more; or all names,
+// and none is taken away.
 func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, all bool) error {
 	// The directory may tell twice of somebody on a page: the last word counts.
 	last := make(map[ObjectID]entry, len(news))
@@ -185,8 +186,8 @@ func (r *Roster) LearnDomains(ctx context.Context, c connection.ID, domains ...s
 	return nil
 }
 
-// Domains returns the domains of the connection's tenant, in lower case and in order: an address in none of them is external. It is
-// empty until the census has begun.
+// Domains returns the domains of the connection's tenant, in lower case and in order: an address in none of
+// them is external. It is empty until the census has begun.
 func (r *Roster) Domains(ctx context.Context, c connection.ID) ([]string, error) {
 	var domains []string
 	for item, err := range r.Table.Query(ctx, table.Query{Partition: domainsPartition(c), Eventual: true}) {
@@ -198,7 +199,8 @@ func (r *Roster) Domains(ctx context.Context, c connection.ID) ([]string, error)
 	return domains, nil
 }
 
-// principalDomains are the domains of members' principal names, which Microsoft lets be verified ones only. Their mail may be anywhere.
+// principalDomains are the domains of members' principal names, which Microsoft lets be verified ones only.
+// Their mail may be anywhere.
 func principalDomains(people []Person) []string {
 	var domains []string
 	for _, p := range people {
@@ -210,8 +212,9 @@ func principalDomains(people []Person) []string {
 	return domains
 }
 
-// Purge deletes what this room holds of a connection, at most budget items, and tells how many it deleted and whether nothing is left. It
-// may be called again after any error. The caller sees to it that no census and no reading of the connection is under way.
+// Purge deletes what this room holds of a connection, at most budget items, and tells how many it deleted and
+// whether nothing is left. It may be called again after any error. The caller sees to it that no census and no
+// reading of the connection is under way.
 func (r *Roster) Purge(ctx context.Context, c connection.ID, budget int) (deleted int, done bool, err error) {
 	partitions := []string{unknownPartition(c), domainsPartition(c)}
 	for b := range buckets {

@@ -30,7 +30,8 @@ func (p *partly) Load(ctx context.Context, items ...table.Item) error {
 	return errors.Join(p.Table.Load(ctx, items[len(items)-1:]...), errors.New("throttled"))
 }
 
-// TestSomebodyWhoWasStoredInPartIsFoundByEveryName breaks off every Load of a first census, and then of a single look-up, one after the other.
+// TestSomebodyWhoWasStoredInPartIsFoundByEveryName breaks off every Load of a first census, and then of a
+// single look-up, one after the other.
 func TestSomebodyWhoWasStoredInPartIsFoundByEveryName(t *testing.T) {
 	for name, begin := range map[string]func(*town) error{
 		"census": func(w *town) error { _, err := w.census.Run(t.Context()); return err },
@@ -54,8 +55,8 @@ func TestSomebodyWhoWasStoredInPartIsFoundByEveryName(t *testing.T) {
 	}
 }
 
-// TestWhoIsBackHasTheAddressBack has an account that is deleted, another one that gets its address, and the first one restored from the
-// directory's recycle bin, as it is when the wrong account was deleted.
+// TestWhoIsBackHasTheAddressBack has an account that is deleted, another one that gets its address, and the
+// first one restored from the directory's recycle bin, as it is when the wrong account was deleted.
 func TestWhoIsBackHasTheAddressBack(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
 	w.take()
@@ -74,7 +75,8 @@ func TestWhoIsBackHasTheAddressBack(t *testing.T) {
 	verdicts(t, w.judge(w.monitor(), w.by(address(0)), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
 }
 
-// TestAnAddressThatPassesOnBelongsToWhoHasItNow deletes an account and gives its address to another one, on the same day.
+// TestAnAddressThatPassesOnBelongsToWhoHasItNow deletes an account and gives its address to another one, on the
+// same day.
 func TestAnAddressThatPassesOnBelongsToWhoHasItNow(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)})
 	w.take()
@@ -88,13 +90,17 @@ func TestAnAddressThatPassesOnBelongsToWhoHasItNow(t *testing.T) {
 	verdicts(t, w.judge(w.monitor(), w.by(address(0)), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
 }
 
-// TestMailOfSomebodyWhoLeftTheGroupsOfTheScopeIsKept has the same day as TestMailOfSomebodyWhoseAccountWasClosedIsKept, where the scope is a group:
-// a deleted account is in no group any more, and one that is closed is often taken out.
+// TestMailOfSomebodyWhoLeftTheGroupsOfTheScopeIsKept has the same day as
+// TestMailOfSomebodyWhoseAccountWasClosedIsKept, where the scope is a group: a deleted account is in no group
+// any more, and one that is closed is often taken out.
 func TestMailOfSomebodyWhoLeftTheGroupsOfTheScopeIsKept(t *testing.T) {
 	const staff = "e0000000-0000-4000-8000-000000000001"
 	for what, leave := range map[string]func(*town){
-		"deleted":     func(w *town) { w.must(w.sim.RemovePeople(tenantID, id(0))) },
-		"taken out":   func(w *town) { w.must(w.sim.AddGroups(tenantID, world.Group{ID: staff, Members: []string{id(1)}})) },
+		"deleted": func(w *town) { w.must(w.sim.RemovePeople(tenantID, id(0))) },
+		"taken out": func(w *town) {
+			w.must(w.sim.AddGroups(tenantID,
+				world.Group{ID: staff, Members: []string{id(1)}}))
+		},
 		"whole group": func(w *town) { w.must(w.sim.RemoveGroups(tenantID, staff)) },
 	} {
 		w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1), resident(2)}, "GroupMember.Read.All")
@@ -115,7 +121,8 @@ func TestMailOfSomebodyWhoLeftTheGroupsOfTheScopeIsKept(t *testing.T) {
 		w.clock.advance(time.Minute)
 		w.take()
 		w.clock.advance(time.Hour)
-		if got := w.judge(w.monitor(), mail, w.by(address(0)), never); got[0] != people.Kept || got[1] != people.Unmonitored || got[2] != people.Unmonitored {
+		if got := w.judge(w.monitor(), mail, w.by(address(0)), never); got[0] != people.Kept ||
+			got[1] != people.Unmonitored || got[2] != people.Unmonitored {
 			t.Errorf("%s: verdicts %v", what, got)
 		}
 		w.who.Denied = ""
@@ -136,12 +143,14 @@ func TestMailOfSomebodyWhoLeftTheGroupsOfTheScopeIsKept(t *testing.T) {
 func TestNothingIsStoredOfAConnectionThatIsBeingDeleted(t *testing.T) {
 	d := newDesk(t, []world.Person{resident(0)})
 	d.who.Purge = connection.Purge{Asked: d.clock.Now(), By: "key-admin"}
-	for path, body := range map[string]string{"scope": `{"kind":"all","gate":"any"}`, "scope/users": "email\nada@contoso.test\n"} {
+	for path, body := range map[string]string{"scope": `{"kind":"all","gate":"any"}`,
+		"scope/users": "email\nada@contoso.test\n"} {
 		kind := "application/json"
 		if path == "scope/users" {
 			kind = "text/csv"
 		}
-		if w := d.call(access.Admin, http.MethodPut, string(conn)+"/"+path, kind, body); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "PURGING") {
+		if w := d.call(access.Admin, http.MethodPut, string(conn)+"/"+path, kind, body); w.Code != http.StatusConflict ||
+			!strings.Contains(w.Body.String(), "PURGING") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -159,7 +168,8 @@ func TestAFullListMayHaveEmptyAndRepeatedRows(t *testing.T) {
 		list.WriteByte('\n')
 	}
 	list.WriteString(address(0) + "\n,,\n" + address(1) + "\n")
-	if w := d.call(access.Admin, http.MethodPut, string(conn)+"/scope/users", "text/csv", list.String()); w.Code != http.StatusOK {
+	if w := d.call(access.Admin, http.MethodPut, string(conn)+"/scope/users", "text/csv",
+		list.String()); w.Code != http.StatusOK {
 		t.Errorf("%d %.300s", w.Code, w.Body)
 	}
 }
@@ -184,8 +194,8 @@ func TestUnderTheGateAnyALeaverNeedsNoPlan(t *testing.T) {
 	verdicts(t, w.judge(w.monitor(), mail), people.Unmonitored)
 }
 
-// TestWhoIsInOtherGroupsIsNotInTheScope has an administrator choose another group: nobody is judged by the old one's people, neither before the
-// new one is read nor afterwards, whenever the mail was sent.
+// TestWhoIsInOtherGroupsIsNotInTheScope has an administrator choose another group: nobody is judged by the old
+// one's people, neither before the new one is read nor afterwards, whenever the mail was sent.
 func TestWhoIsInOtherGroupsIsNotInTheScope(t *testing.T) {
 	groups := []people.ObjectID{"e0000000-0000-4000-8000-000000000001", "e0000000-0000-4000-8000-000000000002"}
 	w := found(t, m365sim.Options{}, []world.Person{resident(0), resident(1)}, "GroupMember.Read.All")
@@ -218,8 +228,10 @@ func TestAnAddressThatSomebodyHadFindsNobody(t *testing.T) {
 	changed := resident(0)
 	changed.ProxyAddresses = []string{"SMTP:" + address(0), "smtp:new@contoso.test"}
 	w.must(w.sim.AddPeople(tenantID, changed))
-	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Kept)
-	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept, people.Unknown)
+	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept,
+		people.Kept)
+	verdicts(t, w.judge(w.monitor(), w.by("new@contoso.test"), w.by("alias0@contoso.onmicrosoft.com")), people.Kept,
+		people.Unknown)
 }
 
 // TestAnAddressThatMovesInOneCensusIsKnownWithoutAsking moves an alias from one person to another.

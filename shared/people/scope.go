@@ -58,8 +58,9 @@ func (r *Roster) Scope(ctx context.Context, c connection.ID) (Scope, error) {
 	a := item.Attrs
 	text := func(name string) string { s, _ := a[name].(string); return s }
 	s := Scope{
-		Kind: Kind(text("kind")), Gate: Gate(text("gate")), Uploaded: unstamp(a["uploaded"]), Expanded: unstamp(a["expanded"]),
-		users: text("users"), members: text("members"), former: text("former"), revision: item.Revision,
+		Kind: Kind(text("kind")), Gate: Gate(text("gate")), Uploaded: unstamp(a["uploaded"]),
+		Expanded: unstamp(a["expanded"]),
+		users:    text("users"), members: text("members"), former: text("former"), revision: item.Revision,
 	}
 	s.Listed, _ = a["listed"].(int64)
 	groups, _ := a["groups"].([]string)
@@ -91,7 +92,8 @@ func (r *Roster) store(ctx context.Context, c connection.ID, s Scope) error {
 // maxTries bounds how often a change of a scope is tried again when another writer came first.
 const maxTries = 5
 
-// change applies f to the scope. f may run several times, and changes nothing about a scope that is already as it should be.
+// change applies f to the scope. f may run several times, and changes nothing about a scope that is already as
+// it should be.
 func (r *Roster) change(ctx context.Context, c connection.ID, f func(*Scope)) (Scope, error) {
 	var failed error
 	for range maxTries {
@@ -116,13 +118,16 @@ func (r *Roster) change(ctx context.Context, c connection.ID, f func(*Scope)) (S
 }
 
 func (s Scope) same(o Scope) bool {
-	return s.Kind == o.Kind && s.Gate == o.Gate && slices.Equal(s.Groups, o.Groups) && s.users == o.users && s.members == o.members && s.former == o.former &&
+	return s.Kind == o.Kind && s.Gate == o.Gate && slices.Equal(s.Groups, o.Groups) && s.users == o.users &&
+		s.members == o.members && s.former == o.former &&
 		s.Listed == o.Listed && s.Uploaded.Equal(o.Uploaded) && s.Expanded.Equal(o.Expanded)
 }
 
-// SetScope changes who may be monitored, from the next message that is read on: also in blobs that are open, for a mail is judged when
-// it is read. What was kept stays. Other groups than before are read by the next census, and until then blobs stay open.
-func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate Gate, groups []ObjectID) (Scope, error) {
+// SetScope changes who may be monitored, from the next message that is read on: also in blobs that are open,
+// for a mail is judged when it is read. What was kept stays. Other groups than before are read by the next
+// census, and until then blobs stay open.
+func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate Gate, groups []ObjectID) (Scope,
+	error) {
 	return r.change(ctx, c, func(s *Scope) {
 		if !slices.Equal(s.Groups, groups) {
 			s.members, s.Expanded = "", time.Time{}
@@ -131,8 +136,9 @@ func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate 
 	})
 }
 
-// ReplaceUsers makes addresses, which are in lower case and each there once, the uploaded list. The list is whole before the scope
-// refers to it, so the old one counts to the last moment, and a crash in between leaves a list that the next census takes away.
+// ReplaceUsers makes addresses, which are in lower case and each there once, the uploaded list. The list is
+// whole before the scope refers to it, so the old one counts to the last moment, and a crash in between leaves
+// a list that the next census takes away.
 func (r *Roster) ReplaceUsers(ctx context.Context, c connection.ID, addresses []string) (Scope, error) {
 	list, err := r.newList(ctx, c)
 	if err != nil {
@@ -156,7 +162,8 @@ func (r *Roster) newList(ctx context.Context, c connection.ID) (string, error) {
 		return "", fmt.Errorf("read randomness: %w", err)
 	}
 	list := hex.EncodeToString(b)
-	item := table.Item{Key: table.Key{Partition: listsPartition(c), Sort: list}, Attrs: table.Attrs{"begun": stamp(r.Now())}}
+	item := table.Item{Key: table.Key{Partition: listsPartition(c), Sort: list},
+		Attrs: table.Attrs{"begun": stamp(r.Now())}}
 	if err := r.Table.Load(ctx, item); err != nil {
 		return "", fmt.Errorf("begin a list of connection %s: %w", c, err)
 	}
@@ -220,8 +227,9 @@ func (r *Roster) lists(ctx context.Context, c connection.ID) (map[string]time.Ti
 	return lists, nil
 }
 
-// expanded is the scope with a new list of its groups' people. The list before stays for mail that was sent before: audit records come hours
-// later than accounts are deleted, and taken out of groups. Of several lists within half a day the first one stays.
+// expanded is the scope with a new list of its groups' people. The list before stays for mail that was sent
+// before: audit records come hours later than accounts are deleted, and taken out of groups. Of several lists
+// within half a day the first one stays.
 func (s Scope) expanded(list string, now time.Time) Scope {
 	if now.Sub(s.Expanded) >= changesEvery/2 {
 		s.former = s.members
@@ -230,7 +238,8 @@ func (s Scope) expanded(list string, now time.Time) Scope {
 	return s
 }
 
-// before is the scope as it was before its groups were last read. ok is false when it was none, or when that makes no difference.
+// before is the scope as it was before its groups were last read. ok is false when it was none, or when that
+// makes no difference.
 func (s Scope) before() (was Scope, ok bool) {
 	was = s
 	was.members = s.former

@@ -35,7 +35,8 @@ type State struct {
 	Delta string // where the next changes are
 	next  string // the Delta of when the sweep under way began
 
-	// doubted is when somebody who asked for a single person was last refused. It is an item of its own, which needs no lease.
+	// doubted is when somebody who asked for a single person was last refused. It is an item of its own, which
+	// needs no lease.
 	doubted time.Time
 
 	holder   string
@@ -71,14 +72,16 @@ func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
 	number := func(name string) int64 { n, _ := a[name].(int64); return n }
 	return State{
 		Phase: Phase(text("phase")), Begun: unstamp(a["begun"]), People: number("people"), Finished: unstamp(a["finished"]),
-		Swept: unstamp(a["swept"]), Failures: number("failures"), Problem: text("problem"), NotBefore: unstamp(a["notbefore"]),
-		Link: text("link"), Delta: text("delta"), next: text("next"),
+		Swept: unstamp(a["swept"]), Failures: number("failures"), Problem: text("problem"),
+		NotBefore: unstamp(a["notbefore"]),
+		Link:      text("link"), Delta: text("delta"), next: text("next"),
 		doubted: doubted,
 		holder:  text("holder"), until: unstamp(a["until"]), revision: item.Revision,
 	}, nil
 }
 
-// doubt asks for a pass of the census soon, for the directory refused to tell of a person: the census tells the connection.
+// doubt asks for a pass of the census soon, for the directory refused to tell of a person: the census tells the
+// connection.
 func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
 	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c), Attrs: table.Attrs{"at": stamp(r.Now())}}); err != nil {
 		return fmt.Errorf("ask for a census of connection %s: %w", c, err)
@@ -89,7 +92,8 @@ func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
 // saveState writes a state at the revision it was read. table.ErrConflict tells that another run took the lease.
 func (r *Roster) saveState(ctx context.Context, c connection.ID, s State) error {
 	op := table.Op{Verb: table.Replace, Item: table.Item{Key: censusKey(c), Revision: s.revision, Attrs: table.Attrs{
-		"phase": string(s.Phase), "begun": stamp(s.Begun), "people": s.People, "finished": stamp(s.Finished), "swept": stamp(s.Swept),
+		"phase": string(s.Phase), "begun": stamp(s.Begun), "people": s.People, "finished": stamp(s.Finished),
+		"swept":    stamp(s.Swept),
 		"failures": s.Failures, "problem": cut(s.Problem), "notbefore": stamp(s.NotBefore),
 		"link": s.Link, "delta": s.Delta, "next": s.next, "holder": s.holder, "until": stamp(s.until),
 	}}}

@@ -41,7 +41,8 @@ func (e entry) item(c connection.ID) table.Item {
 	item := table.Item{Key: personKey(c, e.ID), Attrs: table.Attrs{
 		"principal": cut(e.Principal), "name": cut(e.Name), "addresses": e.Addresses,
 		"enabled": e.Enabled, "guest": e.Guest, "mailbox": e.Mailbox, "plan": cut(e.Plan),
-		"since": stamp(e.since), "seen": stamp(e.seen), "gone": stamp(e.gone), "untilpremium": stamp(e.untilPremium), "untilany": stamp(e.untilAny),
+		"since": stamp(e.since), "seen": stamp(e.seen), "gone": stamp(e.gone), "untilpremium": stamp(e.untilPremium),
+		"untilany": stamp(e.untilAny),
 	}}
 	if !e.gone.IsZero() {
 		item.Expires = e.gone.Add(remembered)
@@ -59,13 +60,17 @@ func readEntry(item table.Item) entry {
 			ID: ObjectID(item.Sort), Principal: text("principal"), Name: text("name"), Addresses: addresses,
 			Facts: Facts{Enabled: yes("enabled"), Guest: yes("guest"), Mailbox: yes("mailbox"), Plan: text("plan")},
 		},
-		since: unstamp(a["since"]), seen: unstamp(a["seen"]), gone: unstamp(a["gone"]), untilPremium: unstamp(a["untilpremium"]), untilAny: unstamp(a["untilany"]),
+		since: unstamp(a["since"]), seen: unstamp(a["seen"]), gone: unstamp(a["gone"]),
+		untilPremium: unstamp(a["untilpremium"]), untilAny: unstamp(a["untilany"]),
 	}
 }
 
 // cleaned is a person as it can be stored: addresses that could be keys, and no more of them than a person can have.
 func (p Person) cleaned() Person {
-	p.Addresses = slices.DeleteFunc(slices.Clone(p.Addresses), func(a string) bool { return a == "" || len(a) > maxName })
+	p.Addresses = slices.DeleteFunc(slices.Clone(p.Addresses), func(a string) bool {
+		return a == "" ||
+			len(a) > maxName
+	})
 	if len(p.Addresses) > maxAddresses {
 		p.Addresses = p.Addresses[:maxAddresses]
 	}
@@ -75,7 +80,8 @@ func (p Person) cleaned() Person {
 // names are what a person can be found by: the addresses and the principal's name, in lower case, each once.
 func (p Person) names() []string {
 	names := slices.Clone(p.Addresses)
-	if principal := Fold(p.Principal); principal != "" && len(principal) <= maxName && !slices.Contains(names, principal) {
+	if principal := Fold(p.Principal); principal != "" && len(principal) <= maxName &&
+		!slices.Contains(names, principal) {
 		names = append(names, principal)
 	}
 	return names

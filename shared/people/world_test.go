@@ -87,13 +87,15 @@ func found(t *testing.T, opts m365sim.Options, crowd []world.Person, roles ...st
 		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "s3cret"}},
 		ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: append([]string{"User.Read.All"}, roles...),
 	})
-	w.sim.AddTenant(world.Tenant{ID: tenantID, DefaultDomain: "contoso.test", Domains: []string{"contoso.test", "contoso.onmicrosoft.com"}}, crowd)
+	w.sim.AddTenant(world.Tenant{ID: tenantID, DefaultDomain: "contoso.test",
+		Domains: []string{"contoso.test", "contoso.onmicrosoft.com"}}, crowd)
 	w.must(w.sim.Grant(tenantID, clientID))
 	server := httptest.NewServer(w.sim.Handler())
 	t.Cleanup(server.Close)
 	var err error
 	w.client, err = m365.New(m365.Config{
-		ClientID: clientID, Secret: "s3cret", Publisher: publisher, RedirectURL: "http://localhost/back", HTTP: server.Client(), Now: w.clock.Now,
+		ClientID: clientID, Secret: "s3cret", Publisher: publisher, RedirectURL: "http://localhost/back",
+		HTTP: server.Client(), Now: w.clock.Now,
 		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {
 			Login: server.URL + "/login", Activity: server.URL + "/manage", Graph: server.URL + "/graph",
 			ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
@@ -104,7 +106,8 @@ func found(t *testing.T, opts m365sim.Options, crowd []world.Person, roles ...st
 	w.must(err)
 	t.Cleanup(func() { w.must(store.Close()) })
 	w.table = store.Table("people")
-	w.who = connection.Connection{ID: conn, DisplayName: "Contoso", Tenant: connection.Tenant{ID: tenantID, Cloud: connection.Commercial}, Consented: morning}
+	w.who = connection.Connection{ID: conn, DisplayName: "Contoso",
+		Tenant: connection.Tenant{ID: tenantID, Cloud: connection.Commercial}, Consented: morning}
 	w.on(w.table)
 	return w
 }
@@ -113,7 +116,8 @@ func found(t *testing.T, opts m365sim.Options, crowd []world.Person, roles ...st
 func (w *town) on(tab table.Table) {
 	w.roster = &people.Roster{Table: tab, Now: w.clock.Now, Rand: rand.Reader}
 	w.census = &people.Census{
-		Connections: registry{w.who, &w.told}, Directory: w.client, Roster: w.roster, Now: w.clock.Now, Holder: rand.Text, Log: slog.New(slog.DiscardHandler),
+		Connections: registry{w.who, &w.told}, Directory: w.client, Roster: w.roster, Now: w.clock.Now, Holder: rand.Text,
+		Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -176,7 +180,8 @@ func address(i int) string { return fmt.Sprintf("p%d@contoso.test", i) }
 // resident is a person with a mailbox and the plan.
 func resident(i int) world.Person {
 	return world.Person{
-		ID: id(i), DisplayName: fmt.Sprintf("Person %d", i), UserPrincipalName: address(i), Mail: address(i), UserType: "Member", Enabled: true,
+		ID: id(i), DisplayName: fmt.Sprintf("Person %d", i), UserPrincipalName: address(i), Mail: address(i),
+		UserType: "Member", Enabled: true,
 		ProxyAddresses: []string{"SMTP:" + address(i), fmt.Sprintf("smtp:alias%d@contoso.onmicrosoft.com", i)},
 		Plans:          []world.Plan{{ID: people.AdvancedAuditing, CapabilityStatus: "Enabled"}},
 	}
