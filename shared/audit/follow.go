@@ -2,12 +2,15 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/pace"
+	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -123,4 +126,229 @@ func (f *follower) renew(ctx context.Context, e Entry, now time.Time) error {
 		return nil
 	}
 	return f.Ledger.move(ctx, e, moved, f.cur)
+}
+
+const (
+	maxPages   = 10_000           // of one window; more is a listing that never ends
+	maxAsks    = 3                // for one page
+	maxPage    = 4 << 10          // bytes of a page's address that are remembered; a longer one, never seen yet, is not
+	askSpacing = 15 * time.Minute // Microsoft wants so long between two starts of a subscription
+	old        = 30 * time.Minute // a blob that became available longer ago is of a backlog
+	throttled  = "AF429"          // comes without a Retry-After (its troubleshooting page)
+)
+
+// rests is how long a throttled page rests before it is asked for again.
+var rests = pace.Backoff{First: 200 * time.Millisecond, Longest: time.Second} //nolint:gochecknoglobals // a constant, but for its type
+
+// list ends the window that the last poll left, and goes through those from the cursor to now. It moves the cursor past each one that
+// was listed to its end.
+func (f *follower) list(ctx context.Context, now time.Time) error {
+	if f.cur.Asked.IsZero() {
+		if err := f.subscribe(ctx, now); err != nil {
+			return err
+		}
+	}
+	f.reopen(now)
+	if err := f.resume(ctx, now); err != nil {
+		return err
+	}
+	from, sweep := f.from(now)
+	if oldest := now.Add(-lookBack); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
+		f.cur.GapFrom, f.cur.GapTo = f.cur.Through, oldest
+		f.Log.Error("blobs may be missed: they are too far back to be listed", "connection", f.c.ID, "from", f.cur.GapFrom, "to", oldest)
+	}
+	all := windows(from, now)
+	for i, w := range all {
+		err := f.window(ctx, w, "")
+		if errors.Is(err, ErrNotSubscribed) && now.Sub(f.cur.Asked) >= askSpacing {
+			if err = f.subscribe(ctx, now); err == nil {
+				err = f.window(ctx, w, "")
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if !w.To.After(f.cur.Through) {
+			continue
+		}
+		f.cur.Through = w.To
+		if i == len(all)-1 { // releasing the lease stores it
+			break
+		}
+		saved, err := f.Ledger.save(ctx, f.c.ID, f.cur)
+		if err != nil {
+			return err
+		}
+		f.cur = saved
+	}
+	if sweep {
+		f.cur.Swept = now
+	}
+	return nil
+}
+
+// resume goes on with the page that the last poll failed at: a window of thousands of pages comes to its end although no poll has the
+// time, or the luck, for all of them. What came into pages before meanwhile is found by the overlap and the sweep, like everything late.
+func (f *follower) resume(ctx context.Context, now time.Time) error {
+	w, page := f.cur.left, f.cur.page
+	f.cur.left, f.cur.page = window{}, ""
+	if page == "" || w.From.Before(now.Add(-lookBack)) {
+		return nil
+	}
+	switch err := f.window(ctx, w, page); {
+	case errors.Is(err, ErrNotSubscribed):
+		f.cur.left, f.cur.page = window{}, "" // what is listed next subscribes
+		return nil
+	case err != nil:
+		return err
+	}
+	if w.To.After(f.cur.Through) {
+		f.cur.Through = w.To
+	}
+	return nil
+}
+
+// from is where this poll's listing begins, and whether it is a sweep of the last day. The first listing decides what is never
+// looked behind; a consent that is given again later changes nothing about it.
+func (f *follower) from(now time.Time) (from time.Time, sweep bool) {
+	if f.cur.Through.IsZero() {
+		f.cur.Since = f.c.Consented.Add(-f.First)
+		return f.cur.Since, false
+	}
+	from = f.cur.Through.Add(-overlap)
+	if sweep = now.Sub(f.cur.Swept) >= sweepEvery; sweep {
+		if day := now.Add(-maxWindow); day.Before(from) {
+			from = day
+		}
+	}
+	if from.Before(f.cur.Since) {
+		from = f.cur.Since
+	}
+	return from, sweep
+}
+
+func (f *follower) subscribe(ctx context.Context, now time.Time) error {
+	if err := f.Feed.Subscribe(ctx, f.c.Tenant, Exchange); err != nil {
+		return fmt.Errorf("subscribe to the audit log of connection %s: %w", f.c.ID, err)
+	}
+	f.cur.Asked = now
+	return nil
+}
+
+// window lists one window, page by page from next on, which is "" for the first. A page that Microsoft does not know any more begins the
+// window again, once. With an error the cursor keeps the page that it failed at: all before are remembered.
+func (f *follower) window(ctx context.Context, w window, next string) error {
+	again := false
+	for range maxPages {
+		page, err := f.ask(ctx, w, next)
+		if errors.Is(err, ErrPage) {
+			if next = ""; !again {
+				again = true
+				continue
+			}
+		}
+		if err != nil {
+			err = fmt.Errorf("list content of connection %s: %w", f.c.ID, err)
+		} else {
+			err = f.page(ctx, page.Blobs)
+		}
+		if err != nil {
+			if len(next) <= maxPage {
+				f.cur.left, f.cur.page = w, next
+			}
+			return err
+		}
+		f.pages++
+		if next = page.Next; next == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("list content of connection %s: more than %d pages in one window: %w", f.c.ID, maxPages, fault.Retry)
+}
+
+// ask asks for one page, and again when Microsoft's servers fail, or throttle, without saying how long to wait: most of that passes, and a
+// tick that waits for the next one is a minute on AWS.
+func (f *follower) ask(ctx context.Context, w window, next string) (Page, error) {
+	for attempt := 1; ; attempt++ {
+		page, err := f.Feed.List(ctx, f.c.Tenant, Exchange, w.From, w.To, next)
+		var failure *fault.Error
+		if attempt == maxAsks || !errors.As(err, &failure) || failure.After > 0 {
+			return page, err
+		}
+		switch {
+		case failure.Code == throttled:
+			if pace.Sleep(ctx, rests.After(attempt)) != nil {
+				return page, err
+			}
+		case failure.Status < 500:
+			return page, err
+		}
+	}
+}
+
+// page queues the blobs that the ledger does not know, and then remembers them.
+func (f *follower) page(ctx context.Context, listed []Listed) error {
+	var candidates []Listed
+	for _, b := range listed {
+		if b.Created.After(f.cur.LastBlob) {
+			f.cur.LastBlob = b.Created
+		}
+		if !f.seen[b.ID] {
+			f.seen[b.ID] = true
+			candidates = append(candidates, b)
+		}
+	}
+	known, err := f.Ledger.known(ctx, f.c.ID, candidates)
+	if err != nil {
+		return f.forget(candidates, err)
+	}
+	var fresh []Blob
+	for _, b := range candidates {
+		if !known[b.ID] {
+			fresh = append(fresh, Blob{
+				Connection: f.c.ID, Tenant: f.c.Tenant, Type: b.Type, ID: b.ID, URI: b.URI,
+				Created: b.Created, Expires: b.Expires, Arrival: f.cur.Arrival,
+			})
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	f.loose = true
+	if err := f.send(ctx, fresh); err != nil {
+		return f.forget(candidates, err)
+	}
+	if err := f.Ledger.remember(ctx, f.c.ID, fresh, f.cur, f.Now()); err != nil {
+		return f.forget(candidates, err)
+	}
+	f.loose = false
+	f.queued += len(fresh)
+	return nil
+}
+
+// forget takes back that blobs were seen, so that a window that is listed again in this poll finds them new.
+func (f *follower) forget(listed []Listed, err error) error {
+	for _, b := range listed {
+		delete(f.seen, b.ID)
+	}
+	return err
+}
+
+// send queues blobs. What is being caught up with is a group of its own, so that what is new does not wait behind it.
+func (f *follower) send(ctx context.Context, blobs []Blob) error {
+	messages := make([]queue.Message, len(blobs))
+	for i, b := range blobs {
+		body, err := json.Marshal(b)
+		if err != nil {
+			return fmt.Errorf("encode blob %s: %w", b.ID, err)
+		}
+		messages[i] = queue.Message{Body: body, Group: string(f.c.ID)}
+		if f.Now().Sub(b.Created) > old {
+			messages[i].Group += "/backlog"
+		}
+	}
+	if err := f.Queue.Send(ctx, messages...); err != nil {
+		return fmt.Errorf("queue %d blobs of connection %s: %w", len(blobs), f.c.ID, err)
+	}
+	return nil
 }

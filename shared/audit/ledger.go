@@ -226,14 +226,26 @@ func (l *Ledger) Watermark(ctx context.Context, c connection.ID) (time.Time, err
 	if err != nil {
 		return time.Time{}, err
 	}
-	mark := cursor.Completed
+	watermark := cursor.Completed
 	for item, err := range l.Table.Query(ctx, table.Query{Partition: string(c) + "|open", Limit: 1}) {
 		if err != nil {
 			return time.Time{}, fmt.Errorf("find oldest open blob of connection %s: %w", c, err)
 		}
-		if oldest := readOpen(c, item).Arrival; !mark.Before(oldest) {
-			mark = oldest.Add(-time.Millisecond)
+		if oldest := readOpen(c, item).Arrival; !watermark.Before(oldest) {
+			watermark = oldest.Add(-time.Millisecond)
 		}
 	}
-	return mark, nil
+	return watermark, nil
+}
+
+// Purge deletes what the ledger holds of a connection, at most budget items, and tells how many it deleted and whether nothing is left. It
+// may be called again after any error. The caller sees to it that no poll and no reading of the connection is under way.
+func (l *Ledger) Purge(ctx context.Context, c connection.ID, budget int) (deleted int, done bool, err error) {
+	for _, kind := range []string{"blob", "open", "lost", "unreadable", "sums", "poll"} {
+		n, done, err := table.Empty(ctx, l.Table, table.Query{Partition: string(c) + "|" + kind}, budget-deleted)
+		if deleted += n; err != nil || !done {
+			return deleted, false, err
+		}
+	}
+	return deleted, true, nil
 }

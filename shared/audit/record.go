@@ -1,8 +1,12 @@
 package audit
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"time"
+
+	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
 // Record is one audit record of a sent mail, as Microsoft tells it (Office 365 Management Activity API schema: common
@@ -90,4 +94,225 @@ func (o Operation) sends() bool { return o == Send || o == SendAs || o == SendOn
 // SendsFiles reports whether the record is a send of a mail with attachments.
 func (r *Record) SendsFiles() bool {
 	return r.Operation.sends() && strings.TrimSpace(r.Item.Attachments) != ""
+}
+
+// Decode reads one audit record that Reader.Next returned. Microsoft's schema drifts, so it takes what it can: names
+// in any letter case (the last of duplicates wins), unknown members, null for anything, numbers and bools in strings,
+// anything for a text, an Item that is missing, null, or JSON in a string. A number or bool that cannot be read is
+// left out.
+//
+// It returns fault.Poison, wrapped, with the field at fault, for what is not a JSON object, for an Item that cannot be
+// read, and for a send with attachments that has no Id or no readable CreationTime. Whether the record is such a send
+// is for the caller to ask: see Record.SendsFiles.
+func Decode(raw []byte) (Record, error) {
+	r := Record{UserType: Untold, LogonType: Untold}
+	var created string
+	var itemErr error
+
+	f := fields{rest: raw}
+	for f.next() {
+		switch name := string(f.name()); name {
+		case "creationtime":
+			setText(&created, f.value)
+		case "item":
+			itemErr = r.Item.decode(f.value)
+		case "recipientlist":
+			r.setRecipients(f.value)
+		default:
+			r.set(name, f.value)
+		}
+	}
+	switch {
+	case f.err != nil:
+		return Record{}, poison(r.ID, "record", f.err)
+	case itemErr != nil && r.Operation.sends():
+		return Record{}, poison(r.ID, "Item", itemErr)
+	}
+
+	var timeErr error
+	r.CreationTime, timeErr = parseTime(created)
+	switch {
+	case !r.SendsFiles():
+		return r, nil
+	case r.ID == "":
+		return Record{}, poison("", "Id", errors.New("missing"))
+	case timeErr != nil:
+		return Record{}, poison(r.ID, "CreationTime", timeErr)
+	}
+	return r, nil
+}
+
+func poison(id, field string, err error) error {
+	return fmt.Errorf("decode audit record %.64q: %s: %w: %w", id, field, err, fault.Poison)
+}
+
+// set takes the member name of the record, which is in lower case.
+func (r *Record) set(name string, value []byte) {
+	switch name {
+	case "id":
+		setText(&r.ID, value)
+	case "recordtype":
+		setNumber(&r.RecordType, value)
+	case "operation":
+		setText(&r.Operation, value)
+		r.Operation = operation(string(r.Operation))
+	case "organizationid":
+		setText(&r.OrganizationID, value)
+	case "usertype":
+		setNumber(&r.UserType, value)
+	case "userkey":
+		setText(&r.UserKey, value)
+	case "userid":
+		setText(&r.UserID, value)
+	case "resultstatus":
+		setText(&r.ResultStatus, value)
+	case "workload":
+		setText(&r.Workload, value)
+	default:
+		r.setExchange(name, value)
+	}
+}
+
+// setExchange takes a member of the Exchange mailbox schema.
+func (r *Record) setExchange(name string, value []byte) {
+	switch name {
+	case "clientip":
+		setText(&r.ClientIP, value)
+	case "clientipaddress":
+		setText(&r.ClientIPAddress, value)
+	case "clientinfostring":
+		setText(&r.ClientInfoString, value)
+	case "sessionid":
+		setText(&r.SessionID, value)
+	case "appid":
+		setText(&r.AppID, value)
+	case "clientappid":
+		setText(&r.ClientAppID, value)
+	case "logontype":
+		setNumber(&r.LogonType, value)
+	case "externalaccess":
+		if is, ok := truthOf(value); ok {
+			r.ExternalAccess = is
+		}
+	case "mailboxguid":
+		setText(&r.MailboxGUID, value)
+	case "mailboxownerupn":
+		setText(&r.MailboxOwnerUPN, value)
+	case "organizationname":
+		setText(&r.OrganizationName, value)
+	case "originatingserver":
+		setText(&r.OriginatingServer, value)
+	case "sendasusersmtp":
+		setText(&r.SendAsUserSmtp, value)
+	case "sendonbehalfofusersmtp":
+		setText(&r.SendOnBehalfOfUserSmtp, value)
+	case "savetosentitems":
+		if is, ok := truthOf(value); ok {
+			r.SaveToSentItems = &is
+		}
+	case "recipientcount":
+		setNumber(&r.RecipientCount, value)
+	}
+}
+
+// setRecipients takes recipientList: an array of objects, or of bare addresses.
+func (r *Record) setRecipients(value []byte) {
+	if isNull(value) {
+		return
+	}
+	r.Recipients = nil
+	c, rest := token(unwrapped(value))
+	for c == '[' || c == ',' {
+		var entry []byte
+		if entry, rest = cutValue(rest); len(entry) == 0 || len(r.Recipients) == MaxRecipients {
+			return
+		}
+		if a := address(entry); a != (Address{}) {
+			r.Recipients = append(r.Recipients, a)
+		}
+		c, rest = token(rest)
+	}
+}
+
+func address(value []byte) (a Address) {
+	if value[0] == '"' {
+		return Address{Address: textOf(value)}
+	}
+	f := fields{rest: value}
+	for f.next() {
+		switch string(f.name()) {
+		case "address":
+			setText(&a.Address, f.value)
+		case "name":
+			setText(&a.Name, f.value)
+		}
+	}
+	return a
+}
+
+// decode takes the record's Item, which may be null or JSON in a string.
+func (i *Item) decode(value []byte) error {
+	object := unwrapped(value)
+	if isNull(object) || strings.TrimSpace(string(object)) == "" {
+		return nil
+	}
+
+	f := fields{rest: object}
+	for f.next() {
+		switch string(f.name()) {
+		case "id":
+			setText(&i.ID, f.value)
+		case "immutableid":
+			setText(&i.ImmutableID, f.value)
+		case "internetmessageid":
+			setText(&i.InternetMessageID, f.value)
+		case "subject":
+			setText(&i.Subject, f.value)
+		case "attachments":
+			setText(&i.Attachments, f.value)
+		case "sizeinbytes":
+			setNumber(&i.SizeInBytes, f.value)
+		case "parentfolder":
+			i.setParentFolder(f.value)
+		}
+	}
+	return f.err
+}
+
+func (i *Item) setParentFolder(value []byte) {
+	f := fields{rest: unwrapped(value)}
+	for f.next() {
+		if string(f.name()) == "path" {
+			setText(&i.ParentFolderPath, f.value)
+		}
+	}
+}
+
+// setText leaves a field as it is on null, and so do the others: a duplicate that tells nothing takes nothing away.
+func setText[S ~string](field *S, value []byte) {
+	if !isNull(value) {
+		*field = S(textOf(value))
+	}
+}
+
+func setNumber[N int | int64](field *N, value []byte) {
+	if n, ok := numberOf(value); ok && int64(N(n)) == n {
+		*field = N(n)
+	}
+}
+
+// parseTime reads a time as Microsoft writes it: without a zone, which means UTC, or with Z or an offset; with or
+// without a fraction of seconds.
+func parseTime(s string) (time.Time, error) {
+	s = strings.TrimSpace(s)
+	for _, layout := range [...]string{"2006-01-02T15:04:05", time.RFC3339, "2006-01-02 15:04:05"} {
+		t, err := time.Parse(layout, s)
+		if err == nil && !t.IsZero() { // year 1 is what .NET writes for no time at all
+			return t.UTC(), nil
+		}
+	}
+	if s == "" {
+		return time.Time{}, errors.New("missing")
+	}
+	return time.Time{}, fmt.Errorf("%.40q is no time", s)
 }

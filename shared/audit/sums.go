@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/table"
@@ -78,4 +79,92 @@ func readSums(item table.Item) Sums {
 		Tally:    readTally(item.Attrs),
 		revision: item.Revision,
 	}
+}
+
+// count is one number of a tally, under the name that it is stored by.
+type count struct {
+	name string
+	n    *int64
+}
+
+func (t *Tally) counts() []count {
+	return []count{
+		{"records", &t.Records},
+		{"sends", &t.Sends},
+		{"noise", &t.Noise},
+		{"failed", &t.Failed},
+		{"unmonitored", &t.Unmonitored},
+		{"unknown", &t.Unknown},
+		{"messages", &t.Messages},
+		{"repeated", &t.Repeated},
+		{"events", &t.Events},
+		{"unreadable", &t.Unreadable},
+	}
+}
+
+// Plus adds two tallies.
+func (t Tally) Plus(u Tally) Tally {
+	more := u.counts()
+	for i, c := range t.counts() {
+		*c.n += *more[i].n
+	}
+	t.See(u.LastSend)
+	return t
+}
+
+// See notes that a message was sent at a time.
+func (t *Tally) See(sent time.Time) {
+	if sent.After(t.LastSend) {
+		t.LastSend = sent
+	}
+}
+
+func (t Tally) attrs() table.Attrs {
+	attrs := table.Attrs{}
+	for _, c := range t.counts() {
+		attrs[c.name] = *c.n
+	}
+	if !t.LastSend.IsZero() {
+		attrs["lastsend"] = stamp(t.LastSend)
+	}
+	return attrs
+}
+
+func readTally(attrs table.Attrs) Tally {
+	var t Tally
+	for _, c := range t.counts() {
+		*c.n = attrNumber(attrs[c.name])
+	}
+	t.LastSend = unstamp(attrs["lastsend"])
+	return t
+}
+
+// Account is what the ledger knows of a connection, in the shape in which the connections API shows it.
+type Account struct {
+	Sums
+	Open     int64  `json:"open"` // blobs that are listed and have not ended
+	Progress Cursor `json:"progress"`
+}
+
+// Account sums a connection's blobs up, and tells how far the listing has come.
+func (l *Ledger) Account(ctx context.Context, c connection.ID) (Account, error) {
+	sums, err := l.Sums(ctx, c)
+	if err != nil {
+		return Account{}, err
+	}
+	progress, err := l.Progress(ctx, c)
+	return Account{Sums: sums, Open: sums.Open(), Progress: progress}, err
+}
+
+// Tell is an account as a connection's details tell it.
+func (l *Ledger) Tell(ctx context.Context, c connection.ID) (connection.Progress, error) {
+	a, err := l.Account(ctx, c)
+	if err != nil {
+		return connection.Progress{}, err
+	}
+	watermark, err := l.Watermark(ctx, c)
+	return connection.Progress{
+		LastPoll: a.Progress.LastGood, LastBlob: a.Progress.LastBlob, LastSend: a.Tally.LastSend, Read: watermark,
+		Failures: a.Progress.Failures, Listed: a.Listed, Open: a.Open, Ledger: a,
+	}, err
 }

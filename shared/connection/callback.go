@@ -127,7 +127,7 @@ func (c *Consent) signedIn(w http.ResponseWriter, r *http.Request, a attempt, p 
 	ctx := r.Context()
 	who, err := c.SignIn.Redeem(ctx, a.cloud, p.code, challengeOf(cookie, p.state))
 	if err != nil {
-		c.refuse(w, r, a.connection, verdictOf(err), err)
+		c.refuse(w, r, a.connection, refusalOf(err), err)
 		return
 	}
 	if v, err := c.admit(ctx, a, who); err != nil {
@@ -155,7 +155,7 @@ func (c *Consent) signedIn(w http.ResponseWriter, r *http.Request, a attempt, p 
 }
 
 // admit decides whether who signed in may consent for the connection.
-func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (verdict, error) {
+func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (refusal, error) {
 	switch {
 	case !who.Tenant.valid() || who.Object == "":
 		return notAccepted, errors.New("the id_token names no tenant or no user")
@@ -165,7 +165,7 @@ func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (verd
 		return noAdministrator, fmt.Errorf("user %s of tenant %s holds no role that may consent", who.Object, who.Tenant)
 	}
 	if err := c.Registry.free(ctx, a.connection, who.Tenant); err != nil {
-		return verdictOf(err), fmt.Errorf("tenant %s: %w", who.Tenant, err)
+		return refusalOf(err), fmt.Errorf("tenant %s: %w", who.Tenant, err)
 	}
 	// A tenant of GCC signs in where the commercial ones do, and could consent to a connection that never finds its audit log.
 	if cloud, err := c.SignIn.CloudOf(ctx, Tenant{ID: who.Tenant, Cloud: a.cloud}); err == nil && cloud != a.cloud {
@@ -196,7 +196,7 @@ func (c *Consent) consented(w http.ResponseWriter, r *http.Request, a attempt, p
 	}
 	conn, err := c.Registry.Consented(ctx, a.connection, Administrator{Tenant: a.tenant, Object: a.administrator})
 	if err != nil {
-		c.refuse(w, r, a.connection, verdictOf(err), err)
+		c.refuse(w, r, a.connection, refusalOf(err), err)
 		return
 	}
 	c.Grants.Forget(conn.Tenant)

@@ -69,7 +69,7 @@ func (c *Consent) show(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := c.Registry.byLink(r.Context(), link)
 	if err != nil {
-		c.refuse(w, r, s.ID, verdictOf(err), err)
+		c.refuse(w, r, s.ID, refusalOf(err), err)
 		return
 	}
 	origin, err := c.loginOrigin(s.Tenant.Cloud)
@@ -113,7 +113,7 @@ func (c *Consent) begin(w http.ResponseWriter, r *http.Request) {
 	a := attempt{stage: signingIn, cookie: hashOf(cookie), expires: c.Registry.now().Add(attemptLifetime)}
 	a, err = c.Registry.useLink(r.Context(), link, hashOf(state), a)
 	if err != nil {
-		c.refuse(w, r, a.connection, verdictOf(err), err)
+		c.refuse(w, r, a.connection, refusalOf(err), err)
 		return
 	}
 	to, err := c.SignIn.SignInURL(a.cloud, challengeOf(cookie, state))
@@ -189,8 +189,8 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// verdictOf is what an administrator is told of an error of the registry or of Microsoft.
-func verdictOf(err error) verdict {
+// refusalOf is what an administrator is told of an error of the registry or of Microsoft.
+func refusalOf(err error) refusal {
 	switch {
 	case errors.Is(err, ErrLink), errors.Is(err, ErrNotFound):
 		return badLink

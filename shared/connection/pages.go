@@ -30,11 +30,11 @@ type resultPage struct {
 	Reference             string // finds the cause in the log; "" when all went well
 }
 
-// verdict is why a consent ended without a connection.
-type verdict int
+// refusal is why a consent ended without a connection.
+type refusal int
 
 const (
-	badLink verdict = iota + 1
+	badLink refusal = iota + 1
 	badForm
 	badReply
 	badState
@@ -52,8 +52,8 @@ const (
 
 const newLink = "Ask whoever sent you the link for a new one, and begin again."
 
-// page is what the administrator sees of a verdict. The cause goes to the log.
-func (v verdict) page() (status int, p resultPage) {
+// page is what the administrator sees of a refusal. The cause goes to the log.
+func (v refusal) page() (status int, p resultPage) {
 	switch v {
 	case badLink:
 		return http.StatusGone, resultPage{Title: "This link does not work any more", Sentence: "A link works once, and for 24 hours.", Next: newLink}
@@ -87,7 +87,7 @@ func (v verdict) page() (status int, p resultPage) {
 
 // refuse ends a consent: the page for the administrator, and the cause, once, for the log. The log gets neither the address nor any
 // of its parameters.
-func (c *Consent) refuse(w http.ResponseWriter, r *http.Request, id ID, v verdict, cause error) {
+func (c *Consent) refuse(w http.ResponseWriter, r *http.Request, id ID, v refusal, cause error) {
 	status, p := v.page()
 	if known, ok := tenantCause(fault.Code(cause)); ok && v == notAccepted {
 		p.Sentence, p.Next = known.Sentence+" Nothing was connected.", known.Action+" "+newLink

@@ -248,7 +248,7 @@ func unlisted(m forensic.Message, err error) []forensic.Attachment {
 
 // recipients are those of the message that was found. A copy outside of Sent Items may be one that was
 // received, without its Bcc, so those whom only the audit record names are added, in no role.
-func recipients(found found, m forensic.Message) []forensic.Recipient {
+func recipients(found located, m forensic.Message) []forensic.Recipient {
 	list := found.mail.Recipients
 	if found.sent {
 		return list

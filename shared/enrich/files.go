@@ -16,7 +16,7 @@ const atOnce = 4
 // files describes every attachment of the message, and after them those that only the audit record names.
 // Unless unhashed says why not, files are hashed. In the last attempt files fails no more, and a file that
 // could not be read says why.
-func (a *Agent) files(ctx context.Context, t task, f found, attached []Attached,
+func (a *Agent) files(ctx context.Context, t task, f located, attached []Attached,
 	unhashed forensic.Reason) ([]forensic.Attachment, error) {
 	of := match(t.message.Files, attached)
 	list := make([]forensic.Attachment, len(attached))
@@ -69,7 +69,7 @@ func worst(failures []error) (err error) {
 
 // file describes one attachment. What an earlier attempt of this process has read of the same message is not
 // read again.
-func (a *Agent) file(ctx context.Context, t task, f found, at Attached,
+func (a *Agent) file(ctx context.Context, t task, f located, at Attached,
 	unhashed forensic.Reason) (forensic.Attachment, error) {
 	made := forensic.Attachment{
 		ID: at.ID, Name: at.Name, ContentType: at.ContentType, Kind: at.Kind, Inline: at.Inline, StoredSize: at.StoredSize,
@@ -110,7 +110,7 @@ func (a *Agent) file(ctx context.Context, t task, f found, at Attached,
 // is read as it is; where its length is not what the listing lets expect, or a page came, it is read in the
 // other form: listings err, but so do proxies that end a stream too early, or put a page of their own in its
 // place.
-func (a *Agent) attachment(ctx context.Context, t task, f found, made *forensic.Attachment) error {
+func (a *Agent) attachment(ctx context.Context, t task, f located, made *forensic.Attachment) error {
 	encoded := func(ctx context.Context) (sum, error) {
 		body, err := a.config.Graph.OpenEncoded(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
 		if err != nil {
@@ -135,7 +135,7 @@ func (a *Agent) attachment(ctx context.Context, t task, f found, made *forensic.
 const small = 16 << 10
 
 // plain hashes the bytes as they are. A page in the place of a file that is none has size -1.
-func (a *Agent) plain(ctx context.Context, t task, f found, made *forensic.Attachment) (sum, error) {
+func (a *Agent) plain(ctx context.Context, t task, f located, made *forensic.Attachment) (sum, error) {
 	body, contentType, err := a.config.Graph.OpenAttachment(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
 	if err != nil {
 		return sum{}, err
@@ -148,7 +148,7 @@ func (a *Agent) plain(ctx context.Context, t task, f found, made *forensic.Attac
 }
 
 // reference finds the file behind a link, and hashes it. What cannot be reached is no failure: links lead anywhere.
-func (a *Agent) reference(ctx context.Context, t task, f found, made *forensic.Attachment) error {
+func (a *Agent) reference(ctx context.Context, t task, f located, made *forensic.Attachment) error {
 	err := a.ask(ctx, t, f.mailbox, func(ctx context.Context) (err error) {
 		made.URL, err = a.config.Graph.Source(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
 		return err

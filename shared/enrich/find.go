@@ -14,8 +14,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// found is a message in the mailbox that holds it.
-type found struct {
+// located is a message in the mailbox that holds it.
+type located struct {
 	mailbox string
 	mail    Mail
 	sent    bool // it lies in Sent Items
@@ -51,13 +51,13 @@ func mailboxes(m forensic.Message) []string {
 // find looks for the message in the Sent Items of all mailboxes, and then anywhere in them: it may have been
 // moved or deleted. A mailbox that cannot be asked now hides what it may hold, so find fails then unless
 // another holds the message.
-func (a *Agent) find(ctx context.Context, t task) (found, error) {
+func (a *Agent) find(ctx context.Context, t task) (located, error) {
 	list := mailboxes(t.message)
 	switch {
 	case len(list) == 0:
-		return found{}, &hopeless{forensic.NoMailbox}
+		return located{}, &hopeless{forensic.NoMailbox}
 	case t.message.InternetMessageID == "":
-		return found{}, &hopeless{forensic.NotFound}
+		return located{}, &hopeless{forensic.NotFound}
 	}
 	var failed error
 	closed := make(map[string]bool, len(list))
@@ -87,21 +87,21 @@ func (a *Agent) find(ctx context.Context, t task) (found, error) {
 			}
 			mail, ok := choose(mails, t.message)
 			if ok && (sent || (!t.young || t.last) && !another(mail, t.message)) {
-				return found{mailbox: mailbox, mail: mail, sent: sent}, nil
+				return located{mailbox: mailbox, mail: mail, sent: sent}, nil
 			}
 		}
 	}
 	switch {
 	case failed != nil:
-		return found{}, failed
+		return located{}, failed
 	case len(closed) == len(list) && denied:
-		return found{}, &hopeless{forensic.MailboxDenied}
+		return located{}, &hopeless{forensic.MailboxDenied}
 	case len(closed) == len(list):
-		return found{}, &hopeless{forensic.NoMailbox}
+		return located{}, &hopeless{forensic.NoMailbox}
 	case denied:
-		return found{}, fmt.Errorf("look for the message: %w: %w", errAbsent, ErrDenied)
+		return located{}, fmt.Errorf("look for the message: %w: %w", errAbsent, ErrDenied)
 	}
-	return found{}, fmt.Errorf("look for the message: %w", errAbsent)
+	return located{}, fmt.Errorf("look for the message: %w", errAbsent)
 }
 
 // choose takes the most likely of several messages with the same internet message id. A draft is none: the id
@@ -158,7 +158,7 @@ func unfound(err error) (reason forensic.Reason, final bool) {
 }
 
 // attachments lists what is attached to the message that was found.
-func (a *Agent) attachments(ctx context.Context, t task, f found) (list []Attached, err error) {
+func (a *Agent) attachments(ctx context.Context, t task, f located) (list []Attached, err error) {
 	err = a.ask(ctx, t, f.mailbox, func(ctx context.Context) (err error) {
 		list, err = a.config.Graph.Attachments(ctx, t.tenant, f.mailbox, f.mail.ID)
 		return err

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-func (w *bench) clear() {
+func (w *buffer) clear() {
 	clear(w.messages)
 	clear(w.items)
 	clear(w.ids)
@@ -68,9 +69,9 @@ func (r *reading) flush(ctx context.Context) error {
 	r.stored = true
 	now := r.in.Now().UTC().Truncate(time.Millisecond)
 	expires := r.in.expiry(now)
-	marks := r.in.marks.due(r.days(), now)
-	for _, k := range marks {
-		r.items = append(r.items, table.Item{Key: k, Expires: r.in.expiry(now.Add(2 * markEvery))})
+	days := r.in.calendar.due(r.days(), now)
+	for _, k := range days {
+		r.items = append(r.items, table.Item{Key: k, Expires: r.in.expiry(now.Add(2 * enterEvery))})
 	}
 	messages := make([]table.Item, len(r.messages))
 	for i := range r.messages {
@@ -87,7 +88,7 @@ func (r *reading) flush(ctx context.Context) error {
 	if err := r.in.Events.Load(ctx, r.items...); err != nil {
 		return fmt.Errorf("store the postings of %d messages: %w", len(messages), err)
 	}
-	r.in.marks.done(marks, now)
+	r.in.calendar.done(days, now)
 	created, err := r.in.Events.Create(ctx, messages...)
 	if err != nil {
 		return fmt.Errorf("store %d messages: %w", len(messages), err)
@@ -156,7 +157,8 @@ func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*
 		return nil
 	}
 	var waiting []RecordID
-	var idle, days []table.Item
+	var idle []table.Key
+	var days []table.Item
 	for i, isNew := range created {
 		m := &r.messages[i]
 		old := there[m.Record]
@@ -164,7 +166,7 @@ func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*
 		case isNew:
 			waiting = append(waiting, m.Record)
 		case old == nil || !old.Waiting || !old.Arrival.Equal(m.Arrival):
-			idle = append(idle, table.Item{Key: waitingKey(*m)})
+			idle = append(idle, waitingKey(*m))
 		case old.Blob == r.blob.ID:
 			waiting = append(waiting, m.Record)
 		}
@@ -177,10 +179,8 @@ func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*
 			return fmt.Errorf("count the files of %d messages that were there: %w", len(days), err)
 		}
 	}
-	for some := range slices.Chunk(idle, table.MaxCommit) {
-		if err := deleteAll(ctx, r.in.Events, some); err != nil {
-			return fmt.Errorf("take back the marks of %d messages that were there: %w", len(some), err)
-		}
+	if err := table.Remove(ctx, r.in.Events, idle); err != nil {
+		return fmt.Errorf("take back the marks of %d messages that were there: %w", len(idle), err)
 	}
 	group := string(r.blob.Connection)
 	if r.in.Now().Sub(r.blob.Created) > oldWaiting {
@@ -207,4 +207,44 @@ func (in *Ingester) expiry(from time.Time) time.Time {
 		return time.Time{}
 	}
 	return from.Add(in.Retention)
+}
+
+const (
+	// enterEvery is how often a process enters a day in the list of days again, so that the entry outlives every posting
+	// of the day.
+	enterEvery = 24 * time.Hour
+	// maxDays bounds a calendar. Beyond it everything is forgotten, which costs writing it again.
+	maxDays = 1 << 16
+)
+
+// calendar remembers which days this process has entered in the lists of days that have postings. Its zero value is
+// ready, and it is safe for concurrent use.
+type calendar struct {
+	mu      sync.Mutex
+	entered map[table.Key]time.Time
+}
+
+// due returns those of the days that were not entered within enterEvery.
+func (c *calendar) due(days []table.Key, now time.Time) []table.Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var due []table.Key
+	for _, k := range days {
+		if at, ok := c.entered[k]; !ok || now.Sub(at) >= enterEvery {
+			due = append(due, k)
+		}
+	}
+	return due
+}
+
+// done records that the days have been entered.
+func (c *calendar) done(days []table.Key, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entered == nil || len(c.entered) > maxDays {
+		c.entered = make(map[table.Key]time.Time)
+	}
+	for _, k := range days {
+		c.entered[k] = now
+	}
 }

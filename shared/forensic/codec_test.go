@@ -134,7 +134,7 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 			want := typical()
 			change(&want)
 			generation := ""
-			if !want.Found.At.IsZero() {
+			if !want.Copy.At.IsZero() {
 				generation = "18a2"
 			}
 			item, parts := encode(want, generation, stored.AddDate(0, 3, 0))

@@ -2,6 +2,8 @@ package forensic
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -10,14 +12,14 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// Verdict says what a record is to us.
-type Verdict int
+// Class says what a record is to us.
+type Class int
 
 const (
-	NoSend Verdict = iota // not a send of a mail with attachments
-	Sent                  // a mail with attachments left the mailbox
-	Noise                 // a sharing notification, which SharePoint or OneDrive sent in the user's name
-	Failed                // a send whose result was not a success: nothing left
+	NoSend Class = iota // not a send of a mail with attachments
+	Sent                // a mail with attachments left the mailbox
+	Noise               // a sharing notification, which SharePoint or OneDrive sent in the user's name
+	Failed              // a send whose result was not a success: nothing left
 )
 
 const (
@@ -35,14 +37,14 @@ const (
 const sharingApp = "3138fe80-4087-4b04-80a6-8866c738028a"
 
 // Derive makes a record of blob b into the message that it tells of. The message is whole but for Stored, and the
-// verdict says whether it is to be stored; without the verdict Sent the message is zero.
+// class says whether it is to be stored; without the class Sent the message is zero.
 //
 // Everything in the message is UTF-8. Overlong texts are cut, at 2,048 bytes, names of files and addresses at 1,024;
 // where that, or an unusual form, loses something of the attachments, the record's own text is in Message.Attachments.
 //
 // A record that can be no message has fault.Poison: its Id cannot be a key, its time has no four-digit year, or it has
 // more than MaxFiles attachments.
-func Derive(r audit.Record, b audit.Blob) (Message, Verdict, error) {
+func Derive(r audit.Record, b audit.Blob) (Message, Class, error) {
 	if !r.SendsFiles() {
 		return Message{}, NoSend, nil
 	}
@@ -196,4 +198,26 @@ func firstOf(texts ...string) string {
 		}
 	}
 	return ""
+}
+
+// bareIP is an address of a record's ClientIP without its port, brackets and IPv4-in-IPv6 form: Microsoft writes
+// "1.2.3.4:16902", "[2603::5]:54088", "[1.2.3.4]" and "::ffff:1.2.3.4". A host's name loses its port; what is neither is
+// kept as it is.
+func bareIP(s string) string {
+	s = strings.TrimSpace(s)
+	host := s
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(s, "]") {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	host, _, err := net.SplitHostPort(s)
+	if err != nil || host == "" {
+		return s
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	return host
 }

@@ -50,17 +50,17 @@ func account(record string) string {
 	var b strings.Builder
 	r, err := audit.Decode([]byte(record))
 	var m Message
-	verdict := NoSend
+	class := NoSend
 	if err == nil {
-		m, verdict, err = Derive(r, audit.Blob{
+		m, class, err = Derive(r, audit.Blob{
 			Connection: "c0ffee000001", ID: "blob-1", Arrival: time.Date(2026, 4, 2, 8, 0, 0, 0, time.UTC),
 		})
 	}
 	switch {
 	case err != nil:
 		fmt.Fprintf(&b, "unreadable: %v\n", err)
-	case verdict != Sent:
-		fmt.Fprintf(&b, "%s\n", [...]string{NoSend: "no send with attachments", Noise: "noise", Failed: "failed: nothing left"}[verdict])
+	case class != Sent:
+		fmt.Fprintf(&b, "%s\n", [...]string{NoSend: "no send with attachments", Noise: "noise", Failed: "failed: nothing left"}[class])
 	default:
 		v := reflect.ValueOf(m)
 		for i := range v.NumField() {
@@ -119,7 +119,7 @@ func TestOnlySharingNotificationsAreNoise(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		change func(*audit.Record)
-		want   Verdict
+		want   Class
 	}{
 		"notification":        {func(*audit.Record) {}, Noise},
 		"from another app":    {func(r *audit.Record) { r.AppID = "00000002-0000-0ff1-ce00-000000000000" }, Sent},
@@ -130,7 +130,7 @@ func TestOnlySharingNotificationsAreNoise(t *testing.T) {
 		r := notification
 		c.change(&r)
 		if _, got, err := Derive(r, audit.Blob{}); got != c.want || err != nil {
-			t.Errorf("%s: verdict %d, %v, want %d", name, got, err, c.want)
+			t.Errorf("%s: class %d, %v, want %d", name, got, err, c.want)
 		}
 	}
 }
@@ -146,9 +146,9 @@ func TestSchemaDriftChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, verdict, err := Derive(r, b)
-		if err != nil || verdict != Sent {
-			t.Fatalf("verdict %d, %v", verdict, err)
+		m, class, err := Derive(r, b)
+		if err != nil || class != Sent {
+			t.Fatalf("class %d, %v", class, err)
 		}
 		return m
 	}
@@ -187,8 +187,8 @@ func TestSchemaDriftChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, verdict, err := Derive(r, b); verdict != NoSend || err != nil {
-			t.Errorf("%s: verdict %d, %v, want no send", name, verdict, err)
+		if _, class, err := Derive(r, b); class != NoSend || err != nil {
+			t.Errorf("%s: class %d, %v, want no send", name, class, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package forensic
 
 import (
+	"strings"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -92,3 +93,65 @@ type Attachment struct {
 	URL         string // where a reference's file is, where that is told
 	NoHash      Reason // why MD5 and SHA256 are not known; "" when they are
 }
+
+// with is the message as the finding leaves it. Texts are cut as those of records are, and there are at most MaxFiles files.
+func (m Message) with(f Finding) Message {
+	m.Waiting = false
+	m.Copy = Copy{At: f.At.UTC().Truncate(time.Millisecond), Reason: cutWord(f.Reason)}
+	if f.Reason != "" {
+		return m
+	}
+	m.Copy.Mailbox, m.Copy.From, m.Copy.Sender = clean(f.Mailbox), cut(f.From, maxName), cut(f.Sender, maxName)
+	m.Copy.Subject = clean(f.Subject)
+	if y := f.Sent.UTC().Year(); y >= 1 && y <= 9999 {
+		m.Copy.Sent = f.Sent.UTC().Truncate(time.Millisecond)
+	}
+	for _, r := range f.Recipients {
+		r.Address, r.Name, r.Role = cut(strings.TrimSpace(r.Address), maxName), clean(r.Name), cutWord(r.Role)
+		if r.Address != "" {
+			m.Copy.Recipients = append(m.Copy.Recipients, r)
+		}
+	}
+	m.Files = m.filesWith(f.Files)
+	return m
+}
+
+// filesWith are the message's files, each with its attachment, and after them the attachments that the record does not name. A file that
+// the finding says nothing of is not in the message.
+func (m Message) filesWith(found []Attachment) []File {
+	files := make([]File, len(m.Files), len(m.Files)+len(found))
+	for i, f := range m.Files {
+		f.Attachment = Attachment{Record: i, Missing: NotInMessage, Name: f.Name, Kind: FileKind, StoredSize: -1, Size: -1, NoHash: NotInMessage}
+		files[i] = f
+	}
+	told := make([]bool, len(files))
+	for _, a := range found {
+		a = a.cut()
+		switch {
+		case a.Record >= 0 && a.Record < len(told) && !told[a.Record]:
+			told[a.Record] = true
+			if a.Name == "" {
+				a.Name = files[a.Record].Name
+			}
+			files[a.Record].Attachment = a
+		case len(files) < MaxFiles:
+			a.Record, a.Missing = -1, NotInRecord
+			files = append(files, File{Name: a.Name, StoredSize: -1, Attachment: a})
+		}
+	}
+	return files
+}
+
+func (a Attachment) cut() Attachment {
+	if a.Kind == "" {
+		a.Kind = FileKind
+	}
+	a.ID, a.Name, a.ContentType, a.ByBytes = clean(a.ID), cut(a.Name, maxName), cut(a.ContentType, maxName), cut(a.ByBytes, maxName)
+	a.MD5, a.SHA256, a.QuickXor, a.URL = strings.ToLower(cut(a.MD5, maxName)), strings.ToLower(cut(a.SHA256, maxName)), cut(a.QuickXor, maxName), clean(a.URL)
+	a.Kind, a.Missing, a.NoHash = cutWord(a.Kind), cutWord(a.Missing), cutWord(a.NoHash)
+	a.StoredSize, a.Size = max(a.StoredSize, -1), max(a.Size, -1)
+	return a
+}
+
+// cutWord is cut for a word of a kind of its own.
+func cutWord[T ~string](word T) T { return T(cut(string(word), maxName)) }

@@ -47,9 +47,9 @@ type Field string
 
 // The indexed fields. Values are lower-cased.
 const (
-	SenderField    Field = "sender"    // Message.Sender and Message.From, and those of Message.Found
+	SenderField    Field = "sender"    // Message.Sender and Message.From, and those of Message.Copy
 	ActorField     Field = "actor"     // Message.Actor, where it is neither sender nor from
-	NameField      Field = "name"      // File.Name, and Found.Name
+	NameField      Field = "name"      // File.Name, and Attachment.Name
 	ExtensionField Field = "ext"       // of these, without the dot; "" has no posting
 	MessageIDField Field = "messageid" // InternetMessageID
 	RecipientField Field = "recipient" // Addresses

@@ -44,13 +44,13 @@ type Message struct {
 	Blob        audit.ContentID // where the record came from
 
 	// Waiting tells that recipients and hashes are still to be found in a mailbox. Where nobody looks for them, as with exported
-	// records, it is false and Found is zero.
+	// records, it is false and Copy is zero.
 	Waiting bool
-	Found   Found
+	Copy    Copy
 }
 
-// Found is what Microsoft Graph told of a message, beside its files. What the audit record said stays where it stood.
-type Found struct {
+// Copy is the message as Microsoft Graph reports it, apart from its files. What the audit record says stays where it is.
+type Copy struct {
 	At      time.Time // when it was found, or given up; whole milliseconds; zero while neither
 	Reason  Reason    // why the message was not found; then what follows is zero
 	Mailbox string    // user principal name of the mailbox that held it
@@ -61,16 +61,16 @@ type Found struct {
 	Recipients   []Recipient
 }
 
-// Known tells whether the message was found, so that Found and each File.Found say what it is.
-func (f Found) Known() bool { return !f.At.IsZero() && f.Reason == "" }
+// Known reports whether the message was found, so that Copy and each File.Attachment describe it.
+func (c Copy) Known() bool { return !c.At.IsZero() && c.Reason == "" }
 
 // Addresses are all recipients that are known, in whatever role: first those that the message has, then those that only the audit
 // record names, regardless of case. It is not to be changed.
 func (m *Message) Addresses() []string {
-	if len(m.Found.Recipients) == 0 {
+	if len(m.Copy.Recipients) == 0 {
 		return m.Recipients
 	}
-	all := make([]string, 0, len(m.Found.Recipients)+len(m.Recipients))
+	all := make([]string, 0, len(m.Copy.Recipients)+len(m.Recipients))
 	seen := make(map[string]bool, cap(all))
 	add := func(address string) {
 		if key := strings.ToLower(address); !seen[key] {
@@ -78,7 +78,7 @@ func (m *Message) Addresses() []string {
 			all = append(all, address)
 		}
 	}
-	for _, r := range m.Found.Recipients {
+	for _, r := range m.Copy.Recipients {
 		add(r.Address)
 	}
 	for _, r := range m.Recipients {
@@ -92,6 +92,6 @@ type File struct {
 	Name string // as the audit record has it; as the message has it, where the record does not name it
 	// StoredSize is what the audit record says, in bytes: the stored attachment object, some hundred bytes more than the file. -1 when it was not said.
 	StoredSize int64
-	// Found is the attachment in the mailbox, where the message was found; else zero.
-	Found Attachment
+	// Attachment is the attachment in the mailbox if the message was found, else zero.
+	Attachment Attachment
 }

@@ -42,7 +42,7 @@ func split(m Message) []share {
 	}
 
 	for i := range m.Files {
-		a := fileAttrs(&m.Files[i], m.Found.Known())
+		a := fileAttrs(&m.Files[i], m.Copy.Known())
 		s := next(weight(a))
 		s.files = append(s.files, a)
 	}
@@ -50,7 +50,7 @@ func split(m Message) []share {
 		s := next(len(r) + elementBytes)
 		s.recipients = append(s.recipients, r)
 	}
-	for _, r := range m.Found.Recipients {
+	for _, r := range m.Copy.Recipients {
 		a := addresseeAttrs(r)
 		s := next(weight(a))
 		s.addressees = append(s.addressees, a)
@@ -94,11 +94,11 @@ func (s share) put(a table.Attrs) {
 func take(m *Message, a table.Attrs) {
 	files, _ := a[attrFiles].([]table.Attrs)
 	for _, f := range files {
-		m.Files = append(m.Files, readFile(f, len(m.Files), m.Found.Known()))
+		m.Files = append(m.Files, readFile(f, len(m.Files), m.Copy.Known()))
 	}
 	addressees, _ := a[attrAddressees].([]table.Attrs)
 	for _, r := range addressees {
-		m.Found.Recipients = append(m.Found.Recipients, readAddressee(r))
+		m.Copy.Recipients = append(m.Copy.Recipients, readAddressee(r))
 	}
 	recipients, _ := a[attrRecipients].([]string)
 	m.Recipients = append(m.Recipients, recipients...)

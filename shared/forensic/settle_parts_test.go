@@ -40,7 +40,7 @@ func TestALargeMessageIsWholeWhileItIsSettled(t *testing.T) {
 	if err := w.desk().Settle(t.Context(), before, f); err != nil {
 		t.Fatal(err)
 	}
-	if after := shown(t, w.events)[id(1)]; len(after.Files) != len(before.Files) || after.Files[5999].Found.MD5 == "" {
+	if after := shown(t, w.events)[id(1)]; len(after.Files) != len(before.Files) || after.Files[5999].Attachment.MD5 == "" {
 		t.Errorf("settled it has %d files", len(after.Files))
 	}
 }

@@ -87,7 +87,7 @@ func TestWhatWasFoundIsAddedAndWhatTheRecordSaidStays(t *testing.T) {
 	}
 	var names []string
 	for i, f := range after.Files {
-		names = append(names, fmt.Sprintf("%s %d %s %d %s", f.Name, f.StoredSize, f.Found.ID, f.Found.Size, f.Found.Missing))
+		names = append(names, fmt.Sprintf("%s %d %s %d %s", f.Name, f.StoredSize, f.Attachment.ID, f.Attachment.Size, f.Attachment.Missing))
 		if i < len(before.Files) && after.EventID(i) != before.EventID(i) {
 			t.Errorf("event %d had id %s and has %s", i, before.EventID(i), after.EventID(i))
 		}
@@ -99,7 +99,7 @@ func TestWhatWasFoundIsAddedAndWhatTheRecordSaidStays(t *testing.T) {
 	requireCounted(t, w.events, after)
 
 	stripped := after
-	stripped.Found, stripped.Waiting, stripped.Files = forensic.Found{}, true, nil
+	stripped.Copy, stripped.Waiting, stripped.Files = forensic.Copy{}, true, nil
 	for _, f := range after.Files[:2] {
 		stripped.Files = append(stripped.Files, forensic.File{Name: f.Name, StoredSize: f.StoredSize})
 	}
@@ -198,8 +198,8 @@ func TestManySettleAtOnceAndOneFindingCounts(t *testing.T) {
 	}
 	all.Wait()
 	end, settled := load(t, w.desk(), id(1))
-	if !settled || len(end.Found.Recipients) != 2 || len(marksOf(t, w.events)) != 0 {
-		t.Errorf("settled %v with %+v and marks %q", settled, end.Found, marksOf(t, w.events))
+	if !settled || len(end.Copy.Recipients) != 2 || len(marksOf(t, w.events)) != 0 {
+		t.Errorf("settled %v with %+v and marks %q", settled, end.Copy, marksOf(t, w.events))
 	}
 	requireFound(t, w.events, end)
 	requireCounted(t, w.events, end)

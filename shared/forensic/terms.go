@@ -23,8 +23,8 @@ func (m *Message) Terms() []Term {
 	addresses := m.Addresses()
 	terms := make([]Term, 0, 4+2*len(m.Files)+2*len(addresses))
 	actor, senders := Normal(m.Actor), []string{Normal(m.Sender), Normal(m.From)}
-	if m.Found.Known() {
-		senders = append(senders, Normal(m.Found.Sender), Normal(m.Found.From))
+	if m.Copy.Known() {
+		senders = append(senders, Normal(m.Copy.Sender), Normal(m.Copy.From))
 	}
 	terms = appendTerms(terms, SenderField, senders...)
 	if !slices.Contains(senders, actor) {
@@ -43,14 +43,14 @@ func (m *Message) Terms() []Term {
 		}
 		terms = appendTerms(terms, field, values...)
 	}
-	ofFiles(NameField, func(f *File) string { return Normal(f.Name) }, func(f *File) string { return Normal(f.Found.Name) })
-	ofFiles(ExtensionField, func(f *File) string { return Extension(f.Name) }, func(f *File) string { return Extension(f.Found.Name) })
-	if m.Found.Known() {
+	ofFiles(NameField, func(f *File) string { return Normal(f.Name) }, func(f *File) string { return Normal(f.Attachment.Name) })
+	ofFiles(ExtensionField, func(f *File) string { return Extension(f.Name) }, func(f *File) string { return Extension(f.Attachment.Name) })
+	if m.Copy.Known() {
 		none := func(*File) string { return "" }
-		ofFiles(MD5Field, func(f *File) string { return Normal(f.Found.MD5) }, none)
-		ofFiles(SHA256Field, func(f *File) string { return Normal(f.Found.SHA256) }, none)
+		ofFiles(MD5Field, func(f *File) string { return Normal(f.Attachment.MD5) }, none)
+		ofFiles(SHA256Field, func(f *File) string { return Normal(f.Attachment.SHA256) }, none)
 		unlike := func(f *File) FileType {
-			if t := TypeOf(f.Name, f.Found.ByBytes); t != TypeByName(f.Name) {
+			if t := TypeOf(f.Name, f.Attachment.ByBytes); t != TypeByName(f.Name) {
 				return t
 			}
 			return FileType{}

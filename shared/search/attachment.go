@@ -4,10 +4,10 @@ import "github.com/mailtrail/mailtrail/shared/forensic"
 
 // attached is the event's file as the message has it; nil when the message was not found, or not yet.
 func (e *event) attached() *forensic.Attachment {
-	if e.message == nil || !e.message.Found.Known() {
+	if e.message == nil || !e.message.Copy.Known() {
 		return nil
 	}
-	return &e.message.Files[e.file].Found
+	return &e.message.Files[e.file].Attachment
 }
 
 // ofAttached is a term's value: a text of the file as the message has it.
@@ -87,7 +87,7 @@ func (e *event) noHash() value {
 	if e.message.Waiting {
 		return textOf(begins + "the attachment has not been read yet.")
 	}
-	if reason := e.message.Found.Reason; reason != "" {
+	if reason := e.message.Copy.Reason; reason != "" {
 		return textOf(begins + sentence(reason))
 	}
 	a := e.attached()
@@ -110,10 +110,10 @@ func (e *event) noRecipients() value {
 	switch {
 	case e.message.Waiting:
 		return textOf(begins + "the message has not been read yet.")
-	case e.message.Found.At.IsZero():
+	case e.message.Copy.At.IsZero():
 		return textOf(begins + "no mailbox was looked into.")
-	case e.message.Found.Reason != "":
-		return textOf(begins + sentence(e.message.Found.Reason))
+	case e.message.Copy.Reason != "":
+		return textOf(begins + sentence(e.message.Copy.Reason))
 	}
 	return value{}
 }

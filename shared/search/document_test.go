@@ -31,17 +31,17 @@ func exampleMessages() map[string]forensic.Message {
 		Observed: full.Observed, Arrival: full.Arrival, Stored: full.Stored, Files: []forensic.File{{StoredSize: -1}},
 	}
 	found := full
-	found.Found = forensic.Found{
+	found.Copy = forensic.Copy{
 		At: full.Stored.Add(time.Minute), From: "sales@corp.example", Sender: "Alice.Smith@corp.example", Subject: full.Subject,
 		Recipients: []forensic.Recipient{{Address: "bob@rival.example", Name: "Bob", Role: forensic.To}, {Address: "erin@paper.example", Role: forensic.Cc}, {Address: "frank@own.example", Role: forensic.Bcc}},
 	}
-	found.Files = []forensic.File{{Name: full.Files[0].Name, StoredSize: 1234, Found: forensic.Attachment{
+	found.Files = []forensic.File{{Name: full.Files[0].Name, StoredSize: 1234, Attachment: forensic.Attachment{
 		ID: "AAMkAGI1", Name: "Größe.PDF", ContentType: "application/pdf", ByBytes: "application/zip", Kind: forensic.ReferenceKind, Inline: true, StoredSize: 1300, Size: 1000,
 		MD5: "9e107d9d372bb6826bd81d3542a419d6", SHA256: "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
 		QuickXor: "AAAAAAAAAAAAAAAAAAAAAAAAAAA=", URL: "https://corp-my.sharepoint.com/plans",
 	}}}
 	missing := full
-	missing.Found = forensic.Found{At: found.Found.At, Reason: forensic.NotFound}
+	missing.Copy = forensic.Copy{At: found.Copy.At, Reason: forensic.NotFound}
 	waiting := full
 	waiting.Waiting = true
 	return map[string]forensic.Message{"full": full, "bare": bare, "found": found, "missing": missing, "waiting": waiting}

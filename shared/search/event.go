@@ -24,7 +24,7 @@ func (e *event) observed() value { return numberOf(e.message.Observed.UnixMilli(
 func (e *event) ingested() value { return numberOf(e.message.Arrival.UnixMilli()) }
 func (e *event) inserted() value { return numberOf(e.message.Stored.UnixMilli()) }
 func (e *event) enriched() value {
-	at := e.message.Found.At
+	at := e.message.Copy.At
 	return value{num: at.UnixMilli(), ok: !at.IsZero()}
 }
 func (e *event) detector() value { return textOf(e.conn.DisplayName) }
@@ -34,10 +34,10 @@ func (e *event) messageID() value { return textOf(e.message.InternetMessageID) }
 func (e *event) clientIP() value  { return textOf(e.message.ClientIP) }
 
 // sender and from are the addresses of the message; the audit record names people by what they sign in with.
-func (e *event) sender() value { return textOf(cmp.Or(e.message.Found.Sender, e.message.Sender)) }
-func (e *event) from() value   { return textOf(cmp.Or(e.message.Found.From, e.message.From)) }
+func (e *event) sender() value { return textOf(cmp.Or(e.message.Copy.Sender, e.message.Sender)) }
+func (e *event) from() value   { return textOf(cmp.Or(e.message.Copy.From, e.message.From)) }
 
-func (e *event) subject() value { return textOf(cmp.Or(e.message.Subject, e.message.Found.Subject)) }
+func (e *event) subject() value { return textOf(cmp.Or(e.message.Subject, e.message.Copy.Subject)) }
 
 func (e *event) recipients() value { return value{texts: e.message.Addresses()} }
 
@@ -45,7 +45,7 @@ func (e *event) recipients() value { return value{texts: e.message.Addresses()} 
 func recipientsIn(role forensic.Role) func(*event) value {
 	return func(e *event) value {
 		var v value
-		for _, r := range e.message.Found.Recipients {
+		for _, r := range e.message.Copy.Recipients {
 			if r.Role == role {
 				v.texts = append(v.texts, r.Address)
 			}

@@ -56,7 +56,7 @@ func (s *Search) Run(ctx context.Context, q Query) (Result, error) {
 
 // settle adds the watermark to the condition where the order asks for it. The watermark is read before the events: what
 // was open then is not served, even if it is settled by now.
-func (r *running) settle(ctx context.Context, marks Watermarks) error {
+func (r *running) settle(ctx context.Context, watermarks Watermarks) error {
 	name := r.query.sort.name
 	switch name {
 	case "event.id":
@@ -67,11 +67,11 @@ func (r *running) settle(ctx context.Context, marks Watermarks) error {
 	}
 	ends := make([]int64, len(r.conns))
 	err := pace.Each(ctx, len(r.conns), width, func(ctx context.Context, i int) error {
-		mark, err := marks.Watermark(ctx, r.conns[i].ID)
+		watermark, err := watermarks.Watermark(ctx, r.conns[i].ID)
 		if err != nil {
 			return fmt.Errorf("find out how far connection %s is settled: %w", r.conns[i].ID, err)
 		}
-		ends[i] = mark.UnixMilli() + 1
+		ends[i] = watermark.UnixMilli() + 1
 		return nil
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ func (t *timeline) observedDays(ctx context.Context) error {
 	if t.days != nil {
 		return nil
 	}
-	days, err := t.marksOfAll(ctx, forensic.DaysObserved, t.observed, true)
+	days, err := t.daysOfAll(ctx, forensic.DaysObserved, t.observed, true)
 	if err != nil {
 		return err
 	}
@@ -58,18 +58,18 @@ func (t *timeline) observedDays(ctx context.Context) error {
 	return nil
 }
 
-// marksOfAll are the marks of each connection.
-func (t *timeline) marksOfAll(ctx context.Context, kind string, within span, eventual bool) ([][]time.Time, error) {
+// daysOfAll returns the days of each connection.
+func (t *timeline) daysOfAll(ctx context.Context, kind string, within span, eventual bool) ([][]time.Time, error) {
 	all := make([][]time.Time, len(t.conns))
 	err := pace.Each(ctx, len(t.conns), width, func(ctx context.Context, i int) (err error) {
-		all[i], err = t.marks(ctx, t.conns[i].ID, kind, within, eventual)
+		all[i], err = t.listed(ctx, t.conns[i].ID, kind, within, eventual)
 		return err
 	})
 	return all, err
 }
 
-// marks are the days of one kind that touch within, in the order of the streams.
-func (t *timeline) marks(ctx context.Context, c connection.ID, kind string, within span, eventual bool) ([]time.Time, error) {
+// listed returns the days of one kind that touch within, in the order of the streams.
+func (t *timeline) listed(ctx context.Context, c connection.ID, kind string, within span, eventual bool) ([]time.Time, error) {
 	var days []time.Time
 	q := table.Query{Partition: forensic.DaysPartition(c), Backward: !t.ascending, Eventual: eventual}.Prefix(kind)
 	for item, err := range t.events.Query(ctx, q) {
@@ -161,7 +161,7 @@ func (t *timeline) months(conn int) []time.Time {
 // arrivals is the stream of all messages by arrival. Its reads see all that was written before, for whoever asks in
 // this order counts on missing nothing up to the watermark.
 func (t *timeline) arrivals(ctx context.Context) (stream, error) {
-	listed, err := t.marksOfAll(ctx, forensic.DaysArrival, t.arrived, false)
+	listed, err := t.daysOfAll(ctx, forensic.DaysArrival, t.arrived, false)
 	if err != nil {
 		return nil, err
 	}
