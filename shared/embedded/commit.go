@@ -15,7 +15,7 @@ func (t *Table) Commit(ctx context.Context, ops ...table.Op) error {
 	if err := table.ValidCommit(ops); err != nil {
 		return err
 	}
-	if err := t.store.enterWrite(ctx); err != nil {
+	if err := t.enterWrite(ctx); err != nil {
 		return t.failed("commit to", err)
 	}
 	defer t.store.leaveWrite()
@@ -147,7 +147,7 @@ func (t *Table) Create(ctx context.Context, items ...table.Item) ([]bool, error)
 	if len(items) == 0 {
 		return nil, nil
 	}
-	if err := t.store.enterWrite(ctx); err != nil {
+	if err := t.enterWrite(ctx); err != nil {
 		return nil, t.failed("create in", err)
 	}
 	defer t.store.leaveWrite()

@@ -5,22 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// DeadLetter is a message that was delivered MaxReceives times, and never done. It is kept until it is redriven or dropped.
-type DeadLetter struct {
-	ID       string
-	Group    string
-	Body     []byte
-	Sent     time.Time
-	Died     time.Time
-	Receives int // deliveries, since it was sent or last redriven
-}
+var _ queue.DeadLetters = (*Queue)(nil)
 
 // Depth is how many messages a queue holds.
 type Depth struct {
@@ -73,18 +64,17 @@ func (q *Queue) bury(ctx context.Context) (err error) {
 	return q.store.apply(batch, false)
 }
 
-// Dead returns up to limit dead letters in the order in which they were sent, those after the one with ID after; "" is from the start.
-func (q *Queue) Dead(ctx context.Context, after string, limit int) ([]DeadLetter, error) {
+// Dead implements queue.DeadLetters.
+func (q *Queue) Dead(ctx context.Context, after string, limit int) ([]queue.DeadLetter, error) {
 	var from uint64
 	if after != "" {
 		id, err := parseIdentity(after)
 		if err != nil {
 			return nil, err
 		}
-		from = id + 1
-	}
-	if err := q.bury(ctx); err != nil {
-		return nil, q.failed("list dead letters of", err)
+		if from = id + 1; from == 0 {
+			return nil, nil // after the last ID that there can be
+		}
 	}
 	letters, err := q.letters(ctx, from, limit)
 	if err != nil {
@@ -93,7 +83,26 @@ func (q *Queue) Dead(ctx context.Context, after string, limit int) ([]DeadLetter
 	return letters, nil
 }
 
-func (q *Queue) letters(ctx context.Context, from uint64, limit int) (letters []DeadLetter, err error) {
+// Letter implements queue.DeadLetters.
+func (q *Queue) Letter(ctx context.Context, id string) (queue.DeadLetter, error) {
+	n, err := parseIdentity(id)
+	if err != nil {
+		return queue.DeadLetter{}, err
+	}
+	letters, err := q.letters(ctx, n, 1)
+	if err != nil {
+		return queue.DeadLetter{}, q.failed("look up a dead letter of", err)
+	}
+	if len(letters) == 0 || letters[0].ID != identity(n) {
+		return queue.DeadLetter{}, fmt.Errorf("%w: %s in queue %s", queue.ErrAbsent, identity(n), q.name)
+	}
+	return letters[0], nil
+}
+
+func (q *Queue) letters(ctx context.Context, from uint64, limit int) (letters []queue.DeadLetter, err error) {
+	if err := q.bury(ctx); err != nil {
+		return nil, err
+	}
 	if err := q.store.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -112,6 +121,9 @@ func (q *Queue) letters(ctx context.Context, from uint64, limit int) (letters []
 			return nil, err
 		}
 		letter, err := q.letter(rows.Key(), value)
+		if errors.Is(err, pebble.ErrNotFound) {
+			continue // it was dropped after the iterator was opened
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -120,26 +132,25 @@ func (q *Queue) letters(ctx context.Context, from uint64, limit int) (letters []
 	return letters, rows.Error()
 }
 
-func (q *Queue) letter(key, value []byte) (DeadLetter, error) {
+func (q *Queue) letter(key, value []byte) (queue.DeadLetter, error) {
 	_, id, err := parseMessageKey(key)
 	if err != nil {
-		return DeadLetter{}, err
+		return queue.DeadLetter{}, err
 	}
 	m, group, err := parseRecord(value)
 	if err != nil {
-		return DeadLetter{}, err
+		return queue.DeadLetter{}, err
 	}
 	body, err := q.body(id)
 	if err != nil {
-		return DeadLetter{}, fmt.Errorf("body of dead letter %s: %w", identity(id), err)
+		return queue.DeadLetter{}, fmt.Errorf("body of dead letter %s: %w", identity(id), err)
 	}
-	return DeadLetter{
+	return queue.DeadLetter{
 		ID: identity(id), Group: group, Body: body, Sent: toTime(m.sent), Died: toTime(m.due), Receives: m.receives(),
 	}, nil
 }
 
-// Redrive puts dead letters back on the queue, as if they had never been received, durably and each on its own. It returns how many
-// of ids were dead letters.
+// Redrive implements queue.DeadLetters.
 func (q *Queue) Redrive(ctx context.Context, ids ...string) (int, error) {
 	return q.eachDead(ctx, "redrive in", ids, func(batch *pebble.Batch, id uint64, value []byte) error {
 		m, group, err := parseRecord(value)
@@ -156,7 +167,7 @@ func (q *Queue) Redrive(ctx context.Context, ids ...string) (int, error) {
 	})
 }
 
-// Drop deletes dead letters, durably and each on its own. It returns how many of ids were dead letters.
+// Drop implements queue.DeadLetters.
 func (q *Queue) Drop(ctx context.Context, ids ...string) (int, error) {
 	return q.eachDead(ctx, "drop from", ids, func(batch *pebble.Batch, id uint64, _ []byte) error {
 		return batch.Delete(messageKey(kindBody, q.name, id), nil)

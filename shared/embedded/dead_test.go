@@ -73,6 +73,15 @@ func TestDeadLetters(t *testing.T) {
 	if page, err := q.Dead(t.Context(), letters[0].ID, 1); err != nil || len(page) != 1 || page[0].ID != letters[1].ID {
 		t.Errorf("the page after the first: %+v, %v", page, err)
 	}
+	if one, err := q.Letter(t.Context(), letters[1].ID); err != nil || string(one.Body) != "1" {
+		t.Errorf("the second letter: %+v, %v", one, err)
+	}
+	if _, err := q.Letter(t.Context(), "0"); !errors.Is(err, queue.ErrAbsent) {
+		t.Errorf("a letter that is none: %v", err)
+	}
+	if page, err := q.Dead(t.Context(), "ffffffffffffffff", 10); err != nil || len(page) != 0 {
+		t.Errorf("the page after the last ID: %+v, %v", page, err)
+	}
 	if n, err := q.Redrive(t.Context(), letters[0].ID, letters[2].ID, letters[0].ID, "ffff"); err != nil || n != 2 {
 		t.Errorf("redrive two: %d, %v", n, err)
 	}

@@ -74,11 +74,12 @@ func (t *Table) reader(q table.Query) *reader {
 
 // page reads the next items, and with an error those before it.
 func (r *reader) page(ctx context.Context) (items []table.Item, err error) {
-	if err := r.table.store.enter(ctx); err != nil {
+	from, err := r.table.read(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer r.table.store.leave()
-	rows, err := r.table.store.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.from, UpperBound: r.to})
+	defer r.table.leave()
+	rows, err := from.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: r.from, UpperBound: r.to})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -20,6 +21,9 @@ import (
 
 // ErrClosed means that the store was closed before or during the call.
 var ErrClosed = errors.New("the store is closed")
+
+// ErrInUse means that somebody has the folder open: this process or another.
+var ErrInUse = errors.New("the folder is in use")
 
 // Options tune a store; the zero value is fine.
 type Options struct {
@@ -99,7 +103,10 @@ func openOn(fs vfs.FS, dir string, opts Options) (*Store, error) {
 
 func (s *Store) open(fs vfs.FS, dir string, cacheBytes int64) (err error) {
 	if s.lock, err = pebble.LockDirectory(dir, fs); err != nil {
-		return fmt.Errorf("it cannot be locked, and is probably open already, in this process or another: %w", err)
+		if file := new(iofs.PathError); errors.As(err, &file) {
+			return err // there is no file to lock
+		}
+		return fmt.Errorf("%w, open already in this process or another: %w", ErrInUse, err)
 	}
 	defer func() {
 		if err != nil {

@@ -14,7 +14,8 @@ import (
 type Table struct {
 	store  *Store
 	name   string
-	prefix []byte // what the keys of its items start with
+	prefix []byte           // what the keys of its items start with
+	view   *pebble.Snapshot // the moment that a View shows; nil is now
 	meter  table.Meter
 }
 
@@ -47,11 +48,12 @@ func (t *Table) Get(ctx context.Context, key table.Key) (table.Item, error) {
 	if err := key.Valid(); err != nil {
 		return table.Item{}, err
 	}
-	if err := t.store.enter(ctx); err != nil {
+	from, err := t.read(ctx)
+	if err != nil {
 		return table.Item{}, t.failed("get from", err)
 	}
-	defer t.store.leave()
-	item, err := t.get(key)
+	defer t.leave()
+	item, err := t.get(from, key)
 	if err != nil {
 		return table.Item{}, t.failed("get from", err)
 	}
@@ -63,8 +65,8 @@ func (t *Table) failed(verb string, err error) error {
 }
 
 // get returns ErrAbsent when there is no item, or an expired one.
-func (t *Table) get(key table.Key) (table.Item, error) {
-	value, closer, err := t.store.db.Get(itemKey(nil, t.prefix, key))
+func (t *Table) get(from pebble.Reader, key table.Key) (table.Item, error) {
+	value, closer, err := from.Get(itemKey(nil, t.prefix, key))
 	if errors.Is(err, pebble.ErrNotFound) {
 		t.meter.Get(0)
 		return table.Item{}, fmt.Errorf("%w: %q %q", table.ErrAbsent, key.Partition, key.Sort)
@@ -91,10 +93,11 @@ func (t *Table) GetMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 			return nil, err
 		}
 	}
-	if err := t.store.enter(ctx); err != nil {
+	from, err := t.read(ctx)
+	if err != nil {
 		return nil, t.failed("get from", err)
 	}
-	defer t.store.leave()
+	defer t.leave()
 	items := make([]table.Item, 0, len(keys))
 	seen := make(map[table.Key]bool, len(keys))
 	for _, key := range keys {
@@ -105,7 +108,7 @@ func (t *Table) GetMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 		if err := ctx.Err(); err != nil {
 			return nil, t.failed("get from", err)
 		}
-		item, err := t.get(key)
+		item, err := t.get(from, key)
 		if errors.Is(err, table.ErrAbsent) {
 			continue
 		}
@@ -130,7 +133,7 @@ func (t *Table) Load(ctx context.Context, items ...table.Item) error {
 	if len(items) == 0 {
 		return nil
 	}
-	if err := t.store.enterWrite(ctx); err != nil {
+	if err := t.enterWrite(ctx); err != nil {
 		return t.failed("load", err)
 	}
 	defer t.store.leaveWrite()
