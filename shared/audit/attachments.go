@@ -7,21 +7,21 @@ import (
 
 // Attachment is one entry of Item.Attachments. Inline images and signature logos are entries too.
 type Attachment struct {
-	Name string // as the sender named it: any characters, perhaps without an extension, perhaps not the only one
-	// StoredSize is the size of the stored attachment in bytes: the content and its properties, so a little more than
-	// the file.
+	Name string // as the sender named it: any characters, possibly without an extension, possibly not unique
+	// StoredSize is the size in bytes of the stored attachment: the content with its properties, so slightly more
+	// than the file.
 	StoredSize int64
 	SizeKnown  bool
 }
 
-// ParseAttachments parses the text of Item.Attachments, "name (SIZEb); name (SIZEb)", where SIZE is in bytes. It loses
-// nothing: what does not have this form becomes an entry named by its raw text with SizeKnown false, and clean is
-// false. Duplicates stay.
+// ParseAttachments parses the text of Item.Attachments, "name (SIZEb); name (SIZEb)", where SIZE is in bytes. It
+// loses nothing: text without this form becomes an entry that is named by the raw text and has SizeKnown false, and
+// clean is false. Duplicates are kept.
 //
-// A name may hold anything. An entry therefore ends only at a size in parentheses that is followed by "; " or by
-// the end; a semicolon without a size before it is part of the name. So a text is read wrong only where a file name
-// itself holds such a size and then "; ", or where Microsoft left out a size before another entry: then two entries
-// are read as one.
+// A name may contain anything. An entry therefore ends only at a size in parentheses that is followed by "; " or by
+// the end of the text; a semicolon without a size before it is part of the name. The text is misread in two cases
+// only: a file name itself contains such a size followed by "; ", or Microsoft left out a size before another entry,
+// which makes one entry of the two.
 func ParseAttachments(s string) (files []Attachment, clean bool) {
 	clean = true
 	for strings.Trim(s, separators) != "" || len(files) == 0 && strings.TrimSpace(s) != "" {
@@ -33,7 +33,7 @@ func ParseAttachments(s string) (files []Attachment, clean bool) {
 	return files, clean
 }
 
-// separators are what may be left after the last entry without being one.
+// separators are the characters that may follow the last entry without forming another.
 const separators = "; \t\r\n"
 
 // cutAttachment cuts the first entry off s.
@@ -62,7 +62,7 @@ func cutAttachment(s string) (file Attachment, rest string) {
 	}
 }
 
-// cutSize reads digits and "b)" off the front of s, and where they end; 0 if they are not there.
+// cutSize reads digits and "b)" from the front of s. It returns where they end, or 0 if they are not there.
 func cutSize(s string) (digits string, end int) {
 	n := 0
 	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
@@ -74,7 +74,7 @@ func cutSize(s string) (digits string, end int) {
 	return s[:n], n + len("b)")
 }
 
-// cutSeparator cuts what separates two entries off s, or what may follow the last.
+// cutSeparator cuts off what separates two entries, or what may follow the last one.
 func cutSeparator(s string) (rest string, ok bool) {
 	if strings.TrimLeft(s, separators) == "" {
 		return "", true

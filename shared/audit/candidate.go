@@ -2,12 +2,12 @@ package audit
 
 import "bytes"
 
-// maySendFiles reports whether a record may be a send with attachments. It says no only when that is certain; then
+// maySendFiles reports whether a record may be a send with attachments. It answers no only if that is certain; then
 // the record is never decoded.
 //
-// The key Attachments is looked for first, because few records have it and it is found without knowing what is a key
-// and what is not. It can hide in two ways: in another letter case, and behind an escape such as \u0041ttachments.
-// An Item that is itself JSON in a string hides neither.
+// It looks for the key Attachments first, because few records have it and it can be found without telling keys from
+// values. The key can hide in two ways: in another letter case, and behind an escape such as \u0041ttachments. An
+// Item that is itself JSON in a string hides neither.
 func maySendFiles(record []byte) bool {
 	if !mentionsAttachment(record) && !bytes.Contains(record, []byte(`\u`)) {
 		return false
@@ -22,7 +22,7 @@ func maySendFiles(record []byte) bool {
 	return f.err != nil // Decode will say what is wrong with it
 }
 
-// mentionsAttachment looks for "attachment" in any letter case, around each h: in an audit record, full of
+// mentionsAttachment looks for "attachment" in any letter case, around each h: in an audit record, which is full of
 // hexadecimal ids and camel case, that is the rarest letter of the word. The s of the plural is left out because a
 // long s matches it too.
 func mentionsAttachment(record []byte) bool {
@@ -42,7 +42,7 @@ func mentionsAttachment(record []byte) bool {
 	return false
 }
 
-// equalFold compares letters of ASCII; lower is in lower case.
+// equalFold compares ASCII letters. lower is in lower case.
 func equalFold(b []byte, lower string) bool {
 	for i := range lower {
 		if b[i]|0x20 != lower[i] {

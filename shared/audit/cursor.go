@@ -11,43 +11,45 @@ import (
 )
 
 const (
-	// maxAhead is how far in the future a cursor's times can be by right: polls wait and hold leases for no longer, and clocks differ less.
+	// maxAhead is how far in the future the times of a cursor can legitimately be: polls wait and hold leases for no
+	// longer than this, and clocks differ by less.
 	maxAhead = maxWait + time.Hour
-	// releases is how often giving back a lease is tried.
+	// releases is how many times giving back a lease is tried.
 	releases = 3
 )
 
-// errBusy means that another poll follows the connection right now.
+// errBusy means that another poll is following the connection at this moment.
 var errBusy = errors.New("another poll holds the connection")
 
-// Cursor is how far the listing of a connection has come, as the connections API shows it: times in UTC, left out when it has not come
-// to that. It is also the lease that lets one poll at a time follow the connection.
+// Cursor records how far the listing of a connection has come, in the form in which the connections API shows it.
+// Times are in UTC, and left out if they do not apply yet. The cursor is also the lease that lets one poll at a time
+// follow the connection.
 type Cursor struct {
-	Since     time.Time `json:"since,omitzero"`     // where the first listing began: nothing that became available before is listed
-	Through   time.Time `json:"through,omitzero"`   // every blob that became available before was queued and remembered
-	Completed time.Time `json:"completed,omitzero"` // arrival of the last poll that remembered all that it queued
-	Arrival   time.Time `json:"arrival,omitzero"`   // arrival of the poll that holds, or held, the lease
+	Since     time.Time `json:"since,omitzero"`     // where the first listing began: nothing older is listed
+	Through   time.Time `json:"through,omitzero"`   // all blobs that became available earlier were remembered
+	Completed time.Time `json:"completed,omitzero"` // arrival of the last poll that remembered everything it queued
+	Arrival   time.Time `json:"arrival,omitzero"`   // arrival of the poll that holds, or last held, the lease
 	Swept     time.Time `json:"swept,omitzero"`     // when the last day was last listed again as a whole
-	LastTry   time.Time `json:"lastTry,omitzero"`   // when the last listing ended, whatever came of it
-	LastGood  time.Time `json:"lastGood,omitzero"`  // when the last listing that succeeded ended
+	LastTry   time.Time `json:"lastTry,omitzero"`   // when the last listing ended, whatever its result
+	LastGood  time.Time `json:"lastGood,omitzero"`  // when the last successful listing ended
 	LastBlob  time.Time `json:"lastBlob,omitzero"`  // when the newest blob became available
 	Asked     time.Time `json:"asked,omitzero"`     // when the subscription was last asked for
-	Stopped   time.Time `json:"stopped,omitzero"`   // when the subscription was stopped, for the connection is deauthorized
-	NotBefore time.Time `json:"notBefore,omitzero"` // Microsoft is left alone until then
-	Failures  int64     `json:"failures"`           // listings that failed in a row
-	// GapFrom and GapTo bound the newest time of which not everything was listed: nobody listed it before it was too far back, or the
-	// connection was deauthorized. Both are zero when there is none.
+	Stopped   time.Time `json:"stopped,omitzero"`   // when the subscription was stopped: the connection is deauthorized
+	NotBefore time.Time `json:"notBefore,omitzero"` // we do not call Microsoft before this time
+	Failures  int64     `json:"failures"`           // failed listings in a row
+	// GapFrom and GapTo bound the latest period that was not listed completely, because nobody listed it before it
+	// was too far back, or because the connection was deauthorized. Both are zero if there is none.
 	GapFrom time.Time `json:"gapFrom,omitzero"`
 	GapTo   time.Time `json:"gapTo,omitzero"`
 
-	left     window // that the last poll did not come to the end of
-	page     string // Page.Next that it failed at; "" when nothing was left
+	left     window // what the last poll did not finish
+	page     string // Page.Next at which it failed; "" if nothing was left
 	holder   string
 	until    time.Time
 	revision int64
 }
 
-// Progress returns how far the listing of a connection has come; all zero before the first poll.
+// Progress returns how far the listing of a connection has come. It is zero before the first poll.
 func (l *Ledger) Progress(ctx context.Context, c connection.ID) (Cursor, error) {
 	return l.cursor(ctx, c)
 }
@@ -84,7 +86,8 @@ func (l *Ledger) cursor(ctx context.Context, c connection.ID) (Cursor, error) {
 	}, nil
 }
 
-// store writes a cursor at the revision it was read. table.ErrConflict tells that another poll took the lease.
+// store writes a cursor at the revision at which it was read. table.ErrConflict means that another poll took the
+// lease.
 func (l *Ledger) store(ctx context.Context, c connection.ID, cur Cursor) error {
 	op := table.Op{Verb: table.Replace, Item: table.Item{
 		Key:      cursorKey(c),
@@ -120,8 +123,8 @@ func (l *Ledger) store(ctx context.Context, c connection.ID, cur Cursor) error {
 	return nil
 }
 
-// save stores the cursor of the poll that holds the lease, and reads it again for its new revision. With an error it returns the
-// cursor as it was given: the lease can still be given back.
+// save stores the cursor of the poll that holds the lease, and reads it again for its new revision. On error it
+// returns the cursor as it was given, so that the lease can still be given back.
 func (l *Ledger) save(ctx context.Context, c connection.ID, cur Cursor) (Cursor, error) {
 	if err := l.store(ctx, c, cur); err != nil {
 		return cur, err
@@ -136,8 +139,8 @@ func (l *Ledger) save(ctx context.Context, c connection.ID, cur Cursor) (Cursor,
 	return saved, nil
 }
 
-// acquire takes the lease of a connection for a poll and gives it an arrival later than any before, or returns errBusy.
-// A poll that dies leaves the lease to run out.
+// acquire takes the lease of a connection for a poll and gives it an arrival later than any before, or returns
+// errBusy. A poll that dies leaves the lease to expire.
 func (l *Ledger) acquire(ctx context.Context, c connection.ID, holder string, now, until time.Time) (Cursor, error) {
 	cur, err := l.cursor(ctx, c)
 	if err != nil {
@@ -159,9 +162,10 @@ func (l *Ledger) acquire(ctx context.Context, c connection.ID, holder string, no
 	return cur, err
 }
 
-// rewind forgets what a clock wrote that ran ahead and was put right: without it, nothing would be listed until the time comes that
-// the clock had shown. What was listed meanwhile is not known, so that all that can be listed is listed again, and the ledger knows
-// what of it is new. Arrivals are not taken back, for event ids must not begin again.
+// rewind forgets what was written by a clock that ran ahead and was then corrected. Otherwise nothing would be listed
+// until the time that the clock had shown. Nobody knows what was listed meanwhile, so everything that can be listed
+// is listed again, and the ledger knows what of it is new. Arrivals are not taken back, because event ids must not
+// begin again.
 func (c *Cursor) rewind(now time.Time) {
 	limit := now.Add(maxAhead)
 	for _, at := range []*time.Time{&c.until, &c.NotBefore, &c.Asked, &c.Swept} {
@@ -174,8 +178,9 @@ func (c *Cursor) rewind(now time.Time) {
 	}
 }
 
-// release gives the lease back. complete says that everything that this poll queued is remembered. A write that fails is tried again
-// while the lease is still this poll's, which also tells whether a write that was reported as failed was done.
+// release gives the lease back. complete means that everything that this poll queued is remembered. A failed write is
+// tried again while the lease still belongs to this poll; reading the lease also shows whether a write that was
+// reported as failed was done.
 func (l *Ledger) release(ctx context.Context, c connection.ID, cur Cursor, complete bool) error {
 	holder := cur.holder
 	if complete {
@@ -202,8 +207,9 @@ func (l *Ledger) release(ctx context.Context, c connection.ID, cur Cursor, compl
 	return failed
 }
 
-// Free takes the lease of a connection from whoever holds it. It is for a process that knows that no other polls, and that a lease is
-// therefore the remains of one that died. What the dead poll had queued and not remembered is listed again.
+// Free takes the lease of a connection from whoever holds it. It is for a process that knows that no other process
+// polls, so that a lease can only be left over from one that died. What the dead poll had queued and not remembered
+// is listed again.
 func (l *Ledger) Free(ctx context.Context, c connection.ID) error {
 	cur, err := l.cursor(ctx, c)
 	if err != nil || cur.holder == "" {

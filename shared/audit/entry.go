@@ -8,7 +8,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// stamp is how times stand in the ledger: whole milliseconds, readable, "" for none.
+// stampLayout is the form of times in the ledger: readable, in whole milliseconds. No time is "".
 const stampLayout = "2006-01-02T15:04:05.000Z07:00"
 
 func stamp(t time.Time) string {
@@ -18,7 +18,7 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(stampLayout)
 }
 
-// unstamp reads a time that stamp wrote; anything else is the zero time.
+// unstamp reads a time that stamp wrote. Anything else is the zero time.
 func unstamp(v any) time.Time {
 	s, _ := v.(string)
 	t, err := time.Parse(stampLayout, s)
@@ -69,7 +69,8 @@ func (e Entry) item() table.Item {
 	}
 }
 
-// openItem lets open blobs be found by arrival; what is known of the blob stands in its own item. It never expires by itself.
+// openItem lets open blobs be found by arrival. The details of the blob are in its own item. An open item does not
+// expire.
 func (e Entry) openItem() table.Item {
 	return table.Item{
 		Key:   openKey(e.Connection, e.Arrival, e.ID),
@@ -109,7 +110,7 @@ func readEntry(c connection.ID, item table.Item) Entry {
 	}
 }
 
-// readOpen reads what an item of the open blobs says: no more than ID, Arrival and Queued.
+// readOpen reads an item of an open blob: only ID, Arrival and Queued.
 func readOpen(c connection.ID, item table.Item) Entry {
 	return Entry{
 		Blob: Blob{
@@ -121,7 +122,8 @@ func readOpen(c connection.ID, item table.Item) Entry {
 	}
 }
 
-// unreadableAttrs keeps what is known of an element that could not be read; its bytes are Microsoft's, and may be no text.
+// unreadableAttrs keeps what is known of an element that could not be read. Its bytes come from Microsoft and may not
+// be text.
 func unreadableAttrs(b Blob, u Unreadable) table.Attrs {
 	attrs := table.Attrs{"reason": u.Reason, "offset": u.Offset, "size": u.Size, "blob": string(b.ID)}
 	if u.Raw != "" {

@@ -28,12 +28,12 @@ type follower struct {
 	seen     map[ContentID]bool // queued or known in this poll: pages may repeat blobs
 	pages    int                // listed to their end
 	loose    bool               // something was queued and is not remembered
-	waiting  bool               // nothing was asked of Microsoft: it wants us to wait
+	waiting  bool               // we did not call Microsoft: it asked us to wait
 	queued   int
 	requeued int
 }
 
-// follow lists what is new since the cursor, and ends by releasing the lease, whatever happened.
+// follow lists what is new since the cursor. It always ends by releasing the lease.
 func (p *Poller) follow(ctx context.Context, c connection.Connection, holder string) (*follower, error) {
 	f := &follower{Poller: p, c: c, seen: map[ContentID]bool{}}
 	now := p.Now()
@@ -48,13 +48,14 @@ func (p *Poller) follow(ctx context.Context, c connection.Connection, holder str
 		err = f.list(ctx, now)
 		f.note(err, p.Now()) // a wait begins when it is asked for
 	}
-	// What this poll was given must not end the release: it is short, and saves the next poll the wait for the lease to run out.
+	// The end of this poll's context must not end the release, which is short and saves the next poll from waiting until
+	// the lease expires.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
 	defer cancel()
 	return f, errors.Join(err, p.Ledger.release(end, c.ID, f.cur, !f.loose))
 }
 
-// note puts what came of the listing in the cursor.
+// note records the result of the listing in the cursor.
 func (f *follower) note(err error, now time.Time) {
 	f.cur.LastTry = now
 	if err == nil {
@@ -62,20 +63,20 @@ func (f *follower) note(err error, now time.Time) {
 		return
 	}
 	if f.cur.Failures++; f.pages > 0 {
-		f.cur.Failures = 1 // it got further: what comes next is not more of the same
+		f.cur.Failures = 1 // it made progress: the next failure is not a repetition
 	}
 	if wait := fault.Wait(err); wait > 0 {
 		f.cur.NotBefore = now.Add(min(wait, maxWait))
 	} else if f.cur.Failures > 3 {
-		// The first failures are tried again at the next tick, for most pass at once; then ever more seldom.
+		// The first failures are tried again at the next tick, because most pass at once; later ones less and less often.
 		backoff := pace.Backoff{First: 2 * time.Second, Longest: maxBackoff}
 		f.cur.NotBefore = now.Add(backoff.After(int(f.cur.Failures)))
 	}
 }
 
-// requeue sees to the blobs that have been open too long: those that expired are lost, those that nothing was read of
-// arrive anew, so that they hold no other tenant's watermark back, and those that the queue has had for long are queued again. After a
-// connection was resumed that is done with all that was parked.
+// requeue takes care of blobs that have been open too long. Those that expired are lost. Those of which nothing was
+// read arrive anew, so that they do not hold back the watermark of other tenants. Those that were queued long ago are
+// queued again; after a connection was resumed, that applies to everything that was parked.
 func (f *follower) requeue(ctx context.Context) error {
 	now := f.Now()
 	then := now.Add(-f.Hold)
@@ -129,10 +130,10 @@ func (f *follower) renew(ctx context.Context, e Entry, now time.Time) error {
 }
 
 const (
-	maxPages   = 10_000           // of one window; more is a listing that never ends
+	maxPages   = 10_000           // of one window; more means a listing that never ends
 	maxAsks    = 3                // for one page
-	maxPage    = 4 << 10          // bytes of a page's address that are remembered; a longer one, never seen yet, is not
-	askSpacing = 15 * time.Minute // Microsoft wants so long between two starts of a subscription
+	maxPage    = 4 << 10          // bytes of a page's address that are kept; a longer one, never seen, is not
+	askSpacing = 15 * time.Minute // between two starts of a subscription, as Microsoft demands
 	old        = 30 * time.Minute // a blob that became available longer ago is of a backlog
 	throttled  = "AF429"          // comes without a Retry-After (its troubleshooting page)
 )
@@ -140,8 +141,8 @@ const (
 // rests is how long a throttled page rests before it is asked for again.
 var rests = pace.Backoff{First: 200 * time.Millisecond, Longest: time.Second} //nolint:gochecknoglobals // a constant, but for its type
 
-// list ends the window that the last poll left, and goes through those from the cursor to now. It moves the cursor past each one that
-// was listed to its end.
+// list finishes the window that the last poll left, and then lists the windows from the cursor to now. It moves the
+// cursor past each window that was listed to its end.
 func (f *follower) list(ctx context.Context, now time.Time) error {
 	if f.cur.Asked.IsZero() {
 		if err := f.subscribe(ctx, now); err != nil {
@@ -187,8 +188,9 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// resume goes on with the page that the last poll failed at: a window of thousands of pages comes to its end although no poll has the
-// time, or the luck, for all of them. What came into pages before meanwhile is found by the overlap and the sweep, like everything late.
+// resume continues with the page at which the last poll failed: a window of thousands of pages is finished even if no
+// single poll has the time, or the luck, for all of them. Blobs that were added to earlier pages meanwhile are found
+// by the overlap and the sweep, like everything late.
 func (f *follower) resume(ctx context.Context, now time.Time) error {
 	w, page := f.cur.left, f.cur.page
 	f.cur.left, f.cur.page = window{}, ""
@@ -208,8 +210,8 @@ func (f *follower) resume(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// from is where this poll's listing begins, and whether it is a sweep of the last day. The first listing decides what is never
-// looked behind; a consent that is given again later changes nothing about it.
+// from returns where this poll's listing begins, and whether it sweeps the last day. The first listing decides how
+// far back we ever look; a later consent does not change that.
 func (f *follower) from(now time.Time) (from time.Time, sweep bool) {
 	if f.cur.Through.IsZero() {
 		f.cur.Since = f.c.Consented.Add(-f.First)
@@ -235,8 +237,8 @@ func (f *follower) subscribe(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// window lists one window, page by page from next on, which is "" for the first. A page that Microsoft does not know any more begins the
-// window again, once. With an error the cursor keeps the page that it failed at: all before are remembered.
+// window lists one window, page by page from next, which is "" for the first. If Microsoft no longer knows a page,
+// the window begins again, once. On error the cursor keeps the page that failed: all earlier ones are remembered.
 func (f *follower) window(ctx context.Context, w window, next string) error {
 	again := false
 	for range maxPages {
@@ -266,8 +268,8 @@ func (f *follower) window(ctx context.Context, w window, next string) error {
 	return fmt.Errorf("list content of connection %s: more than %d pages in one window: %w", f.c.ID, maxPages, fault.Retry)
 }
 
-// ask asks for one page, and again when Microsoft's servers fail, or throttle, without saying how long to wait: most of that passes, and a
-// tick that waits for the next one is a minute on AWS.
+// ask requests one page. It asks again if Microsoft's servers fail or throttle without saying how long to wait: most
+// such failures pass at once, and waiting for the next tick costs a minute on AWS.
 func (f *follower) ask(ctx context.Context, w window, next string) (Page, error) {
 	for attempt := 1; ; attempt++ {
 		page, err := f.Feed.List(ctx, f.c.Tenant, Exchange, w.From, w.To, next)
@@ -326,7 +328,7 @@ func (f *follower) page(ctx context.Context, listed []Listed) error {
 	return nil
 }
 
-// forget takes back that blobs were seen, so that a window that is listed again in this poll finds them new.
+// forget removes blobs from those seen, so that a window that is listed again in this poll finds them new.
 func (f *follower) forget(listed []Listed, err error) error {
 	for _, b := range listed {
 		delete(f.seen, b.ID)
@@ -334,7 +336,7 @@ func (f *follower) forget(listed []Listed, err error) error {
 	return err
 }
 
-// send queues blobs. What is being caught up with is a group of its own, so that what is new does not wait behind it.
+// send queues blobs. A backlog goes into a group of its own, so that new blobs do not wait behind it.
 func (f *follower) send(ctx context.Context, blobs []Blob) error {
 	messages := make([]queue.Message, len(blobs))
 	for i, b := range blobs {

@@ -4,10 +4,10 @@ import "bytes"
 
 // frame finds where an object or an array ends. It takes the bytes in pieces of any size, as they arrive.
 //
-// It does not look at each byte, nor at each string: it leaps from one bracket to the next and counts the quotes
-// between, as a bracket is inside of a string if an odd number of quotes precedes it. The leaps and the counting are
-// vector code in package bytes. In a record only about every hundredth byte is a bracket, but every eleventh is a quote.
-// Brackets of the other kind need not be counted, because in JSON they are balanced inside.
+// It looks neither at each byte nor at each string: it leaps from one bracket to the next and counts the quotes in
+// between, because a bracket is inside a string if an odd number of quotes precedes it. Leaping and counting are
+// vector code in package bytes. In a record only about one byte in a hundred is a bracket, but one in eleven is a
+// quote. Brackets of the other kind need no counting, because they are balanced inside.
 type frame struct {
 	open, close byte
 	depth       int
@@ -48,7 +48,7 @@ func (f *frame) scan(piece []byte) (n int, whole bool) {
 	}
 }
 
-// structural reports whether the bracket that comes now is one, and not a part of a string, and steps over it.
+// structural reports whether the bracket at this point is structure and not part of a string, and steps over it.
 func (f *frame) structural() bool {
 	f.escaped = false // no JSON escapes a bracket, but a record that does must not swallow the next ones
 	return !f.inString

@@ -10,15 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// fields walks over the members of one JSON object in order, duplicates too. It checks only what it must know to
-// find their borders, so it takes all that encoding/json takes, and more.
+// fields walks over the members of one JSON object in order, including duplicates. It checks only what it must know
+// to find their borders, so it accepts everything that encoding/json accepts, and more.
 type fields struct {
 	rest  []byte // the object, then what follows the member
-	value []byte // of the member, raw
+	value []byte // the raw value of the member
 	err   error  // why the walk ended early
 
 	inside bool
-	lower  [32]byte // the member's name, if it is short enough to be one that we know
+	lower  [32]byte // the name of the member, if it is short enough to be one of ours
 	length int
 }
 
@@ -29,7 +29,7 @@ var (
 	errFollowing = errors.New("something follows the object")
 )
 
-// next moves to the next member. It returns false after the last one, and when err is set.
+// next moves to the next member. It returns false after the last one, or if err is set.
 func (f *fields) next() bool {
 	c, rest := token(f.rest)
 	switch {
@@ -78,8 +78,8 @@ func (f *fields) fail(err error) bool {
 	return false
 }
 
-// name returns the name of the member in lower case, or nothing if it is longer than any that we know. It is valid
-// until the next call of next.
+// name returns the name of the member in lower case, or nothing if it is longer than any name that we know. It is
+// valid until the next call of next.
 func (f *fields) name() []byte { return f.lower[:f.length] }
 
 func (f *fields) setName(key []byte) {
@@ -101,8 +101,8 @@ func (f *fields) setName(key []byte) {
 	f.length = len(inner)
 }
 
-// setRareName takes a name with escapes or letters beyond ASCII. Two of these count as the letters s and k for
-// encoding/json, so they do here.
+// setRareName takes a name with escapes or letters beyond ASCII. encoding/json treats two of these as the letters s
+// and k, so they are treated so here.
 func (f *fields) setRareName(name string) {
 	name = strings.Map(func(c rune) rune {
 		switch {
@@ -115,10 +115,11 @@ func (f *fields) setRareName(name string) {
 		}
 		return c
 	}, name)
-	f.length = copy(f.lower[:], name) // cut off, a name is longer still than any that we know
+	f.length = copy(f.lower[:], name) // even cut off, such a name is longer than any that we know
 }
 
-// cutValue cuts the JSON value off the front of b, with the white space before it. The value is empty if there is none.
+// cutValue cuts the JSON value off the front of b, with the white space before it. The value is empty if there is
+// none.
 func cutValue(b []byte) (value, rest []byte) {
 	for len(b) > 0 && isSpace(b[0]) {
 		b = b[1:]
@@ -144,7 +145,7 @@ func cutValue(b []byte) (value, rest []byte) {
 	return b[:n], b[n:]
 }
 
-// stringLen is the length of the string that b begins with, quotes included, or 0 if it is not closed.
+// stringLen returns the length of the string at the start of b, including its quotes, or 0 if it is not closed.
 func stringLen(b []byte) int {
 	n := 1
 	for {
@@ -164,7 +165,8 @@ func stringLen(b []byte) int {
 	}
 }
 
-// token returns the first byte of b that is not white space, and what follows it; 0 at the end, which JSON never holds.
+// token returns the first byte of b that is not white space, and the bytes after it. It returns 0 at the end; JSON
+// never contains that byte.
 func token(b []byte) (byte, []byte) {
 	for i, c := range b {
 		if !isSpace(c) {
@@ -181,8 +183,8 @@ func endsBare(c byte) bool {
 	return isSpace(c) || c == ',' || c == ':' || c == '"' || c == '[' || c == ']' || c == '{' || c == '}'
 }
 
-// textOf is a value as a string: a string without its quotes and escapes, null as nothing, all else as it is written.
-// Bytes that are not UTF-8 are replaced.
+// textOf returns a value as a string: a string without its quotes and escapes, null as "", anything else as it is
+// written. Bytes that are not UTF-8 are replaced.
 func textOf(value []byte) string {
 	switch {
 	case isNull(value):
@@ -196,13 +198,13 @@ func textOf(value []byte) string {
 		return string(inner)
 	}
 	var s string
-	if json.Unmarshal(value, &s) != nil { // e.g. a bare line feed, or \x: better kept as it is than lost
+	if json.Unmarshal(value, &s) != nil { // e.g. a bare line feed, or \x: better to keep it as it is than to lose it
 		return string(bytes.ToValidUTF8(inner, []byte("\ufffd")))
 	}
 	return s
 }
 
-// numberOf is a value as an integer: a number, or a string that holds one. ok is false for anything else.
+// numberOf returns a value as an integer: a number, or a string that holds one. ok is false for anything else.
 func numberOf(value []byte) (n int64, ok bool) {
 	s := strings.TrimSpace(textOf(value))
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
@@ -215,7 +217,8 @@ func numberOf(value []byte) (n int64, ok bool) {
 	return int64(x), true
 }
 
-// truthOf is a value as a bool: true, 1, or a string that holds one of them; false likewise. ok is false for anything else.
+// truthOf returns a value as a bool. It accepts true, 1, or a string that holds one of them, and the same for false.
+// ok is false for anything else.
 func truthOf(value []byte) (is, ok bool) {
 	is, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(textOf(value))))
 	return is, err == nil
@@ -223,7 +226,7 @@ func truthOf(value []byte) (is, ok bool) {
 
 func isNull(value []byte) bool { return string(value) == "null" }
 
-// unwrapped is a value, or the JSON inside of it if it is a string.
+// unwrapped returns a value, or, if the value is a string, the JSON inside it.
 func unwrapped(value []byte) []byte {
 	if value[0] == '"' {
 		return []byte(textOf(value))

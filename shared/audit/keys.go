@@ -24,7 +24,8 @@ const (
 	cursorSort = "cursor"
 	pollShard  = "poll"
 	sumShards  = 16
-	// maxIDSort is how many bytes of a content id stand in a key; a longer one, never seen yet, is hashed.
+	// maxIDSort is how many bytes of a content id are kept in a key. A longer one, which has never been seen, is
+	// hashed.
 	maxIDSort = 900
 )
 
@@ -63,7 +64,7 @@ func cursorKey(c connection.ID) table.Key {
 	return table.Key{Partition: string(c) + "|poll", Sort: cursorSort}
 }
 
-// shard spreads the counting of a connection's ended blobs, so that workers ending different blobs seldom meet.
+// shard spreads the counting of a connection's ended blobs, so that workers that end different blobs seldom collide.
 func (id ContentID) shard() string {
 	h := fnv.New32a()
 	h.Write([]byte(id))

@@ -18,26 +18,28 @@ const (
 	WasListed State = "listed"  // queued, and nothing of it is stored
 	Begun     State = "begun"   // being read: some of its messages may be stored
 	Settled   State = "settled" // read to its end
-	Lost      State = "lost"    // cannot be had, or not whole; the entry says why
+	Lost      State = "lost"    // unavailable or incomplete; the entry says why
 )
 
 const (
-	// remembered is how long the ledger keeps an entry: far longer than Microsoft lists a blob (7 days), so that it is never taken for new.
+	// remembered is how long the ledger keeps an entry: much longer than Microsoft lists a blob (7 days), so that no
+	// blob is ever taken for new again.
 	remembered = 60 * 24 * time.Hour
-	// tries bounds how often a change is tried when others change the same items.
+	// tries bounds how many times a change is tried while others change the same items.
 	tries = 24
-	// batch is how many blobs are remembered at once: two items each, and the sums and the lease, within table.MaxCommit.
+	// batch is how many blobs are remembered at once: two items each, the sums and the lease, within table.MaxCommit.
 	batch = 49
 )
 
-// Ledger remembers every blob that was ever listed, and what became of it, so that "what did we miss?" has an answer:
-// listed = settled + open + lost, per connection, at any time. It is safe for concurrent use, also by many processes.
+// Ledger remembers every blob that was ever listed and what became of it, so that "what did we miss?" has an answer:
+// listed = settled + open + lost, per connection, at any time. It is safe for concurrent use, also by several
+// processes.
 type Ledger struct {
 	Table table.Table // Blobs
 	Now   func() time.Time
 }
 
-// Entry is what the ledger knows of one blob.
+// Entry is what the ledger knows about one blob.
 type Entry struct {
 	Blob
 	State  State
@@ -58,7 +60,7 @@ func (l *Ledger) Find(ctx context.Context, c connection.ID, id ContentID) (Entry
 	return readEntry(c, item), nil
 }
 
-// Ended tells whether a blob was settled or lost before.
+// Ended reports whether a blob was settled or lost before.
 func (l *Ledger) Ended(ctx context.Context, b Blob) (bool, error) {
 	e, err := l.Find(ctx, b.Connection, b.ID)
 	if errors.Is(err, table.ErrAbsent) {
@@ -67,12 +69,14 @@ func (l *Ledger) Ended(ctx context.Context, b Blob) (bool, error) {
 	return e.State == Settled || e.State == Lost, err
 }
 
-// Begin says that a blob is going to be stored from, and returns it with the arrival that counts. ErrEnded tells that
-// it was settled or lost before. From here until it ends, the connection's watermark stays below the blob's arrival.
+// Begin records that messages of a blob are about to be stored, and returns the blob with the arrival that counts.
+// ErrEnded means that it was settled or lost before. From here until the blob ends, the connection's watermark stays
+// below its arrival.
 //
-// A blob that the ledger does not know was queued by a poll that has not remembered it yet, or crashed before it could.
-// While that poll has not completed, no search has been served beyond its arrival, and the blob is entered here.
-// After, its arrival is in the past of what clients may have read: fault.Retry, for the next poll lists it anew.
+// A blob that the ledger does not know was queued by a poll that has not remembered it yet, or that crashed before it
+// could. Until that poll completes, no search has been served beyond its arrival, and the blob is entered here. After
+// that, clients may already have read past its arrival: Begin returns fault.Retry, and the next poll lists the blob
+// anew.
 func (l *Ledger) Begin(ctx context.Context, b Blob) (Blob, error) {
 	for range tries {
 		begun, err := l.begin(ctx, b)
@@ -129,8 +133,8 @@ func (l *Ledger) beginUnknown(ctx context.Context, b Blob) (Blob, error) {
 	return b, nil
 }
 
-// Return takes back that a blob was begun for the first time: nothing of it was stored, so it need not hold the watermark. On a blob that
-// was begun again meanwhile it does nothing.
+// Return takes back the first Begin of a blob: nothing of it was stored, so it need not hold the watermark. If the
+// blob was begun again meanwhile, Return does nothing.
 func (l *Ledger) Return(ctx context.Context, b Blob) error {
 	e, err := l.Find(ctx, b.Connection, b.ID)
 	if errors.Is(err, table.ErrAbsent) {
@@ -147,12 +151,13 @@ func (l *Ledger) Return(ctx context.Context, b Blob) error {
 	return nil
 }
 
-// Settle says that a blob was read to its end and that all of it is stored. It is idempotent: only the first end counts.
+// Settle records that a blob was read to its end and that everything in it is stored. It is idempotent: only the
+// first end counts.
 func (l *Ledger) Settle(ctx context.Context, b Blob, t Tally) error {
 	return l.end(ctx, b, Settled, "", t)
 }
 
-// Lose says that a blob cannot be had, or not whole, and why. What was stored of it stays. It is idempotent.
+// Lose records that a blob is unavailable or incomplete, and why. What was stored of it stays. It is idempotent.
 func (l *Ledger) Lose(ctx context.Context, b Blob, reason string, t Tally) error {
 	return l.end(ctx, b, Lost, reason, t)
 }
@@ -167,8 +172,8 @@ func (l *Ledger) end(ctx context.Context, b Blob, state State, reason string, t 
 	return fmt.Errorf("end blob %s of connection %s: too many writers: %w", b.ID, b.Connection, fault.Retry)
 }
 
-// tryEnd moves the blob from the open ones to its end and counts it, all in one commit: a crash leaves it open and
-// uncounted, or ended and counted.
+// tryEnd moves the blob from the open ones to its end and counts it, all in one commit: a crash leaves it either open
+// and uncounted, or ended and counted.
 func (l *Ledger) tryEnd(ctx context.Context, b Blob, state State, reason string, t Tally) error {
 	e, err := l.Find(ctx, b.Connection, b.ID)
 	if errors.Is(err, table.ErrAbsent) {
@@ -201,7 +206,8 @@ func (l *Ledger) tryEnd(ctx context.Context, b Blob, state State, reason string,
 	return nil
 }
 
-// Keep stores what could not be read of a blob, each element with its reason. Keeping the same again is harmless.
+// Keep stores the elements of a blob that could not be read, each with its reason. Keeping the same elements again is
+// harmless.
 func (l *Ledger) Keep(ctx context.Context, b Blob, unreadable []Unreadable) error {
 	items := make([]table.Item, len(unreadable))
 	for i, u := range unreadable {
@@ -217,7 +223,7 @@ func (l *Ledger) Keep(ctx context.Context, b Blob, unreadable []Unreadable) erro
 	return nil
 }
 
-// Watermark is the arrival up to which nothing of a connection is open any more: whoever reads events in the order of
+// Watermark is the arrival up to which nothing of a connection is still open: whoever reads events in the order of
 // their ids up to it never misses one that comes later.
 //
 // The cursor is read first: a poll that completes between the two reads can only make the answer too low.
@@ -238,8 +244,9 @@ func (l *Ledger) Watermark(ctx context.Context, c connection.ID) (time.Time, err
 	return watermark, nil
 }
 
-// Purge deletes what the ledger holds of a connection, at most budget items, and tells how many it deleted and whether nothing is left. It
-// may be called again after any error. The caller sees to it that no poll and no reading of the connection is under way.
+// Purge deletes what the ledger holds for a connection, at most budget items. It reports how many it deleted and
+// whether nothing is left. It may be called again after any error. The caller makes sure that no poll and no reading
+// of the connection is under way.
 func (l *Ledger) Purge(ctx context.Context, c connection.ID, budget int) (deleted int, done bool, err error) {
 	for _, kind := range []string{"blob", "open", "lost", "unreadable", "sums", "poll"} {
 		n, done, err := table.Empty(ctx, l.Table, table.Query{Partition: string(c) + "|" + kind}, budget-deleted)

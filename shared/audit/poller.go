@@ -15,52 +15,56 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// Connections is what the poller knows of connections.
+// Connections is what the poller needs to know about connections.
 type Connections interface {
 	// Polled returns the connections whose audit log is to be followed.
 	Polled(ctx context.Context) ([]connection.Connection, error)
-	// Report tells what came of polling a connection: nil, or an error that wraps a sentinel of package fault. It is called at
-	// every poll, and changes the connection's status where that means a change.
+	// Report records the result of polling a connection: nil, or an error that wraps a sentinel of package fault. It
+	// is called at every poll, and changes the connection's status if the result does.
 	Report(ctx context.Context, c connection.ID, outcome error) error
 	// Stopping returns the deauthorized connections whose subscription is still to be stopped.
 	Stopping(ctx context.Context) ([]connection.Connection, error)
 	// Get returns a connection as it is now.
 	Get(ctx context.Context, c connection.ID) (connection.Connection, error)
-	// Stopped says that a connection's subscription is stopped, or that there is none.
+	// Stopped records that a connection's subscription is stopped, or that there is none.
 	Stopped(ctx context.Context, c connection.ID) error
 }
 
 // Poller lists, at each tick, what is new in every tenant's audit log, and queues it.
 //
-// The order for each blob: send it to the queue, then remember it in the ledger, and only when all pages of a window are
-// remembered move the cursor. A crash in between makes the next poll list and queue the same blobs again: duplicates,
-// which reading settles, and never a gap.
+// The order for each blob: it is sent to the queue, then remembered in the ledger, and the cursor moves only when all
+// pages of a window are remembered. A crash in between makes the next poll list and queue the same blobs again:
+// duplicates, which reading resolves, and never a gap.
 type Poller struct {
 	Connections Connections
 	Feed        Feed
 	Ledger      *Ledger
 	Queue       queue.Sender
 	Now         func() time.Time
-	Holder      func() string // a new name for each poll, to hold leases under
+	Holder      func() string // a new name for each poll, under which it holds leases
 	Log         *slog.Logger
 
-	// First is how far back the first poll of a connection lists; the product we follow begins at connecting, which is 0.
+	// First is how far back the first poll of a connection lists. 0 means that it begins when the tenant connects, as
+	// in the product that we follow.
 	First time.Duration
-	// Patience is how long polling one tenant may take; what it has not listed by then it lists at the next tick. 0 is a minute.
+	// Patience is how long polling one tenant may take. What it has not listed by then is listed at the next tick. 0
+	// means a minute.
 	Patience time.Duration
-	// Hold is how long a blob that nothing was read of yet holds the watermark back; then it arrives anew. 0 is 10 minutes.
+	// Hold is how long a blob of which nothing was read yet holds the watermark back; after that it arrives anew. 0
+	// means 10 minutes.
 	Hold time.Duration
-	// Requeue is after how long an open blob is queued again: long after the queue's own retries. 0 is an hour.
+	// Requeue is how long a blob is open before it is queued again: well after the queue's own retries. 0 means an
+	// hour.
 	Requeue time.Duration
-	// Slots bounds how many tenants are polled at once, over all polls of this process. It has the capacity Slots, unless there
-	// is a reason for another.
+	// Slots bounds how many tenants are polled at once, over all polls of this process. Its capacity is the constant
+	// Slots, unless there is a reason for another.
 	Slots chan struct{}
 }
 
-// Slots is how many tenants one process polls at once: most of a poll is waiting for Microsoft.
+// Slots is how many tenants one process polls at once. Most of a poll is spent waiting for Microsoft.
 const Slots = 256
 
-// filled is the poller with what zero stands for.
+// filled returns the poller with its defaults in place of zeros.
 func (p Poller) filled() *Poller {
 	p.Patience = cmp.Or(p.Patience, time.Minute)
 	p.Hold = cmp.Or(p.Hold, 10*time.Minute)
@@ -78,10 +82,10 @@ type Outcome struct {
 	Stopped     int // subscriptions of deauthorized connections that were stopped
 }
 
-// Poll follows every connection once, and stops the subscriptions of those that were deauthorized, as many at a time as there are slots, and
-// returns when all are done or ctx ends. One tenant's
-// failure is reported to its connection and delays no other; the error is about the list of connections only. Polls may
-// overlap: each connection is followed by one of them.
+// Poll follows every connection once, and stops the subscriptions of those that were deauthorized, as many at a time
+// as there are slots. It returns when all are done or ctx ends. A failure of one tenant is reported to its connection
+// and delays no other; the returned error concerns the list of connections only. Polls may overlap: each connection
+// is followed by one of them.
 func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
 	connections, err := p.Connections.Polled(ctx)
 	if err != nil {
@@ -131,7 +135,7 @@ func (o *Outcome) add(one Outcome) {
 	o.Stopped += one.Stopped
 }
 
-// one polls a connection, logs a failure once, and tells the connection.
+// one polls a connection, logs a failure once, and reports it to the connection.
 func (p *Poller) one(ctx context.Context, c connection.Connection, holder string) Outcome {
 	f, err := p.patiently(ctx, c, holder)
 	outcome := Outcome{Connections: 1, Queued: f.queued, Requeued: f.requeued}
@@ -164,14 +168,15 @@ func (p *Poller) one(ctx context.Context, c connection.Connection, holder string
 	return outcome
 }
 
-// patiently is follow, with an end.
+// patiently is follow with a time limit.
 func (p *Poller) patiently(ctx context.Context, c connection.Connection, holder string) (*follower, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
 	return p.follow(ctx, c, holder)
 }
 
-// stopOne stops the subscription of a deauthorized connection. What fails is tried again at the next tick, until it is done or refused.
+// stopOne stops the subscription of a deauthorized connection. If that fails it is tried again at the next tick,
+// until it is done or refused.
 func (p *Poller) stopOne(ctx context.Context, c connection.Connection, holder string) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
@@ -189,9 +194,9 @@ func (p *Poller) stopOne(ctx context.Context, c connection.Connection, holder st
 	return Outcome{Stopped: 1}
 }
 
-// stop works under the connection's lease, so that no poll that is under way starts the subscription again. Order: Microsoft, then the cursor,
-// then the connection. A crash in between makes the next tick stop what is stopped, which is harmless. A connection that is resumed
-// meanwhile finds in the cursor that it has to subscribe at once.
+// stop works under the connection's lease, so that no poll under way starts the subscription again. The order is
+// Microsoft, then the cursor, then the connection. A crash in between makes the next tick stop the subscription
+// again, which is harmless. If the connection is resumed meanwhile, the cursor says that it must subscribe at once.
 func (p *Poller) stop(ctx context.Context, c connection.Connection, holder string) (stopped bool, err error) {
 	now := p.Now()
 	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, now.Add(p.Patience+leaseSlack))
@@ -222,7 +227,7 @@ func (p *Poller) unsubscribe(ctx context.Context, c connection.Connection, cur *
 		*cur = f.cur
 		return false, fmt.Errorf("stop the subscription of connection %s: %w", c.ID, err)
 	}
-	// Who is refused has nothing left to stop: the application was deleted in the tenant, or the tenant is gone.
+	// If we are refused, nothing is left to stop: the application was deleted in the tenant, or the tenant is gone.
 	cur.Asked, cur.NotBefore, cur.Failures = time.Time{}, time.Time{}, 0
 	if cur.Stopped.IsZero() {
 		cur.Stopped = now
@@ -230,7 +235,8 @@ func (p *Poller) unsubscribe(ctx context.Context, c connection.Connection, cur *
 	return true, err
 }
 
-// reopen is the first listing after a connection was resumed: it notes that Microsoft keeps nothing of the time between.
+// reopen belongs to the first listing after a connection was resumed. It records that Microsoft keeps nothing of the
+// time in between.
 func (f *follower) reopen(now time.Time) {
 	if f.cur.Stopped.IsZero() {
 		return

@@ -7,38 +7,38 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// MaxRecord is the size in bytes of the largest record that is read, 4 MiB. A mail record is 1 to 3 KB; a
-// thousand recipients, the most that Microsoft lists, add some 100 KB. A larger one is counted and passed over.
+// MaxRecord is the size in bytes of the largest record that is read: 4 MiB. A mail record is 1 to 3 KB; a thousand
+// recipients, the most that Microsoft lists, add about 100 KB. A larger record is counted and skipped.
 const MaxRecord = 4 << 20
 
 const (
 	firstBuffer    = 64 << 10
 	keptUnreadable = 100
-	emptyReads     = 100 // as bufio: a source that gives nothing this often in a row is broken
+	emptyReads     = 100 // as bufio does: a source that returns nothing this often in a row is broken
 )
 
-// Reader splits a content blob, a JSON array of audit records, into its records. It hands out only those that may be
-// a send with attachments, a few in a hundred, and passes over the others without decoding them.
+// Reader splits a content blob, a JSON array of audit records, into its records. It returns only those that may be a
+// send with attachments, a few in a hundred, and skips the others without decoding them.
 //
-// Its memory is one buffer: 64 KiB, or up to four times the largest record so far, and never above MaxRecord. The size
-// of the blob does not matter. Only the borders of records are checked here: what is inside one is for Decode to judge.
-// A Reader is for one goroutine.
+// Its memory is one buffer: 64 KiB, or up to four times the largest record so far, and never more than MaxRecord. The
+// size of the blob does not matter. Only the borders of records are checked here; their contents are for Decode to
+// judge. A Reader is for one goroutine.
 type Reader struct {
 	src     io.Reader
-	readErr error // what src answered last, io.EOF included; nothing is read after it
+	readErr error // the last error of src, including io.EOF; nothing is read after it
 
-	buf      []byte // buf[pos:end] has been read from src and not been passed yet
+	buf      []byte // buf[pos:end] has been read from src and not been consumed yet
 	pos, end int
-	base     int64 // where buf[0] is in the blob
+	base     int64 // position of buf[0] in the blob
 
 	place      place
 	offset     int64
 	counts     Counts
 	unreadable []Unreadable
-	err        error // what Next answers from now on
+	err        error // what Next returns from now on
 }
 
-// place is where in the array the reader stands.
+// place is the position of the reader in the array.
 type place int
 
 const (
@@ -49,17 +49,17 @@ const (
 
 // Counts says what a Reader has passed so far.
 type Counts struct {
-	Records    int64 // elements of the array, whatever they were
-	Candidates int64 // those handed out by Next
-	Unreadable int64 // those that are no objects, or larger than MaxRecord
+	Records    int64 // elements of the array, of any kind
+	Candidates int64 // those that Next returned
+	Unreadable int64 // those that are not objects, or larger than MaxRecord
 }
 
-// Unreadable is an element of the array that was passed over because it cannot be a record.
+// Unreadable is an element of the array that was skipped because it cannot be a record.
 type Unreadable struct {
 	Offset int64 // of its first byte in the blob
 	Size   int64 // in bytes
 	Reason string
-	Raw    string // its beginning, where somebody has looked inside; "" for what is no object
+	Raw    string // its beginning, if it was decoded; "" if it is not an object
 }
 
 // NewReader returns a Reader of the blob that src streams.
@@ -67,18 +67,18 @@ func NewReader(src io.Reader) *Reader {
 	return &Reader{src: src}
 }
 
-// Reset makes r a Reader of the blob that src streams. It keeps the buffer, and forgets all else.
+// Reset makes r a Reader of the blob that src streams. It keeps the buffer, and forgets everything else.
 func (r *Reader) Reset(src io.Reader) {
 	*r = Reader{src: src, buf: r.buf}
 }
 
 // Next returns the next record that may be a send with attachments, as Microsoft wrote it. The bytes are valid until
-// the next call. It errs on the side of handing out too much: whoever decodes the record sees what it is.
+// the next call. In doubt it returns the record: whoever decodes it sees what it is.
 //
-// At the end of a whole array it returns io.EOF. Any other error ends the blob too, and comes again on each call:
-// io.ErrUnexpectedEOF, wrapped, when the blob is torn (an empty one is); fault.Poison, wrapped, when something other
-// than an array of elements was found, or bytes follow the array, all records of which have been given then; and
-// what src failed with, wrapped.
+// At the end of a complete array it returns io.EOF. Any other error ends the blob too, and is returned again by each
+// call: io.ErrUnexpectedEOF, wrapped, if the blob is torn or empty; fault.Poison, wrapped, if the blob is not an
+// array of elements, or if bytes follow the array, after all its records were returned; and the error of src,
+// wrapped.
 func (r *Reader) Next() ([]byte, error) {
 	for r.err == nil {
 		var record []byte
@@ -92,7 +92,7 @@ func (r *Reader) Next() ([]byte, error) {
 // Counts returns what has been passed so far.
 func (r *Reader) Counts() Counts { return r.counts }
 
-// Offset returns where in the blob the record that Next returned last begins, in bytes.
+// Offset returns the position in the blob, in bytes, of the record that Next returned last.
 func (r *Reader) Offset() int64 { return r.offset }
 
 // Unreadable returns the first hundred elements that cannot be records, in order.
@@ -128,7 +128,7 @@ func (r *Reader) element() ([]byte, error) {
 	return record, nil
 }
 
-// seek moves to the next element and returns its first byte, or io.EOF when the array and the blob end here.
+// seek moves to the next element and returns its first byte, or io.EOF if the array and the blob end here.
 func (r *Reader) seek() (byte, error) {
 	if r.place == beforeArray {
 		if err := r.open(); err != nil {
@@ -196,7 +196,7 @@ func (r *Reader) close() error {
 	return r.malformed("found %q after the end of the array", c)
 }
 
-// cut says that the blob ended or its source failed too early.
+// cut reports that the blob ended, or its source failed, too early.
 func (r *Reader) cut(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
@@ -236,8 +236,8 @@ func (r *Reader) object() (record []byte, reason string, err error) {
 	return r.buf[r.pos-size : r.pos], "", nil
 }
 
-// bracketed passes an object or an array. It returns its size if it has kept all of it in the buffer, just before
-// pos, which it does up to keep bytes; beyond that it drops what it has seen, and returns 0.
+// bracketed passes an object or an array. It returns its size if the whole value is in the buffer, just before pos,
+// which it allows up to keep bytes. A larger value is dropped while it is read, and the size is 0.
 func (r *Reader) bracketed(f frame, keep int) (size int, err error) {
 	kept := true
 	for {
@@ -291,7 +291,7 @@ func (r *Reader) passBare() error {
 	}
 }
 
-// nextToken passes white space and returns the byte after it, or what the source answered.
+// nextToken passes white space and returns the byte after it, or the error of the source.
 func (r *Reader) nextToken() (byte, error) {
 	for {
 		c, err := r.peek()
@@ -302,7 +302,7 @@ func (r *Reader) nextToken() (byte, error) {
 	}
 }
 
-// peek returns the byte at pos, or what the source answered instead.
+// peek returns the byte at pos, or the error of the source.
 func (r *Reader) peek() (byte, error) {
 	if r.pos == r.end {
 		if err := r.fill(); err != nil {
@@ -312,7 +312,8 @@ func (r *Reader) peek() (byte, error) {
 	return r.buf[r.pos], nil
 }
 
-// fill reads more from the source, and keeps buf[pos:end]. The caller lets that never be MaxRecord bytes.
+// fill reads more from the source, and keeps buf[pos:end]. The caller makes sure that this is always less than
+// MaxRecord bytes.
 func (r *Reader) fill() error {
 	if r.readErr != nil {
 		return r.readErr
@@ -336,7 +337,8 @@ func (r *Reader) fill() error {
 	return r.readErr
 }
 
-// makeRoom moves buf[pos:end] to the front, into a buffer of twice the size if it would fill more than half of this one.
+// makeRoom moves buf[pos:end] to the front, or into a buffer of twice the size if it would fill more than half of
+// this one.
 func (r *Reader) makeRoom() {
 	rest := r.buf[r.pos:r.end]
 	if len(rest) >= len(r.buf)/2 && len(r.buf) < MaxRecord {

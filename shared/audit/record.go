@@ -9,51 +9,52 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// Record is one audit record of a sent mail, as Microsoft tells it (Office 365 Management Activity API schema: common
-// schema and Exchange mailbox schema). What Microsoft left out, or told as null, is zero; texts are not trimmed.
+// Record is one audit record of a sent mail, as Microsoft reports it (Office 365 Management Activity API schema:
+// common schema and Exchange mailbox schema). Fields that Microsoft left out or set to null are zero. Texts are not
+// trimmed.
 type Record struct {
-	ID             string    // GUID; the same event may come more than once, with the same ID
+	ID             string    // GUID; the same event may come several times, with the same ID
 	RecordType     int       // AuditLogRecordType; 2, ExchangeItem, for a send
 	CreationTime   time.Time // when the user did it, in UTC
 	Operation      Operation
 	OrganizationID string // GUID of the tenant
-	UserType       int    // 0 regular, 2 admin, 5 application ...; Untold
+	UserType       int    // 0 regular, 2 admin, 5 application ...; or Untold
 	UserKey        string
-	UserID         string // usually the user principal name of who sent; a SID for the system
+	UserID         string // usually the user principal name of the sender; a SID for the system
 	ResultStatus   string // Succeeded, PartiallySucceeded, Failed
 	Workload       string // Exchange
 
-	ClientIP         string // perhaps with a port, perhaps in brackets; Microsoft's own for REST clients
+	ClientIP         string // possibly with a port or in brackets; Microsoft's own address for REST clients
 	ClientIPAddress  string // as ClientIP
 	ClientInfoString string // e.g. Client=OWA;Action=ViaProxy
 	SessionID        string
 	AppID            string
 	ClientAppID      string
 
-	LogonType              int // 0 owner, 1 admin, 2 delegate ...; Untold
+	LogonType              int // 0 owner, 1 admin, 2 delegate ...; or Untold
 	ExternalAccess         bool
 	MailboxGUID            string
 	MailboxOwnerUPN        string
 	OrganizationName       string
 	OriginatingServer      string // ends in a line break
-	SendAsUserSmtp         string // SendAs: the mailbox that the mail says it is from
-	SendOnBehalfOfUserSmtp string // SendOnBehalf: likewise
-	SaveToSentItems        *bool  // nil if not told
+	SendAsUserSmtp         string // SendAs: the mailbox that the mail claims to be from
+	SendOnBehalfOfUserSmtp string // SendOnBehalf: the same
+	SaveToSentItems        *bool  // nil if absent
 
-	RecipientCount int64     // of all recipients, which may be more than are listed
+	RecipientCount int64     // of all recipients, possibly more than are listed
 	Recipients     []Address // To, Cc and Bcc together, at most MaxRecipients; none before April 2026
 
 	Item Item
 }
 
-// Item is the mail that was sent. It is told at submission, so the mail in Sent Items has another store id.
+// Item is the mail that was sent. It is recorded at submission, so the mail in Sent Items has another store id.
 type Item struct {
 	ID                string // store id of the draft, or the word Unknown
 	ImmutableID       string
 	InternetMessageID string // in angle brackets
 	Subject           string
 	Attachments       string // for ParseAttachments
-	SizeInBytes       int64  // of the mail; 0 if not told
+	SizeInBytes       int64  // of the mail; 0 if absent
 	ParentFolderPath  string // e.g. \Drafts
 }
 
@@ -63,10 +64,10 @@ type Address struct {
 	Name    string
 }
 
-// Untold is the UserType and the LogonType of a record that does not tell them, or not as a number.
+// Untold is the UserType or LogonType of a record that has none, or none that is a number.
 const Untold = -1
 
-// MaxRecipients is how many recipients a Record holds. It is as many as Microsoft lists.
+// MaxRecipients is how many recipients a Record holds: as many as Microsoft lists.
 const MaxRecipients = 1000
 
 // Operation is what a user did, in Microsoft's words.
@@ -79,7 +80,7 @@ const (
 	SendOnBehalf Operation = "SendOnBehalf"
 )
 
-// operation is the Operation that is written s. The letter case does not matter for those that send.
+// operation returns the Operation that is written s. Letter case does not matter for operations that send.
 func operation(s string) Operation {
 	for _, o := range [...]Operation{Send, SendAs, SendOnBehalf} {
 		if strings.EqualFold(s, string(o)) {
@@ -96,14 +97,14 @@ func (r *Record) SendsFiles() bool {
 	return r.Operation.sends() && strings.TrimSpace(r.Item.Attachments) != ""
 }
 
-// Decode reads one audit record that Reader.Next returned. Microsoft's schema drifts, so it takes what it can: names
-// in any letter case (the last of duplicates wins), unknown members, null for anything, numbers and bools in strings,
-// anything for a text, an Item that is missing, null, or JSON in a string. A number or bool that cannot be read is
-// left out.
+// Decode reads one audit record that Reader.Next returned. Microsoft's schema drifts, so Decode accepts what it can:
+// names in any letter case (the last duplicate wins), unknown members, null for anything, numbers and bools in
+// strings, anything as a text, an Item that is missing, null, or JSON in a string. A number or bool that cannot be
+// read is left out.
 //
-// It returns fault.Poison, wrapped, with the field at fault, for what is not a JSON object, for an Item that cannot be
-// read, and for a send with attachments that has no Id or no readable CreationTime. Whether the record is such a send
-// is for the caller to ask: see Record.SendsFiles.
+// It returns fault.Poison, wrapped, with the field at fault, if raw is not a JSON object, if the Item cannot be read,
+// or if a send with attachments has no Id or no readable CreationTime. Whether the record is such a send is for the
+// caller to ask: see Record.SendsFiles.
 func Decode(raw []byte) (Record, error) {
 	r := Record{UserType: Untold, LogonType: Untold}
 	var created string
@@ -288,7 +289,8 @@ func (i *Item) setParentFolder(value []byte) {
 	}
 }
 
-// setText leaves a field as it is on null, and so do the others: a duplicate that tells nothing takes nothing away.
+// setText leaves the field unchanged on null, and so do the other setters: a duplicate without a value removes
+// nothing.
 func setText[S ~string](field *S, value []byte) {
 	if !isNull(value) {
 		*field = S(textOf(value))

@@ -14,7 +14,7 @@ import (
 // staleAtOnce bounds how many stale blobs one poll looks at.
 const staleAtOnce = 200
 
-// known tells which of the listed blobs the ledger has.
+// known reports which of the listed blobs are in the ledger.
 func (l *Ledger) known(ctx context.Context, c connection.ID, listed []Listed) (map[ContentID]bool, error) {
 	if len(listed) == 0 {
 		return nil, nil
@@ -34,8 +34,9 @@ func (l *Ledger) known(ctx context.Context, c connection.ID, listed []Listed) (m
 	return known, nil
 }
 
-// remember enters blobs that were queued, in commits that hold only while the poll has its lease: after it lost it, its
-// arrival is in the past. It is idempotent. A crash between two commits leaves blobs queued that the next poll lists as new.
+// remember enters blobs that were queued, in commits that succeed only while the poll has its lease: without the
+// lease its arrival is in the past. It is idempotent. A crash between two commits leaves queued blobs that the next
+// poll lists as new.
 func (l *Ledger) remember(ctx context.Context, c connection.ID, blobs []Blob, lease Cursor, now time.Time) error {
 	for len(blobs) > 0 {
 		some := blobs[:min(batch, len(blobs))]
@@ -80,7 +81,7 @@ func (l *Ledger) enter(ctx context.Context, c connection.ID, blobs []Blob, lease
 	return fmt.Errorf("too many writers: %w", fault.Retry)
 }
 
-// unknown leaves out the blobs that a worker entered meanwhile, because it met them first.
+// unknown leaves out the blobs that a worker entered meanwhile because it met them first.
 func (l *Ledger) unknown(ctx context.Context, c connection.ID, blobs []Blob) ([]Blob, error) {
 	listed := make([]Listed, len(blobs))
 	for i, b := range blobs {
@@ -125,8 +126,8 @@ func (l *Ledger) stale(ctx context.Context, c connection.ID, then time.Time) ([]
 	return entries, nil
 }
 
-// move gives an open blob another arrival or time of queueing. table.ErrConflict tells that it was begun or ended
-// meanwhile, which is as well.
+// move gives an open blob another arrival or time of queueing. table.ErrConflict means that it was begun or ended
+// meanwhile, which is fine.
 func (l *Ledger) move(ctx context.Context, from, to Entry, lease Cursor) error {
 	ops := []table.Op{
 		{Verb: table.Check, Item: table.Item{Key: cursorKey(from.Connection), Revision: lease.revision}},

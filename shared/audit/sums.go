@@ -20,7 +20,7 @@ type Sums struct {
 	revision int64
 }
 
-// Open is how many blobs have been listed and have not ended.
+// Open is how many blobs are listed and have not ended.
 func (s Sums) Open() int64 { return s.Listed - s.Settled - s.Lost }
 
 // Sums adds up a connection's ledger.
@@ -39,7 +39,7 @@ func (l *Ledger) Sums(ctx context.Context, c connection.ID) (Sums, error) {
 	return all, nil
 }
 
-// shard reads one part of the sums; one that is not there yet is zero, at revision 0.
+// shard reads one part of the sums. A part that does not exist yet is zero, at revision 0.
 func (l *Ledger) shard(ctx context.Context, c connection.ID, shard string) (Sums, error) {
 	item, err := l.Table.Get(ctx, sumsKey(c, shard))
 	if errors.Is(err, table.ErrAbsent) {
@@ -60,7 +60,7 @@ func (s *Sums) end(state State, t Tally) {
 	s.Tally = s.Tally.Plus(t)
 }
 
-// write is the operation that stores a shard at the revision it was read.
+// write returns the operation that stores a shard at the revision at which it was read.
 func (s Sums) write(c connection.ID, shard string) table.Op {
 	attrs := s.Tally.attrs()
 	attrs["listed"], attrs["settled"], attrs["lost"] = s.Listed, s.Settled, s.Lost
@@ -81,7 +81,7 @@ func readSums(item table.Item) Sums {
 	}
 }
 
-// count is one number of a tally, under the name that it is stored by.
+// count is one number of a tally, with the name under which it is stored.
 type count struct {
 	name string
 	n    *int64
@@ -139,14 +139,14 @@ func readTally(attrs table.Attrs) Tally {
 	return t
 }
 
-// Account is what the ledger knows of a connection, in the shape in which the connections API shows it.
+// Account is what the ledger knows about a connection, in the form in which the connections API shows it.
 type Account struct {
 	Sums
 	Open     int64  `json:"open"` // blobs that are listed and have not ended
 	Progress Cursor `json:"progress"`
 }
 
-// Account sums a connection's blobs up, and tells how far the listing has come.
+// Account sums up a connection's blobs, and says how far the listing has come.
 func (l *Ledger) Account(ctx context.Context, c connection.ID) (Account, error) {
 	sums, err := l.Sums(ctx, c)
 	if err != nil {
@@ -156,7 +156,7 @@ func (l *Ledger) Account(ctx context.Context, c connection.ID) (Account, error) 
 	return Account{Sums: sums, Open: sums.Open(), Progress: progress}, err
 }
 
-// Tell is an account as a connection's details tell it.
+// Tell returns an account in the form that a connection's details use.
 func (l *Ledger) Tell(ctx context.Context, c connection.ID) (connection.Progress, error) {
 	a, err := l.Account(ctx, c)
 	if err != nil {

@@ -5,21 +5,21 @@ import "time"
 const (
 	// maxWindow is the longest window that one listing may ask for (AF20055).
 	maxWindow = 24 * time.Hour
-	// lookBack is how far back a listing may begin: Microsoft's 7 days, less what our clock may be behind theirs and what a
-	// request may wait before it is read (AF20030, AF20055).
+	// lookBack is how far back a listing may begin: Microsoft's 7 days, minus how far our clock may be behind theirs
+	// and how long a request may wait before it is read (AF20030, AF20055).
 	lookBack = 7*24*time.Hour - 15*time.Minute
-	// overlap is how much of what was listed before is listed again at each poll: nothing says that a window that has passed
-	// gains no more blobs, and our clock may run ahead of Microsoft's.
+	// overlap is how much of what was listed before is listed again at each poll: Microsoft does not promise that a
+	// past window gains no more blobs, and our clock may run ahead of theirs.
 	overlap = 15 * time.Minute
-	// sweepEvery is how often the last day is listed again as a whole, for blobs that turn up later than overlap.
+	// sweepEvery is how often the last day is listed again as a whole, for blobs that appear later than overlap.
 	sweepEvery = time.Hour
 )
 
-// window is [From, To), to the second, in terms of when blobs became available.
+// window is [From, To), in whole seconds. It refers to when blobs became available.
 type window struct{ From, To time.Time }
 
-// windows cuts the time from from to now into windows that Microsoft accepts, oldest first. What is too far back to be
-// listed is left out.
+// windows cuts the time from from to now into windows that Microsoft accepts, oldest first. It leaves out what is too
+// far back to be listed.
 func windows(from, now time.Time) []window {
 	from, now = from.UTC().Truncate(time.Second), now.UTC().Truncate(time.Second)
 	// Rounding up keeps the clamped start inside the 7 days.
