@@ -21,9 +21,9 @@ type sharded struct {
 	shard trigger.Shard
 }
 
-// Polled returns the shard's connections whose tenants are followed.
-func (s sharded) Polled(ctx context.Context) ([]connection.Connection, error) {
-	all, err := s.Connections.Polled(ctx)
+// Followed returns the shard's connections whose tenants are followed.
+func (s sharded) Followed(ctx context.Context) ([]connection.Connection, error) {
+	all, err := s.Connections.Followed(ctx)
 	return slices.DeleteFunc(all, func(c connection.Connection) bool { return !s.shard.Holds(string(c.ID)) }), err
 }
 

@@ -13,7 +13,7 @@ import (
 // registry has a hundred connections, or an error.
 type registry struct{ err error }
 
-func (r registry) Polled(context.Context) ([]connection.Connection, error) {
+func (r registry) Followed(context.Context) ([]connection.Connection, error) {
 	var all []connection.Connection
 	for i := range 100 {
 		all = append(all, connection.Connection{ID: connection.ID(fmt.Sprintf("c%011d", i))})
@@ -26,7 +26,7 @@ func (registry) ReportDirectory(context.Context, connection.ID, error) error { r
 func TestShardsCountEveryConnectionOnce(t *testing.T) {
 	counted := map[connection.ID]int{}
 	for index := range 3 {
-		own, err := sharded{registry{}, trigger.Shard{Index: index, Of: 3}}.Polled(t.Context())
+		own, err := sharded{registry{}, trigger.Shard{Index: index, Of: 3}}.Followed(t.Context())
 		if err != nil || len(own) == 0 || len(own) == 100 {
 			t.Errorf("shard %d has %d of 100, %v", index, len(own), err)
 		}
@@ -46,7 +46,7 @@ func TestShardsCountEveryConnectionOnce(t *testing.T) {
 
 func TestShardsPassErrorsOn(t *testing.T) {
 	broken := errors.New("no table")
-	if _, err := (sharded{registry{broken}, trigger.Shard{Of: 1}}).Polled(t.Context()); !errors.Is(err, broken) {
+	if _, err := (sharded{registry{broken}, trigger.Shard{Of: 1}}).Followed(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
 }

@@ -16,9 +16,9 @@ type sharded struct {
 	shard trigger.Shard
 }
 
-// Polled returns the shard's connections whose audit log is to be followed.
-func (s sharded) Polled(ctx context.Context) ([]connection.Connection, error) {
-	return s.held(s.Connections.Polled(ctx))
+// Followed returns the shard's connections whose audit log is to be followed.
+func (s sharded) Followed(ctx context.Context) ([]connection.Connection, error) {
+	return s.held(s.Connections.Followed(ctx))
 }
 
 // Stopping returns the shard's connections whose subscription is to be stopped.

@@ -17,7 +17,7 @@ type registry struct {
 	err error
 }
 
-func (r registry) Polled(context.Context) ([]connection.Connection, error) {
+func (r registry) Followed(context.Context) ([]connection.Connection, error) {
 	var all []connection.Connection
 	for i := range 100 {
 		all = append(all, connection.Connection{ID: connection.ID(fmt.Sprintf("c%011d", i))})
@@ -28,7 +28,7 @@ func (r registry) Polled(context.Context) ([]connection.Connection, error) {
 func TestShardsPollEveryConnectionOnce(t *testing.T) {
 	polled := map[connection.ID]int{}
 	for index := range 3 {
-		own, err := sharded{registry{}, trigger.Shard{Index: index, Of: 3}}.Polled(t.Context())
+		own, err := sharded{registry{}, trigger.Shard{Index: index, Of: 3}}.Followed(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestShardsPollEveryConnectionOnce(t *testing.T) {
 
 func TestShardsPassErrorsOn(t *testing.T) {
 	broken := errors.New("no table")
-	if _, err := (sharded{registry{err: broken}, trigger.Shard{Of: 1}}).Polled(t.Context()); !errors.Is(err, broken) {
+	if _, err := (sharded{registry{err: broken}, trigger.Shard{Of: 1}}).Followed(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
 }

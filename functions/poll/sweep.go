@@ -15,7 +15,7 @@ const lateness = 5 * time.Minute
 // sweep queues again what has waited too long to be enriched, of each of the connections. One that fails holds no other up.
 func sweep(ctx context.Context, p *parts.Parts, polled sharded) error {
 	desk := &forensic.Desk{Events: p.EventsTable(), Queue: p.MessageQueue(), Now: time.Now, Log: p.Log, Patience: p.Deadline + lateness}
-	all, err := polled.Polled(ctx)
+	all, err := polled.Followed(ctx)
 	if err != nil {
 		return err
 	}

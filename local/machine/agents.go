@@ -47,7 +47,7 @@ func (m *Machine) agents(ctx context.Context) {
 
 // free takes back the leases of polls and censuses that the end of the last start cut off: this process has the folder alone.
 func (m *Machine) free(ctx context.Context) error {
-	polled, err := m.Registry.Polled(ctx)
+	polled, err := m.Registry.Followed(ctx)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (m *Machine) purge(ctx context.Context) {
 // sweep sends again, at once and then every minute, what has waited too long to be enriched. A connection that fails holds no other up.
 func (m *Machine) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		polled, err := m.Registry.Polled(ctx)
+		polled, err := m.Registry.Followed(ctx)
 		for _, c := range polled {
 			_, failed := m.Desk.Sweep(ctx, c.ID)
 			err = errors.Join(err, failed)

@@ -24,7 +24,7 @@ func TestASweepThatFailsForOneConnectionHoldsNoOtherUp(t *testing.T) {
 		w.sim.AddTenant(c.Tenant(), c.People())
 		w.connect(c)
 	}
-	all, err := w.machine.Registry.Polled(t.Context())
+	all, err := w.machine.Registry.Followed(t.Context())
 	if err != nil || len(all) != 2 {
 		t.Fatalf("%d connections are polled, %v", len(all), err)
 	}

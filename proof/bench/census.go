@@ -94,7 +94,7 @@ func inhabit() ([]world.Person, map[people.Coverage]int64) {
 // oneConnection is a registry that has one.
 type oneConnection struct{ connection.Connection }
 
-func (o oneConnection) Polled(context.Context) ([]connection.Connection, error) {
+func (o oneConnection) Followed(context.Context) ([]connection.Connection, error) {
 	return []connection.Connection{o.Connection}, nil
 }
 

@@ -215,8 +215,8 @@ type some struct {
 	n int
 }
 
-func (s some) Polled(ctx context.Context) ([]connection.Connection, error) {
-	all, err := s.Connections.Polled(ctx)
+func (s some) Followed(ctx context.Context) ([]connection.Connection, error) {
+	all, err := s.Connections.Followed(ctx)
 	return all[:min(s.n, len(all))], err
 }
 
@@ -225,8 +225,8 @@ type others struct {
 	n int
 }
 
-func (o others) Polled(ctx context.Context) ([]connection.Connection, error) {
-	all, err := o.Connections.Polled(ctx)
+func (o others) Followed(ctx context.Context) ([]connection.Connection, error) {
+	all, err := o.Connections.Followed(ctx)
 	return all[min(o.n, len(all)):], err
 }
 

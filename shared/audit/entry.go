@@ -2,31 +2,10 @@ package audit
 
 import (
 	"strings"
-	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
-
-// stampLayout is the form of times in the ledger: readable, in whole milliseconds. No time is "".
-const stampLayout = "2006-01-02T15:04:05.000Z07:00"
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(stampLayout)
-}
-
-// unstamp reads a time that stamp wrote. Anything else is the zero time.
-func unstamp(v any) time.Time {
-	s, _ := v.(string)
-	t, err := time.Parse(stampLayout, s)
-	if err != nil {
-		return time.Time{}
-	}
-	return t.UTC()
-}
 
 func attrText(v any) string {
 	s, _ := v.(string)
@@ -45,10 +24,10 @@ func (e Entry) attrs() table.Attrs {
 		"cloud":    string(e.Tenant.Cloud),
 		"type":     string(e.Type),
 		"uri":      e.URI,
-		"created":  stamp(e.Created),
-		"expires":  stamp(e.Expires),
-		"arrival":  stamp(e.Arrival),
-		"queued":   stamp(e.Queued),
+		"created":  table.Stamp(e.Created),
+		"expires":  table.Stamp(e.Expires),
+		"arrival":  table.Stamp(e.Arrival),
+		"queued":   table.Stamp(e.Queued),
 		"state":    string(e.State),
 		"attempts": int64(e.Attempts),
 	}
@@ -57,7 +36,7 @@ func (e Entry) attrs() table.Attrs {
 func (e Entry) item() table.Item {
 	attrs := e.attrs()
 	if e.State == Settled || e.State == Lost {
-		attrs["ended"] = stamp(e.Ended)
+		attrs["ended"] = table.Stamp(e.Ended)
 		attrs["tally"] = e.Tally.attrs()
 		attrs["reason"] = e.Reason
 	}
@@ -74,14 +53,14 @@ func (e Entry) item() table.Item {
 func (e Entry) openItem() table.Item {
 	return table.Item{
 		Key:   openKey(e.Connection, e.Arrival, e.ID),
-		Attrs: table.Attrs{"id": string(e.ID), "arrival": stamp(e.Arrival), "queued": stamp(e.Queued)},
+		Attrs: table.Attrs{"id": string(e.ID), "arrival": table.Stamp(e.Arrival), "queued": table.Stamp(e.Queued)},
 	}
 }
 
 func (e Entry) lostItem() table.Item {
 	return table.Item{
 		Key:     lostKey(e.Connection, e.Arrival, e.ID),
-		Attrs:   table.Attrs{"id": string(e.ID), "arrival": stamp(e.Arrival), "reason": e.Reason, "ended": stamp(e.Ended)},
+		Attrs:   table.Attrs{"id": string(e.ID), "arrival": table.Stamp(e.Arrival), "reason": e.Reason, "ended": table.Stamp(e.Ended)},
 		Expires: e.Arrival.Add(remembered),
 	}
 }
@@ -96,15 +75,15 @@ func readEntry(c connection.ID, item table.Item) Entry {
 			Type:       ContentType(attrText(a["type"])),
 			ID:         ContentID(attrText(a["id"])),
 			URI:        attrText(a["uri"]),
-			Created:    unstamp(a["created"]),
-			Expires:    unstamp(a["expires"]),
-			Arrival:    unstamp(a["arrival"]),
+			Created:    table.TimeOf(a["created"]),
+			Expires:    table.TimeOf(a["expires"]),
+			Arrival:    table.TimeOf(a["arrival"]),
 			Attempts:   int(attrNumber(a["attempts"])),
 		},
 		State:    State(attrText(a["state"])),
 		Reason:   attrText(a["reason"]),
-		Queued:   unstamp(a["queued"]),
-		Ended:    unstamp(a["ended"]),
+		Queued:   table.TimeOf(a["queued"]),
+		Ended:    table.TimeOf(a["ended"]),
 		Tally:    readTally(tally),
 		revision: item.Revision,
 	}
@@ -116,9 +95,9 @@ func readOpen(c connection.ID, item table.Item) Entry {
 		Blob: Blob{
 			Connection: c,
 			ID:         ContentID(attrText(item.Attrs["id"])),
-			Arrival:    unstamp(item.Attrs["arrival"]),
+			Arrival:    table.TimeOf(item.Attrs["arrival"]),
 		},
-		Queued: unstamp(item.Attrs["queued"]),
+		Queued: table.TimeOf(item.Attrs["queued"]),
 	}
 }
 

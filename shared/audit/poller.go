@@ -17,8 +17,8 @@ import (
 
 // Connections is what the poller needs to know about connections.
 type Connections interface {
-	// Polled returns the connections whose audit log is to be followed.
-	Polled(ctx context.Context) ([]connection.Connection, error)
+	// Followed returns the connections whose audit log is to be followed.
+	Followed(ctx context.Context) ([]connection.Connection, error)
 	// Report records the result of polling a connection: nil, or an error that wraps a sentinel of package fault. It
 	// is called at every poll, and changes the connection's status if the result does.
 	Report(ctx context.Context, c connection.ID, outcome error) error
@@ -87,7 +87,7 @@ type Outcome struct {
 // and delays no other; the returned error concerns the list of connections only. Polls may overlap: each connection
 // is followed by one of them.
 func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
-	connections, err := p.Connections.Polled(ctx)
+	connections, err := p.Connections.Followed(ctx)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("poll at %s: list connections: %w", tick.UTC().Format(time.RFC3339), err)
 	}

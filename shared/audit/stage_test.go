@@ -120,8 +120,8 @@ type roll struct {
 	reported map[connection.ID][]error
 }
 
-func (r *roll) Polled(context.Context) ([]connection.Connection, error) {
-	return r.those(connection.Connection.Polled), nil
+func (r *roll) Followed(context.Context) ([]connection.Connection, error) {
+	return r.those(connection.Connection.Followed), nil
 }
 
 func (r *roll) Stopping(context.Context) ([]connection.Connection, error) {

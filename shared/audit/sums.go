@@ -125,7 +125,7 @@ func (t Tally) attrs() table.Attrs {
 		attrs[c.name] = *c.n
 	}
 	if !t.LastSend.IsZero() {
-		attrs["lastsend"] = stamp(t.LastSend)
+		attrs["lastsend"] = table.Stamp(t.LastSend)
 	}
 	return attrs
 }
@@ -135,7 +135,7 @@ func readTally(attrs table.Attrs) Tally {
 	for _, c := range t.counts() {
 		*c.n = attrNumber(attrs[c.name])
 	}
-	t.LastSend = unstamp(attrs["lastsend"])
+	t.LastSend = table.TimeOf(attrs["lastsend"])
 	return t
 }
 

@@ -41,7 +41,7 @@ func (a attempt) item(stateHash string) table.Item {
 		Key: attemptKey(stateHash),
 		Attrs: table.Attrs{
 			"connection": string(a.connection), "cloud": string(a.cloud), "stage": string(a.stage), "cookie": a.cookie,
-			"expires": stamp(a.expires), "tenant": string(a.tenant), "administrator": a.administrator,
+			"expires": table.Stamp(a.expires), "tenant": string(a.tenant), "administrator": a.administrator,
 		},
 		Expires: a.expires.Add(time.Second), // the table counts whole seconds, and may be late: "expires" decides
 	}

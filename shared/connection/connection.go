@@ -4,6 +4,7 @@ package connection
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -12,6 +13,27 @@ type ID string
 
 // TenantID is a tenant's GUID in lower case ("tid" in Microsoft's tokens).
 type TenantID string
+
+func (t TenantID) valid() bool { return IsGUID(string(t)) && string(t) == strings.ToLower(string(t)) }
+
+// IsGUID says whether s is a GUID as Microsoft writes the ids of tenants, people, groups and applications: 32 hexadecimal digits of
+// either case, with four hyphens.
+func IsGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if s[i] != '-' {
+				return false
+			}
+		case !strings.ContainsRune("0123456789abcdefABCDEF", rune(s[i])):
+			return false
+		}
+	}
+	return true
+}
 
 // Cloud is one of Microsoft's national clouds.
 type Cloud string
@@ -96,8 +118,6 @@ type Purge struct {
 	Deleted int64  // items of the tables that were deleted so far
 }
 
-// Visible tells whether searches show the connection's events.
-func (c Connection) Visible() bool { return c.Status != Deauthorized && c.Tenant.ID != "" }
-
-// Polled tells whether the poller follows the tenant's audit log: also in Error, for that is how a connection returns to Monitoring by itself.
-func (c Connection) Polled() bool { return c.Visible() }
+// Followed says whether the tenant's audit log is followed, and its events are shown in searches. A connection in Error is followed
+// too: that is how it returns to Monitoring by itself.
+func (c Connection) Followed() bool { return c.Status != Deauthorized && c.Tenant.ID != "" }

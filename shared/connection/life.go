@@ -65,7 +65,7 @@ func (r *Registry) Deauthorize(ctx context.Context, id ID, by string) (Connectio
 		if !s.Purge.Asked.IsZero() {
 			return nil, nil // it is more than that
 		}
-		if s.Polled() {
+		if s.Followed() {
 			s.Stopping = now
 		}
 		s.Status, s.Reason = Deauthorized, deauthorized
@@ -106,31 +106,6 @@ func (r *Registry) Stopped(ctx context.Context, id ID) error {
 		return nil, nil
 	})
 	return err
-}
-
-// Followed tells whether the tenant's audit log is followed now: only then may anything of it be stored. A connection that is not there is
-// not followed.
-func (r *Registry) Followed(ctx context.Context, id ID) (bool, error) {
-	c, err := r.Get(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return c.Polled(), err
-}
-
-// valid tells whether t is a GUID in lower case.
-func (t TenantID) valid() bool {
-	if len(t) != 36 {
-		return false
-	}
-	for i, r := range []byte(t) {
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		hex := r >= '0' && r <= '9' || r >= 'a' && r <= 'f'
-		if dash != (r == '-') || !dash && !hex {
-			return false
-		}
-	}
-	return true
 }
 
 // free is nil when the connection may be bound to the tenant, and ErrTenant when one of them belongs elsewhere. Consented decides; this

@@ -112,16 +112,14 @@ func TestLifeAndHistory(t *testing.T) {
 	}
 }
 
-func TestDeauthorizedIsNeitherPolledNorShown(t *testing.T) {
+func TestDeauthorizedIsNotFollowed(t *testing.T) {
 	r, _ := newRegistry(t)
 	id := consented(t, r)
 	if _, err := r.Deauthorize(t.Context(), id, "key-1"); err != nil {
 		t.Fatal(err)
 	}
-	polled, errPolled := r.Polled(t.Context())
-	visible, errVisible := r.Visible(t.Context())
-	if len(polled) != 0 || len(visible) != 0 || errPolled != nil || errVisible != nil {
-		t.Errorf("%d polled (%v), %d visible (%v)", len(polled), errPolled, len(visible), errVisible)
+	if followed, err := r.Followed(t.Context()); len(followed) != 0 || err != nil {
+		t.Errorf("%d are followed (%v)", len(followed), err)
 	}
 }
 

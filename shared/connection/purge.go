@@ -37,7 +37,7 @@ func (r *Registry) Purge(ctx context.Context, id ID, by string) (Connection, err
 		switch {
 		case !s.Purge.Asked.IsZero():
 			return nil, nil
-		case s.Polled():
+		case s.Followed():
 			return nil, ErrInUse
 		}
 		s.Status, s.Reason = Deauthorized, purging

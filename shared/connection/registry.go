@@ -136,14 +136,19 @@ func (r *Registry) List(ctx context.Context) ([]Connection, error) {
 	return r.list(ctx, func(Connection) bool { return true })
 }
 
-// Polled returns the connections whose audit log is followed.
-func (r *Registry) Polled(ctx context.Context) ([]Connection, error) {
-	return r.list(ctx, Connection.Polled)
+// Followed returns the connections whose audit log is followed and whose events searches show.
+func (r *Registry) Followed(ctx context.Context) ([]Connection, error) {
+	return r.list(ctx, Connection.Followed)
 }
 
-// Visible returns the connections whose events searches show.
-func (r *Registry) Visible(ctx context.Context) ([]Connection, error) {
-	return r.list(ctx, Connection.Visible)
+// Follows says whether the connection is followed now: only then may anything of its tenant be stored. A connection that does not
+// exist is not followed.
+func (r *Registry) Follows(ctx context.Context, id ID) (bool, error) {
+	c, err := r.Get(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return c.Followed(), err
 }
 
 func (r *Registry) list(ctx context.Context, keep func(Connection) bool) ([]Connection, error) {
@@ -234,8 +239,8 @@ func lock(key table.Key, id ID) table.Item {
 	return table.Item{Key: key, Attrs: table.Attrs{"connection": string(id)}}
 }
 
-// now is the clock without a monotonic reading, so that a stored moment equals itself when it is read again.
-func (r *Registry) now() time.Time { return r.Now().UTC().Round(0) }
+// now is the clock in whole milliseconds, as items hold times: a stored moment equals itself when it is read again.
+func (r *Registry) now() time.Time { return r.Now().UTC().Truncate(time.Millisecond) }
 
 const idLetters = "abcdefghijklmnopqrstuvwxyz234567"
 

@@ -39,7 +39,7 @@ func TestAddedConnectionWaitsForConsent(t *testing.T) {
 	if got.DisplayName != "Acme Inc" || got.Tenant.Cloud != connection.Commercial || got.Status != connection.Initializing || got.CreatedBy != "key-7" || !got.Created.Equal(c.now()) {
 		t.Errorf("added as %+v", got)
 	}
-	if got.Visible() || got.Polled() {
+	if got.Followed() {
 		t.Error("a connection without a tenant is polled or searched")
 	}
 	if !strings.HasPrefix(link, string(added.ID)+".") || len(link) != 12+1+43 {
@@ -133,7 +133,7 @@ func TestOneOfManyGetsTheTenant(t *testing.T) {
 		_, err := r.Consented(t.Context(), ids[i], administrator(acme))
 		return err
 	}, connection.ErrTenant, t)
-	if polled, err := r.Polled(t.Context()); err != nil || len(polled) != 1 || won != 1 {
+	if polled, err := r.Followed(t.Context()); err != nil || len(polled) != 1 || won != 1 {
 		t.Errorf("%d won, %d polled, %v", won, len(polled), err)
 	}
 }
@@ -169,7 +169,7 @@ func TestConsentBindsTheTenantForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Tenant.ID != acme || got.Status != connection.Initializing || got.ConsentedBy != "admin" || !got.Consented.Equal(c.now()) || !got.Polled() || !got.Visible() {
+	if got.Tenant.ID != acme || got.Status != connection.Initializing || got.ConsentedBy != "admin" || !got.Consented.Equal(c.now()) || !got.Followed() {
 		t.Errorf("consented as %+v", got)
 	}
 	if _, err := r.Consented(t.Context(), added.ID, administrator(globex)); !errors.Is(err, connection.ErrTenant) {

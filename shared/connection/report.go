@@ -28,7 +28,7 @@ func (r *Registry) ReportDirectory(ctx context.Context, id ID, outcome error) er
 	now := r.now()
 	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
 		switch {
-		case !s.Polled():
+		case !s.Followed():
 		case outcome == nil:
 			s.Denied = ""
 		case blames(outcome):
@@ -49,7 +49,7 @@ const unnamed = "Refused"
 
 // after is the connection as a poll's outcome leaves it.
 func (c Connection) after(outcome error, now time.Time) Connection {
-	if !c.Polled() {
+	if !c.Followed() {
 		return c // deauthorized while the poll ran: it stays so
 	}
 	if outcome == nil {

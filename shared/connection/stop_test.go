@@ -21,7 +21,7 @@ func TestDeauthorizingAsksForTheSubscriptionToBeStopped(t *testing.T) {
 	}
 	followed := func(want bool) {
 		t.Helper()
-		if is, err := r.Followed(ctx, id); is != want || err != nil {
+		if is, err := r.Follows(ctx, id); is != want || err != nil {
 			t.Errorf("followed: %t, %v; want %t", is, err, want)
 		}
 	}
@@ -54,7 +54,7 @@ func TestDeauthorizingAsksForTheSubscriptionToBeStopped(t *testing.T) {
 		t.Errorf("%+v, %v", resumed, err)
 	}
 	followed(true)
-	if is, err := r.Followed(ctx, "aaaaaaaaaaaa"); is || err != nil {
+	if is, err := r.Follows(ctx, "aaaaaaaaaaaa"); is || err != nil {
 		t.Errorf("a connection that is not there is followed: %t, %v", is, err)
 	}
 }

@@ -21,21 +21,21 @@ func (s stored) item() table.Item {
 		"tenant":      string(s.Tenant.ID),
 		"cloud":       string(s.Tenant.Cloud),
 		"status":      string(s.Status),
-		"since":       stamp(s.Since),
+		"since":       table.Stamp(s.Since),
 		"reason":      s.Reason,
-		"created":     stamp(s.Created),
+		"created":     table.Stamp(s.Created),
 		"createdBy":   s.CreatedBy,
-		"consented":   stamp(s.Consented),
+		"consented":   table.Stamp(s.Consented),
 		"consentedBy": s.ConsentedBy,
 		"denied":      s.Denied,
-		"subscribed":  stamp(s.Subscribed),
-		"stopping":    stamp(s.Stopping),
-		"resumed":     stamp(s.Resumed),
-		"purgeAsked":  stamp(s.Purge.Asked),
+		"subscribed":  table.Stamp(s.Subscribed),
+		"stopping":    table.Stamp(s.Stopping),
+		"resumed":     table.Stamp(s.Resumed),
+		"purgeAsked":  table.Stamp(s.Purge.Asked),
 		"purgeBy":     s.Purge.By,
 		"purged":      s.Purge.Deleted,
 		"link":        s.link,
-		"linkUntil":   stamp(s.linkUntil),
+		"linkUntil":   table.Stamp(s.linkUntil),
 		"changes":     s.changes,
 	}}
 }
@@ -81,7 +81,7 @@ type Change struct {
 
 func (c Change) item(id ID, number int64) table.Item {
 	return table.Item{Key: historyKey(id, number), Attrs: table.Attrs{
-		"at": stamp(c.At), "status": string(c.Status), "reason": c.Reason, "by": c.By,
+		"at": table.Stamp(c.At), "status": string(c.Status), "reason": c.Reason, "by": c.By,
 	}}
 }
 
@@ -114,11 +114,7 @@ func (f *fields) number(name string) int64 {
 }
 
 func (f *fields) time(name string) time.Time {
-	s := f.text(name)
-	if s == "" {
-		return time.Time{}
-	}
-	t, err := time.Parse(time.RFC3339Nano, s)
+	t, err := table.ParseTime(f.attrs[name])
 	f.expect(err == nil, name)
 	return t
 }
@@ -127,12 +123,4 @@ func (f *fields) expect(ok bool, name string) {
 	if !ok && f.err == nil {
 		f.err = fmt.Errorf("attribute %q is of another type", name)
 	}
-}
-
-// stamp is a moment as text, "" for none.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339Nano)
 }

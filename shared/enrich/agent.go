@@ -134,7 +134,7 @@ func (a *Agent) Enrich(ctx context.Context, body []byte) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("enrich message %s: %w", w.Record, err)
-	case !c.Polled():
+	case !c.Followed():
 		return nil
 	}
 	leave, err := a.places.enter(ctx, c.Tenant)

@@ -45,9 +45,9 @@ const (
 func encode(m Message, generation string, expires time.Time) (message table.Item, parts []table.Item) {
 	shares := split(m)
 	a := make(table.Attrs, 14)
-	a[attrObserved] = stamp(m.Observed)
-	a[attrArrival] = stamp(m.Arrival)
-	a[attrStored] = stamp(m.Stored)
+	a[attrObserved] = table.Stamp(m.Observed)
+	a[attrArrival] = table.Stamp(m.Arrival)
+	a[attrStored] = table.Stamp(m.Stored)
 	for _, t := range [...]struct{ name, value, implied string }{
 		{attrOperation, m.Operation, ""},
 		{attrActor, m.Actor, ""},
@@ -119,7 +119,7 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 		name string
 		to   *time.Time
 	}{{attrObserved, &m.Observed}, {attrArrival, &m.Arrival}, {attrStored, &m.Stored}} {
-		if *t.to, err = time.Parse(timeLayout, text(a, t.name, "")); err != nil {
+		if *t.to, err = table.ParseTime(a[t.name]); err != nil || a[t.name] == nil {
 			return Message{}, rest{}, fmt.Errorf("message %s of connection %s: time %s: %w", record, c, t.name, fault.Poison)
 		}
 	}
@@ -134,8 +134,6 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 	n, _ := a[attrParts].(int64)
 	return m, rest{int(n), text(a, attrGeneration, "")}, nil
 }
-
-func stamp(t time.Time) string { return t.UTC().Format(timeLayout) }
 
 // text is an attribute, or what its absence implies.
 func text(a table.Attrs, name, implied string) string {
@@ -185,7 +183,7 @@ func putFound(a table.Attrs, m Message) {
 	if f.At.IsZero() {
 		return
 	}
-	a[attrFound] = stamp(f.At)
+	a[attrFound] = table.Stamp(f.At)
 	if f.Reason != "" {
 		a[attrReason] = string(f.Reason)
 		return
@@ -201,7 +199,7 @@ func putFound(a table.Attrs, m Message) {
 		}
 	}
 	if !f.Sent.IsZero() {
-		a[attrGraphSent] = stamp(f.Sent)
+		a[attrGraphSent] = table.Stamp(f.Sent)
 	}
 }
 
@@ -213,11 +211,7 @@ func takeFound(m *Message, a table.Attrs) (err error) {
 		name string
 		to   *time.Time
 	}{{attrFound, &f.At}, {attrGraphSent, &f.Sent}} {
-		s := text(a, t.name, "")
-		if s == "" {
-			continue
-		}
-		if *t.to, err = time.Parse(timeLayout, s); err != nil {
+		if *t.to, err = table.ParseTime(a[t.name]); err != nil {
 			return fmt.Errorf("message %s of connection %s: time %s: %w", m.Record, m.Connection, t.name, fault.Poison)
 		}
 	}

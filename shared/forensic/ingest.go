@@ -44,8 +44,8 @@ type Ledger interface {
 
 // Connections knows which connections are followed. It is safe for concurrent use.
 type Connections interface {
-	// Followed tells whether the connection is followed now; one that is not there is not.
-	Followed(ctx context.Context, c connection.ID) (bool, error)
+	// Follows says whether the connection is followed now; one that does not exist is not.
+	Follows(ctx context.Context, c connection.ID) (bool, error)
 }
 
 // errParked means that the connection is not followed any more: nothing may be stored of it.
@@ -125,7 +125,7 @@ func (in *Ingester) follows(ctx context.Context, b audit.Blob) error {
 	if in.Connections == nil {
 		return nil
 	}
-	followed, err := in.Connections.Followed(ctx, b.Connection)
+	followed, err := in.Connections.Follows(ctx, b.Connection)
 	if err != nil {
 		return fmt.Errorf("look whether connection %s is followed: %w", b.Connection, err)
 	}

@@ -29,7 +29,7 @@ import (
 // The message is written last and is the commit point: a posting without its message is ignored, and so is one that its
 // message does not confirm. A value is spread over buckets so that no partition grows with the whole tenant.
 const (
-	timeLayout  = "2006-01-02T15:04:05.000Z"
+	timeLayout  = table.TimeLayout
 	dayLayout   = "2006-01-02"
 	monthLayout = "2006-01"
 

@@ -16,7 +16,7 @@ type followed struct {
 	err     error
 }
 
-func (f *followed) Followed(context.Context, connection.ID) (bool, error) {
+func (f *followed) Follows(context.Context, connection.ID) (bool, error) {
 	is := f.answers[0]
 	if len(f.answers) > 1 {
 		f.answers = f.answers[1:]

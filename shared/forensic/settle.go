@@ -179,7 +179,7 @@ func waitingKey(m Message) table.Key {
 func waitingMark(m Message, expires time.Time) table.Item {
 	return table.Item{
 		Key:     waitingKey(m),
-		Attrs:   table.Attrs{attrRecord: string(m.Record), attrMarked: stamp(m.Stored)},
+		Attrs:   table.Attrs{attrRecord: string(m.Record), attrMarked: table.Stamp(m.Stored)},
 		Expires: expires,
 	}
 }
@@ -291,7 +291,7 @@ func (d *Desk) Sweep(ctx context.Context, c connection.ID) (sent int, err error)
 	}
 	err = d.Events.Load(ctx, table.Item{
 		Key:   table.Key{Partition: WaitingPartition(c), Sort: sweepSort},
-		Attrs: table.Attrs{attrNext: next, attrBegan: stamp(began)},
+		Attrs: table.Attrs{attrNext: next, attrBegan: table.Stamp(began)},
 	})
 	if err != nil {
 		return sent, fmt.Errorf("remember how far connection %s is swept: %w", c, err)
@@ -308,7 +308,7 @@ func (d *Desk) round(ctx context.Context, c connection.ID) (from string, began t
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("read how far connection %s is swept: %w", c, err)
 	}
-	began, err = time.Parse(timeLayout, text(item.Attrs, attrBegan, ""))
+	began, err = table.ParseTime(item.Attrs[attrBegan])
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("read how far connection %s is swept: %w", c, err)
 	}
@@ -325,7 +325,7 @@ func (d *Desk) due(ctx context.Context, c connection.ID, from string, now time.T
 		}
 		n++
 		next = mark.Sort + "\x00"
-		at, err := time.Parse(timeLayout, text(mark.Attrs, attrMarked, ""))
+		at, err := table.ParseTime(mark.Attrs[attrMarked])
 		if err == nil && now.Sub(at) >= d.Patience {
 			due = append(due, mark)
 		}

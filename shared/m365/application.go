@@ -27,7 +27,7 @@ func (a Application) check() error {
 		switch {
 		case value == "":
 			wrong = append(wrong, fmt.Errorf("%s is missing", name))
-		case !isGUID(value):
+		case !connection.IsGUID(value):
 			wrong = append(wrong, fmt.Errorf("%s is no GUID", name))
 		}
 	}

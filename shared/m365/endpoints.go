@@ -80,22 +80,8 @@ func (c *Client) endpoints(cloud connection.Cloud) (Endpoints, error) {
 
 // endpointsOf checks the tenant's id too, for it becomes part of paths.
 func (c *Client) endpointsOf(t connection.Tenant) (Endpoints, error) {
-	if !isGUID(string(t.ID)) {
+	if !connection.IsGUID(string(t.ID)) {
 		return Endpoints{}, fmt.Errorf("tenant id %q is no GUID", t.ID)
 	}
 	return c.endpoints(t.Cloud)
-}
-
-func isGUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i, r := range []byte(s) {
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		hex := '0' <= r && r <= '9' || 'a' <= r && r <= 'f' || 'A' <= r && r <= 'F'
-		if dash != (r == '-') || !dash && !hex {
-			return false
-		}
-	}
-	return true
 }

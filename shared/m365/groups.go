@@ -21,7 +21,7 @@ var errGroups = errors.New("a scope of groups needs the permission GroupMember.R
 // people.ErrResync that the link is not good any more.
 func (c *Client) Members(ctx context.Context, t connection.Tenant, group people.ObjectID, link string) (people.Members, error) {
 	what := fmt.Sprintf("list the people of group %s of tenant %s", group, t.ID)
-	if !isGUID(string(group)) {
+	if !connection.IsGUID(string(group)) {
 		return people.Members{}, fmt.Errorf("%s: the group's id is no GUID: %w", what, people.ErrUnknown)
 	}
 	// Microsoft lists the cast among its advanced queries, which need the count and the header ("Advanced query capabilities on Microsoft

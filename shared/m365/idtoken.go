@@ -63,7 +63,7 @@ func (c *Client) administrator(ctx context.Context, cloud connection.Cloud, e En
 	switch {
 	case len(verified.Audience) != 1:
 		return refuse("it is meant for others too")
-	case !isGUID(who.Tenant) || who.Object == "":
+	case !connection.IsGUID(who.Tenant) || who.Object == "":
 		return refuse("it does not say whom it is about")
 	case verified.Issuer != e.Login+"/"+who.Tenant+"/v2.0":
 		return refuse("its issuer is not the tenant's")

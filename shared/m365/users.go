@@ -97,7 +97,7 @@ func (c *Client) User(ctx context.Context, t connection.Tenant, name string) (pe
 	what := fmt.Sprintf("look for a person in the directory of tenant %s", t.ID)
 	name = strings.TrimSpace(name)
 	switch {
-	case isGUID(name):
+	case connection.IsGUID(name):
 	case len(name) > maxAddress || !strings.Contains(name, "@") || strings.ContainsAny(name, "/\\?") || !utf8.ValidString(name):
 		return people.Person{}, fmt.Errorf("%s: it is neither an id nor an address: %w", what, people.ErrUnknown)
 	case name[0] == '$': // such a name cannot stand in a path
@@ -116,7 +116,7 @@ func (c *Client) User(ctx context.Context, t connection.Tenant, name string) (pe
 		return found.person(), nil
 	case !isStatus(err, http.StatusNotFound):
 		return people.Person{}, err
-	case isGUID(name):
+	case connection.IsGUID(name):
 		return people.Person{}, fmt.Errorf("%w: %w", err, people.ErrUnknown)
 	}
 	return c.userByAlias(ctx, t, what, name)

@@ -149,7 +149,7 @@ func checkScope(kind Kind, gate Gate, asked []ObjectID) (groups []ObjectID, prob
 	}
 	for i, g := range asked {
 		g = ObjectID(Fold(string(g)))
-		if !isGUID(string(g)) {
+		if !connection.IsGUID(string(g)) {
 			wrong("groups["+strconv.Itoa(i)+"]", "A group is named by its object id, a GUID.")
 		} else if !slices.Contains(groups, g) {
 			groups = append(groups, g)
@@ -164,20 +164,6 @@ func checkScope(kind Kind, gate Gate, asked []ObjectID) (groups []ObjectID, prob
 		wrong("groups", "Only a scope of groups names any.")
 	}
 	return groups, problems
-}
-
-func isGUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i, r := range []byte(s) {
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		hex := '0' <= r && r <= '9' || 'a' <= r && r <= 'f'
-		if dash != (r == '-') || !dash && !hex {
-			return false
-		}
-	}
-	return true
 }
 
 // record puts an act into the trail before it is done, or answers that it cannot be done.

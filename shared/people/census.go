@@ -32,8 +32,8 @@ var errBusy = errors.New("another run holds the census of the connection")
 
 // Connections are those that have let us in.
 type Connections interface {
-	// Polled returns the connections whose tenants are followed.
-	Polled(ctx context.Context) ([]connection.Connection, error)
+	// Followed returns the connections whose tenants are followed.
+	Followed(ctx context.Context) ([]connection.Connection, error)
 	// ReportDirectory tells what reading a tenant's directory came to: nil, or an error that wraps fault.Refused.
 	ReportDirectory(ctx context.Context, c connection.ID, outcome error) error
 }
@@ -71,7 +71,7 @@ type Outcome struct {
 // out, or ctx ends. One tenant's failure is kept in its State and delays no other; the error is about the list
 // of connections only.
 func (c *Census) Run(ctx context.Context) (Outcome, error) {
-	connections, err := c.Connections.Polled(ctx)
+	connections, err := c.Connections.Followed(ctx)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("take the census: list connections: %w", err)
 	}

@@ -131,7 +131,7 @@ func (r *Roster) lastSends(ctx context.Context, c connection.ID, chunk []entry) 
 		if err != nil {
 			return nil, fmt.Errorf("list last sends of connection %s: %w", c, err)
 		}
-		sends[ObjectID(item.Sort)] = unstamp(item.Attrs["at"])
+		sends[ObjectID(item.Sort)] = table.TimeOf(item.Attrs["at"])
 	}
 	return sends, nil
 }

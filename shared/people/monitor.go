@@ -191,12 +191,12 @@ func (m *Monitor) note(ctx context.Context, c connection.ID, last map[ObjectID]t
 	}
 	there := make(map[ObjectID]time.Time, len(items))
 	for _, item := range items {
-		there[ObjectID(item.Sort)] = unstamp(item.Attrs["at"])
+		there[ObjectID(item.Sort)] = table.TimeOf(item.Attrs["at"])
 	}
 	var later []table.Item
 	for _, id := range due {
 		if at := moment(last[id]); at.After(there[id]) {
-			later = append(later, table.Item{Key: sendKey(c, id), Attrs: table.Attrs{"at": stamp(at)}})
+			later = append(later, table.Item{Key: sendKey(c, id), Attrs: table.Attrs{"at": table.Stamp(at)}})
 		}
 	}
 	if err := m.Roster.Table.Load(ctx, later...); err != nil {
@@ -305,7 +305,7 @@ func (r *Roster) askable(ctx context.Context, c connection.ID, names []string) (
 	}
 	recent := map[string]bool{}
 	for _, item := range items {
-		recent[item.Sort] = r.Now().Before(unstamp(item.Attrs["asked"]).Add(unknownFor))
+		recent[item.Sort] = r.Now().Before(table.TimeOf(item.Attrs["asked"]).Add(unknownFor))
 	}
 	var ask []string
 	for _, n := range names {
@@ -320,7 +320,7 @@ func (r *Roster) askable(ctx context.Context, c connection.ID, names []string) (
 // whoever looks at the people sees whose mail is not kept for this reason.
 func (r *Roster) forget(ctx context.Context, c connection.ID, n string) error {
 	now := r.Now()
-	item := table.Item{Key: unknownKey(c, n), Attrs: table.Attrs{"asked": stamp(now)}, Expires: now.Add(remembered)}
+	item := table.Item{Key: unknownKey(c, n), Attrs: table.Attrs{"asked": table.Stamp(now)}, Expires: now.Add(remembered)}
 	if err := r.Table.Load(ctx, item); err != nil {
 		return fmt.Errorf("store an unknown address of connection %s: %w", c, err)
 	}

@@ -58,8 +58,8 @@ func (r *Roster) Scope(ctx context.Context, c connection.ID) (Scope, error) {
 	a := item.Attrs
 	text := func(name string) string { s, _ := a[name].(string); return s }
 	s := Scope{
-		Kind: Kind(text("kind")), Gate: Gate(text("gate")), Uploaded: unstamp(a["uploaded"]),
-		Expanded: unstamp(a["expanded"]),
+		Kind: Kind(text("kind")), Gate: Gate(text("gate")), Uploaded: table.TimeOf(a["uploaded"]),
+		Expanded: table.TimeOf(a["expanded"]),
 		users:    text("users"), members: text("members"), former: text("former"), revision: item.Revision,
 	}
 	s.Listed, _ = a["listed"].(int64)
@@ -77,8 +77,8 @@ func (r *Roster) store(ctx context.Context, c connection.ID, s Scope) error {
 		groups[i] = string(g)
 	}
 	op := table.Op{Verb: table.Replace, Item: table.Item{Key: scopeKey(c), Revision: s.revision, Attrs: table.Attrs{
-		"kind": string(s.Kind), "gate": string(s.Gate), "groups": groups, "listed": s.Listed, "uploaded": stamp(s.Uploaded),
-		"expanded": stamp(s.Expanded), "users": s.users, "members": s.members, "former": s.former,
+		"kind": string(s.Kind), "gate": string(s.Gate), "groups": groups, "listed": s.Listed, "uploaded": table.Stamp(s.Uploaded),
+		"expanded": table.Stamp(s.Expanded), "users": s.users, "members": s.members, "former": s.former,
 	}}}
 	if s.revision == 0 {
 		op.Verb = table.Create
@@ -163,7 +163,7 @@ func (r *Roster) newList(ctx context.Context, c connection.ID) (string, error) {
 	}
 	list := hex.EncodeToString(b)
 	item := table.Item{Key: table.Key{Partition: listsPartition(c), Sort: list},
-		Attrs: table.Attrs{"begun": stamp(r.Now())}}
+		Attrs: table.Attrs{"begun": table.Stamp(r.Now())}}
 	if err := r.Table.Load(ctx, item); err != nil {
 		return "", fmt.Errorf("begin a list of connection %s: %w", c, err)
 	}
@@ -222,7 +222,7 @@ func (r *Roster) lists(ctx context.Context, c connection.ID) (map[string]time.Ti
 		if err != nil {
 			return nil, fmt.Errorf("list the lists of connection %s: %w", c, err)
 		}
-		lists[item.Sort] = unstamp(item.Attrs["begun"])
+		lists[item.Sort] = table.TimeOf(item.Attrs["begun"])
 	}
 	return lists, nil
 }

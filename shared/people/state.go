@@ -62,7 +62,7 @@ func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
 	var doubted time.Time
 	for _, i := range items {
 		if i.Sort == doubtSort {
-			doubted = unstamp(i.Attrs["at"])
+			doubted = table.TimeOf(i.Attrs["at"])
 		} else {
 			item = i
 		}
@@ -71,19 +71,19 @@ func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
 	text := func(name string) string { s, _ := a[name].(string); return s }
 	number := func(name string) int64 { n, _ := a[name].(int64); return n }
 	return State{
-		Phase: Phase(text("phase")), Begun: unstamp(a["begun"]), People: number("people"), Finished: unstamp(a["finished"]),
-		Swept: unstamp(a["swept"]), Failures: number("failures"), Problem: text("problem"),
-		NotBefore: unstamp(a["notbefore"]),
+		Phase: Phase(text("phase")), Begun: table.TimeOf(a["begun"]), People: number("people"), Finished: table.TimeOf(a["finished"]),
+		Swept: table.TimeOf(a["swept"]), Failures: number("failures"), Problem: text("problem"),
+		NotBefore: table.TimeOf(a["notbefore"]),
 		Link:      text("link"), Delta: text("delta"), next: text("next"),
 		doubted: doubted,
-		holder:  text("holder"), until: unstamp(a["until"]), revision: item.Revision,
+		holder:  text("holder"), until: table.TimeOf(a["until"]), revision: item.Revision,
 	}, nil
 }
 
 // doubt asks for a pass of the census soon, for the directory refused to tell of a person: the census tells the
 // connection.
 func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
-	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c), Attrs: table.Attrs{"at": stamp(r.Now())}}); err != nil {
+	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c), Attrs: table.Attrs{"at": table.Stamp(r.Now())}}); err != nil {
 		return fmt.Errorf("ask for a census of connection %s: %w", c, err)
 	}
 	return nil
@@ -92,10 +92,10 @@ func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
 // saveState writes a state at the revision it was read. table.ErrConflict tells that another run took the lease.
 func (r *Roster) saveState(ctx context.Context, c connection.ID, s State) error {
 	op := table.Op{Verb: table.Replace, Item: table.Item{Key: censusKey(c), Revision: s.revision, Attrs: table.Attrs{
-		"phase": string(s.Phase), "begun": stamp(s.Begun), "people": s.People, "finished": stamp(s.Finished),
-		"swept":    stamp(s.Swept),
-		"failures": s.Failures, "problem": cut(s.Problem), "notbefore": stamp(s.NotBefore),
-		"link": s.Link, "delta": s.Delta, "next": s.next, "holder": s.holder, "until": stamp(s.until),
+		"phase": string(s.Phase), "begun": table.Stamp(s.Begun), "people": s.People, "finished": table.Stamp(s.Finished),
+		"swept":    table.Stamp(s.Swept),
+		"failures": s.Failures, "problem": cut(s.Problem), "notbefore": table.Stamp(s.NotBefore),
+		"link": s.Link, "delta": s.Delta, "next": s.next, "holder": s.holder, "until": table.Stamp(s.until),
 	}}}
 	if s.revision == 0 {
 		op.Verb = table.Create

@@ -9,25 +9,6 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// stampLayout is how times stand in this table: whole milliseconds, readable, "" for none.
-const stampLayout = "2006-01-02T15:04:05.000Z07:00"
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(stampLayout)
-}
-
-func unstamp(v any) time.Time {
-	s, _ := v.(string)
-	t, err := time.Parse(stampLayout, s)
-	if err != nil {
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
 // moment is a time as this room keeps it: UTC, whole milliseconds.
 func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
@@ -41,8 +22,8 @@ func (e entry) item(c connection.ID) table.Item {
 	item := table.Item{Key: personKey(c, e.ID), Attrs: table.Attrs{
 		"principal": cut(e.Principal), "name": cut(e.Name), "addresses": e.Addresses,
 		"enabled": e.Enabled, "guest": e.Guest, "mailbox": e.Mailbox, "plan": cut(e.Plan),
-		"since": stamp(e.since), "seen": stamp(e.seen), "gone": stamp(e.gone), "untilpremium": stamp(e.untilPremium),
-		"untilany": stamp(e.untilAny),
+		"since": table.Stamp(e.since), "seen": table.Stamp(e.seen), "gone": table.Stamp(e.gone), "untilpremium": table.Stamp(e.untilPremium),
+		"untilany": table.Stamp(e.untilAny),
 	}}
 	if !e.gone.IsZero() {
 		item.Expires = e.gone.Add(remembered)
@@ -60,8 +41,8 @@ func readEntry(item table.Item) entry {
 			ID: ObjectID(item.Sort), Principal: text("principal"), Name: text("name"), Addresses: addresses,
 			Facts: Facts{Enabled: yes("enabled"), Guest: yes("guest"), Mailbox: yes("mailbox"), Plan: text("plan")},
 		},
-		since: unstamp(a["since"]), seen: unstamp(a["seen"]), gone: unstamp(a["gone"]),
-		untilPremium: unstamp(a["untilpremium"]), untilAny: unstamp(a["untilany"]),
+		since: table.TimeOf(a["since"]), seen: table.TimeOf(a["seen"]), gone: table.TimeOf(a["gone"]),
+		untilPremium: table.TimeOf(a["untilpremium"]), untilAny: table.TimeOf(a["untilany"]),
 	}
 }
 

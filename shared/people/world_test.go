@@ -53,7 +53,7 @@ type registry struct {
 	told *[]error // what was reported of the directory
 }
 
-func (r registry) Polled(context.Context) ([]connection.Connection, error) {
+func (r registry) Followed(context.Context) ([]connection.Connection, error) {
 	return []connection.Connection{r.Connection}, nil
 }
 

@@ -87,8 +87,8 @@ func newOffice(t testing.TB) *office {
 	return o
 }
 
-func (o *office) Visible(context.Context) ([]connection.Connection, error) {
-	return slices.DeleteFunc(slices.Clone(o.conns), func(c connection.Connection) bool { return !c.Visible() }), nil
+func (o *office) Followed(context.Context) ([]connection.Connection, error) {
+	return slices.DeleteFunc(slices.Clone(o.conns), func(c connection.Connection) bool { return !c.Followed() }), nil
 }
 
 func (o *office) Watermark(context.Context, connection.ID) (time.Time, error) {

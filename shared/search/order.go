@@ -97,7 +97,7 @@ type place struct {
 }
 
 // place finds where the page begins. In the order of ids the id says it all; in others the event must be there.
-func (r *running) place(ctx context.Context, visible []*connection.Connection) (*place, error) {
+func (r *running) place(ctx context.Context, followed []*connection.Connection) (*place, error) {
 	unknown := problem(InvalidPageToken, "pgToken %s is the id of no event that is there.", clip(r.query.after))
 	id, err := forensic.ParseEventID(r.query.after)
 	if err != nil || id.String() != r.query.after {
@@ -114,7 +114,7 @@ func (r *running) place(ctx context.Context, visible []*connection.Connection) (
 		l.posting = arrival(id, &connection.Connection{ID: id.Connection}, "")
 		return l, nil
 	}
-	e, err := find(ctx, r.events, visible, r.query.after)
+	e, err := find(ctx, r.events, followed, r.query.after)
 	if errors.Is(err, errNoEvent) {
 		return nil, unknown
 	}

@@ -69,10 +69,10 @@ func (t *tree) timeOnly() bool {
 }
 
 // scope is those of the connections that may hold a match, in the order of their ids.
-func scope(condition *tree, visible []connection.Connection) []*connection.Connection {
+func scope(condition *tree, followed []connection.Connection) []*connection.Connection {
 	var conns []*connection.Connection
-	for i := range visible {
-		e := &event{conn: &visible[i]}
+	for i := range followed {
+		e := &event{conn: &followed[i]}
 		excluded := slices.ContainsFunc(condition.conjuncts(), func(p *predicate) bool {
 			return p.term.name == "event.detectorDisplayName" && !p.match(e)
 		})

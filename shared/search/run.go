@@ -34,14 +34,14 @@ type running struct {
 // In the order of event.id, event.ingested and event.inserted only what is settled is served: events up to the watermark,
 // before which nothing can appear any more, so that a client that goes on from the last event misses none.
 func (s *Search) Run(ctx context.Context, q Query) (Result, error) {
-	visible, err := s.Connections.Visible(ctx)
+	followed, err := s.Connections.Followed(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("list connections to search: %w", err)
 	}
 	condition := q.condition.fold()
-	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, visible), domains: s.Domains, own: map[connection.ID][]string{}}
+	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, followed), domains: s.Domains, own: map[connection.ID][]string{}}
 	if q.after != "" {
-		if r.start, err = r.place(ctx, scope(&tree{}, visible)); err != nil {
+		if r.start, err = r.place(ctx, scope(&tree{}, followed)); err != nil {
 			return Result{}, err
 		}
 	}

@@ -19,8 +19,8 @@ import (
 
 // Connections tells which connections there are to search.
 type Connections interface {
-	// Visible returns the connections whose events searches show, in any order. It is safe for concurrent use.
-	Visible(ctx context.Context) ([]connection.Connection, error)
+	// Followed returns the connections whose events searches show, in any order. It is safe for concurrent use.
+	Followed(ctx context.Context) ([]connection.Connection, error)
 }
 
 // Watermarks tells how far the events of a connection are settled.
@@ -36,7 +36,7 @@ type Trail interface {
 	Record(ctx context.Context, e access.Entry) error
 }
 
-// Search answers queries over the file events of all visible connections. It is safe for concurrent use, keeps no state
+// Search answers queries over the file events of all followed connections. It is safe for concurrent use, keeps no state
 // between queries, and only reads the table.
 type Search struct {
 	Events      table.Table
