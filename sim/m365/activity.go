@@ -29,11 +29,11 @@ func (c *call) admit(parameters ...string) bool {
 		c.feedError("AF20013", "The tenant ID passed in the URL ("+id+") is not a valid GUID.")
 	case !strings.EqualFold(id, c.token.tenant):
 		c.feedError("AF20010", "The tenant ID passed in the URL ("+id+") does not match the tenant ID passed in the access token ("+c.token.tenant+").")
-	case c.tenant == nil || c.tenant.Cloud != c.s.opts.Cloud:
+	case c.tenant == nil || c.tenant.Cloud != c.opts.Cloud:
 		c.feedError("AF20011", "Specified tenant ID ("+id+") does not exist in the system or has been deleted.")
-	case !slices.Contains(c.token.roles, "ActivityFeed.Read"):
+	case !c.carries("ActivityFeed.Read"):
 		c.fail(http.StatusUnauthorized, "AF10001", "The permission set ("+strings.Join(c.token.roles, " ")+") sent in the request does not include the expected permission ActivityFeed.Read.")
-	case !c.tenant.withinQuota(c.now, c.s.opts.TenantQuota):
+	case !c.tenant.withinQuota(c.now, c.opts.TenantQuota):
 		c.throttleFeed(http.StatusForbidden)
 	default:
 		return c.checkParameters(parameters) && c.checkPublisher() && c.takesJSON()
@@ -61,7 +61,7 @@ func (c *call) checkParameters(known []string) bool {
 // those who send none is always exhausted.
 func (c *call) checkPublisher() bool {
 	switch id := c.publisher(); {
-	case id == "" && c.s.opts.StrictPublisher:
+	case id == "" && c.opts.StrictPublisher:
 		c.throttleFeed(http.StatusForbidden)
 	case id != "" && !isGUID(id):
 		c.feedError("AF20002", "Invalid parameter type: PublisherIdentifier. Expected type: guid")

@@ -69,14 +69,17 @@ func (s *Server) ExpireSecrets(clientID string) error {
 	return nil
 }
 
+// longAgo is when whatever Grant grants was granted.
+const longAgo = 30 * 24 * time.Hour
+
 // Grant consents to the app in the tenant as if it had happened long ago: the next token carries the roles.
 func (s *Server) Grant(tenantID, clientID string) error {
-	return s.consent(tenantID, clientID, s.Now())
+	return s.consent(tenantID, clientID, s.Now().Add(-longAgo))
 }
 
 // Consent is what an administrator's Accept does: the roles are granted, and tokens carry them after RolePropagation.
 func (s *Server) Consent(tenantID, clientID string) error {
-	return s.consent(tenantID, clientID, s.Now().Add(s.opts.RolePropagation))
+	return s.consent(tenantID, clientID, s.Now().Add(s.options().RolePropagation))
 }
 
 func (s *Server) consent(tenantID, clientID string, since time.Time) error {
@@ -124,17 +127,28 @@ func (s *Server) onPrincipal(tenantID, clientID string, change func(*principal))
 	key := strings.ToLower(clientID)
 	p := t.principals[key]
 	if p == nil {
-		p = &principal{objectID: guid(s.opts.Seed, t.ID, key)}
+		p = &principal{objectID: guid(s.options().Seed, t.ID, key)}
 		t.principals[key] = p
 	}
 	change(p)
 	return nil
 }
 
-// rolesNow are the roles of one resource that a token issued now carries.
-func (p *principal) rolesNow(resource root, now time.Time) []string {
-	if !p.granted || now.Before(p.since) {
+// rolesNow are the roles of one resource that a token issued now carries. While permissions spread, some of the
+// servers that issue tokens do not know of them yet.
+func (c *call) rolesNow(p principal, resource root) []string {
+	spreading := c.now.Before(p.since.Add(c.opts.RoleFlicker))
+	switch {
+	case !p.granted, c.now.Before(p.since):
+		return nil
+	case spreading && c.s.dice.happens("roles|"+p.objectID+string(resource), 0.5):
 		return nil
 	}
 	return p.roles[resource]
+}
+
+// carries tells whether the call's token has one of the roles, and whether its API honours it already.
+func (c *call) carries(roles ...string) bool {
+	return !c.now.Before(c.token.since.Add(c.opts.PermissionLag)) &&
+		slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(c.token.roles, role) })
 }

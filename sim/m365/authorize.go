@@ -34,7 +34,7 @@ func (c *call) checkedApp(values url.Values) (*app, aad) {
 		return nil, errTenantUnknown
 	case a.SingleTenant && (c.tenant == nil || !strings.EqualFold(c.tenant.ID, a.HomeTenant)):
 		return nil, errSingleTenant
-	case c.tenant != nil && loginHost(c.tenant.Cloud) != loginHost(c.s.opts.Cloud):
+	case c.tenant != nil && loginHost(c.tenant.Cloud) != loginHost(c.opts.Cloud):
 		return nil, errOtherCloud
 	}
 	return a, 0
@@ -104,7 +104,7 @@ func signIn(c *call) {
 		return
 	}
 	code := "0.A" + rand.Text() + rand.Text()
-	expires := c.now.Add(c.s.opts.CodeLife)
+	expires := c.now.Add(c.opts.CodeLife)
 	c.s.codes.put(code, signInCode{
 		expires: expires, client: a.ClientID, redirect: form.Get("redirect_uri"), tenant: home.ID, person: person.ID,
 		scope: form.Get("scope"), nonce: form.Get("nonce"), challenge: form.Get("code_challenge"),

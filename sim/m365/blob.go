@@ -68,7 +68,7 @@ func (s *Server) PublishBlob(p Publication) (contentID string, err error) {
 	}
 	p.Created = p.Created.UTC().Truncate(time.Millisecond)
 	if p.Expires.IsZero() {
-		p.Expires = p.Created.Add(s.opts.ContentLife)
+		p.Expires = p.Created.Add(s.options().ContentLife)
 	}
 	b := &blob{Publication: p, visible: p.Created}
 	t.mu.Lock()
@@ -80,8 +80,8 @@ func (s *Server) PublishBlob(p Publication) (contentID string, err error) {
 	switch {
 	case p.Visible.After(p.Created):
 		b.visible = p.Visible.UTC()
-	case p.Visible.IsZero() && s.dice.always("late|"+b.id, s.opts.LateRate):
-		b.visible = p.Created.Add(s.opts.LateBy)
+	case p.Visible.IsZero() && s.dice.always("late|"+b.id, s.options().LateRate):
+		b.visible = p.Created.Add(s.options().LateBy)
 	}
 	if err := b.prepare(t.ID); err != nil {
 		return "", err
@@ -169,7 +169,7 @@ func getBlob(c *call) {
 	var found blob
 	var state subscription
 	if b != nil {
-		found, state = *b, c.tenant.feeds[b.ContentType].state
+		found, state = *b, c.tenant.feeds[b.ContentType].content()
 	}
 	c.tenant.mu.RUnlock()
 	switch {

@@ -15,6 +15,7 @@ import (
 // call is one request on its way through the protocol door.
 type call struct {
 	s      *Server
+	opts   *Options // as they stood when the request came
 	w      *answer
 	r      *http.Request
 	route  route
@@ -32,7 +33,7 @@ type call struct {
 // the faults and the options say, and only then answered.
 func (s *Server) serve(rt route, inner http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{s: s, w: &answer{ResponseWriter: w, cut: -1}, r: r, route: rt, inner: inner, now: s.Now()}
+		c := &call{s: s, opts: s.options(), w: &answer{ResponseWriter: w, cut: -1}, r: r, route: rt, inner: inner, now: s.Now()}
 		c.id = fmt.Sprintf("00000000-0000-4000-8000-%012x", s.counter.Add(1))
 		c.identify()
 		query, err := url.ParseQuery(r.URL.RawQuery)
@@ -109,7 +110,7 @@ func (c *call) json(status int, value any) {
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		c.s.opts.Log.ErrorContext(c.r.Context(), "encode an answer", "op", c.route.op, "error", err)
+		c.opts.Log.ErrorContext(c.r.Context(), "encode an answer", "op", c.route.op, "error", err)
 		status = http.StatusInternalServerError
 	}
 	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")

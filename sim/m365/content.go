@@ -40,8 +40,8 @@ func listContent(c *call) {
 	}
 	c.tenant.mu.RLock()
 	f := c.tenant.feeds[contentType]
-	state, off := f.state, c.tenant.auditOff
-	page, more := f.page(w, c.now, after, c.s.opts.PageSize)
+	state, off := f.content(), c.tenant.auditOff
+	page, more := f.page(w, c.now, after, c.opts.PageSize)
 	entries := c.entries(page, after)
 	c.tenant.mu.RUnlock()
 	switch {
@@ -86,7 +86,7 @@ func (f *feed) page(w window, now time.Time, after mark, size int) (page []*blob
 // page before, here again.
 func (c *call) entries(page []*blob, after mark) []byte {
 	listed := page
-	if rate := c.s.opts.DuplicateRate; rate > 0 {
+	if rate := c.opts.DuplicateRate; rate > 0 {
 		listed = slices.Clone(page)
 		if b := c.tenant.content[after.id]; b != nil && c.s.dice.always("across|"+b.id, rate) {
 			listed = append(listed, b)
@@ -97,10 +97,10 @@ func (c *call) entries(page []*blob, after mark) []byte {
 			}
 		}
 	}
-	if c.s.opts.Shuffle {
+	if c.opts.Shuffle {
 		listed = slices.Clone(listed)
 		slices.SortFunc(listed, func(a, b *blob) int {
-			return strings.Compare(strconv.FormatUint(mix(c.s.opts.Seed^hash(a.id)), 36), strconv.FormatUint(mix(c.s.opts.Seed^hash(b.id)), 36))
+			return strings.Compare(strconv.FormatUint(mix(c.opts.Seed^hash(a.id)), 36), strconv.FormatUint(mix(c.opts.Seed^hash(b.id)), 36))
 		})
 	}
 	root := []byte(c.base(manage))

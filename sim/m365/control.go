@@ -50,7 +50,7 @@ func (s *Server) controlAnswer(w http.ResponseWriter, r *http.Request, result an
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(result); err != nil {
-		s.opts.Log.DebugContext(r.Context(), "the control door's client left", "error", err)
+		s.options().Log.DebugContext(r.Context(), "the control door's client left", "error", err)
 	}
 }
 
@@ -109,11 +109,14 @@ func stateLevers() []lever {
 		{"POST /tenant/delete", "{tenant}: delete the tenant with all that it held", does(func(s *Server, o order) error { return s.RemoveTenant(o.Tenant) })},
 		{"POST /audit", "{tenant, on}: switch the unified audit log", does(func(s *Server, o order) error { return s.AuditOff(o.Tenant, !o.On) })},
 		{"POST /subscription", "{tenant, contentType, on}: the tenant's administrator enables or disables it", does(func(s *Server, o order) error { return s.DisableSubscription(o.Tenant, o.ContentType, !o.On) })},
+		{"POST /subscription/stuck", "{tenant, contentType, on}: content answers AF20023 whatever the app does, or no more", does(func(s *Server, o order) error { return s.StickSubscription(o.Tenant, o.ContentType, o.On) })},
 		{"POST /mailbox", "{tenant, user, on}: let apps into the mailbox, or keep them out by policy", does(func(s *Server, o order) error { return s.BlockMailbox(o.Tenant, o.User, !o.On) })},
 		{"POST /expire/secrets", "{app}: every client secret of the app expires", does(func(s *Server, o order) error { return s.ExpireSecrets(o.App) })},
 		{"POST /expire/blob", "{tenant, contentId}: the blob expires", does(func(s *Server, o order) error { return s.ExpireBlob(o.Tenant, o.ContentID) })},
 		{"POST /expire/tokens", "{tenant}: every access token becomes invalid; all tenants without one", expireTokens},
 		{"POST /clock", "{advance: \"1h\"}: move the simulated clock on", moveClock},
+		{"POST /options", "{startSpacing: \"15m\", ...}: turn knobs; durations are text", turnKnobs},
+		{"GET /options", "the knobs as they stand", func(s *Server, _ *http.Request) (any, error) { return showKnobs(s), nil }},
 		{"GET /clock", "the simulated time", func(s *Server, _ *http.Request) (any, error) { return s.Now(), nil }},
 	}
 }

@@ -108,7 +108,7 @@ func (f *Fault) matches(c *call) bool {
 // hinder does to the call what latency, faults, quota and bad luck demand, and tells whether that was the answer.
 func (s *Server) hinder(c *call) bool {
 	delay, fault := s.faults.strike(c)
-	if !c.pause(s.opts.Latency + delay) {
+	if !c.pause(c.opts.Latency + delay) {
 		return true
 	}
 	switch {

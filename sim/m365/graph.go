@@ -17,7 +17,7 @@ func (c *call) allow(roles []string, options ...string) bool {
 		c.fail(http.StatusUnauthorized, "InvalidAuthenticationToken", "Access token is missing, expired or not valid for this resource.")
 		return false
 	}
-	if !slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(c.token.roles, role) }) {
+	if !c.carries(roles...) {
 		switch {
 		case strings.HasPrefix(roles[0], "Mail.") && c.mailboxGranted():
 		case strings.HasPrefix(roles[0], "Mail."):

@@ -48,9 +48,9 @@ func listAttachments(c *call) {
 		c.startJSON()
 		err := c.print(`{"@odata.context":"%s/v1.0/$metadata#attachments","value":[`, c.base(graph))
 		page := m.Attachments[min(skip, len(m.Attachments)):]
-		more := c.s.opts.GraphPageSize > 0 && len(page) > c.s.opts.GraphPageSize
+		more := c.opts.GraphPageSize > 0 && len(page) > c.opts.GraphPageSize
 		if more {
-			page = page[:c.s.opts.GraphPageSize]
+			page = page[:c.opts.GraphPageSize]
 		}
 		for i, a := range page {
 			if i > 0 && err == nil {
@@ -112,7 +112,7 @@ func (c *call) onAttachment(f func(*world.Message, world.Attachment)) {
 // writeAttachment writes one attachment as JSON. The bytes of a file are streamed into it, however long it is.
 func (c *call) writeAttachment(m *world.Message, a world.Attachment, names []string) error {
 	object := map[string]any{}
-	if !c.s.opts.OmitODataType || !c.query.Has("$select") {
+	if !c.opts.OmitODataType || !c.query.Has("$select") {
 		object["@odata.type"] = "#microsoft.graph." + a.Kind + "Attachment"
 	}
 	for _, name := range names {

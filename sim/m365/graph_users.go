@@ -87,7 +87,7 @@ func listUsers(c *call) {
 // pageSize is how many people a page holds: what $top asks for, unless the options allow less.
 func (c *call) pageSize() (int, bool) {
 	size, ok := c.number("$top", 100, 1, 999)
-	if most := c.s.opts.GraphPageSize; most > 0 {
+	if most := c.opts.GraphPageSize; most > 0 {
 		size = min(size, most)
 	}
 	return size, ok

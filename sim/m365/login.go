@@ -38,7 +38,7 @@ func discovery(c *call) {
 		issued = c.tenant.ID
 	}
 	here := c.base(login) + "/" + name
-	region, subScope, instance := regionOf(c.s.opts.Cloud)
+	region, subScope, instance := regionOf(c.opts.Cloud)
 	if c.tenant != nil {
 		region, subScope, instance = regionOf(c.tenant.Cloud)
 	}

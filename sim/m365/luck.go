@@ -12,7 +12,7 @@ func (c *call) refusedByChance() bool {
 	if c.tenant != nil { // a tenant that does not exist gets no sequence of its own, or anyone could make thousands
 		key += c.tenant.ID
 	}
-	dice, opts := &c.s.dice, c.s.opts
+	dice, opts := &c.s.dice, c.opts
 	if !dice.happens(key, opts.RefuseRate) {
 		whole := c.route.op != "feed.blob" && c.route.op != "graph.value" && c.route.op != "files.download"
 		if !whole && dice.happens("torn|"+key, opts.TornRate) {
@@ -50,10 +50,10 @@ func (c *call) refuseFeed(kind uint64) {
 func (c *call) refuseGraph(kind uint64) {
 	switch kind {
 	case 0, 1:
-		c.retryAfter(c.s.opts.RetryAfter)
+		c.retryAfter(c.opts.RetryAfter)
 		c.fail(http.StatusTooManyRequests, "TooManyRequests", "Too many requests.")
 	case 2:
-		c.retryAfter(c.s.opts.RetryAfter)
+		c.retryAfter(c.opts.RetryAfter)
 		c.fail(http.StatusServiceUnavailable, "ServiceUnavailable", "The service is temporarily unavailable.")
 	default:
 		c.gatewayPage(http.StatusGatewayTimeout)
@@ -62,7 +62,7 @@ func (c *call) refuseGraph(kind uint64) {
 
 func (c *call) refuseToken(kind uint64) {
 	if kind == 0 {
-		c.retryAfter(c.s.opts.RetryAfter)
+		c.retryAfter(c.opts.RetryAfter)
 		c.tokenError(errThrottled)
 		return
 	}

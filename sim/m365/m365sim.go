@@ -19,7 +19,8 @@ import (
 
 // Server is the state of the simulated Microsoft 365. Its methods may be called from any goroutine.
 type Server struct {
-	opts    Options
+	knobs   atomic.Pointer[Options]
+	turning sync.Mutex   // held while knobs change
 	offset  atomic.Int64 // nanoseconds that Advance added to the clock
 	counter atomic.Uint64
 	key     func() signingKey
@@ -41,8 +42,7 @@ type Server struct {
 // New makes an empty Microsoft 365: no tenant and no app is known.
 func New(opts Options) *Server {
 	opts = opts.filled()
-	return &Server{
-		opts:    opts,
+	s := &Server{
 		key:     sync.OnceValue(func() signingKey { return newSigningKey(opts.Key) }),
 		dice:    dice{seed: opts.Seed, counts: map[string]uint64{}},
 		history: history{ring: make([]Request, opts.HistorySize)},
@@ -50,11 +50,13 @@ func New(opts Options) *Server {
 		domains: map[string]*tenant{},
 		apps:    map[string]*app{},
 	}
+	s.knobs.Store(&opts)
+	return s
 }
 
 // Now is the simulated time: the clock of the options plus what Advance added.
 func (s *Server) Now() time.Time {
-	return s.opts.Now().UTC().Add(time.Duration(s.offset.Load()))
+	return s.options().Now().UTC().Add(time.Duration(s.offset.Load()))
 }
 
 // Advance moves the simulated clock forward by d.

@@ -146,12 +146,12 @@ type refusal struct {
 // enter finds the mailbox of the path and takes one of the app's places in it. It answers the call itself when it
 // returns nil; otherwise the caller must leave.
 func (c *call) enter() *mailbox {
-	box, why := c.tenant.enter(c.r.PathValue("user"), strings.ToLower(c.token.client), c.s.opts.MailboxSlots)
+	box, why := c.tenant.enter(c.r.PathValue("user"), strings.ToLower(c.token.client), c.opts.MailboxSlots)
 	if box != nil {
 		return box
 	}
 	if why.status == http.StatusTooManyRequests {
-		c.retryAfter(c.s.opts.RetryAfter)
+		c.retryAfter(c.opts.RetryAfter)
 	}
 	c.fail(why.status, why.code, why.message)
 	return nil
@@ -210,7 +210,7 @@ func (c *call) messageID(m *world.Message) string {
 func (c *call) arrived(m *world.Message) bool {
 	at := m.Sent
 	if strings.EqualFold(m.Folder, "sentitems") {
-		at = at.Add(c.s.opts.SentLag)
+		at = at.Add(c.opts.SentLag)
 	}
 	return !c.now.Before(at)
 }

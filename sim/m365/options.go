@@ -4,24 +4,26 @@ import (
 	"cmp"
 	"crypto/rsa"
 	"log/slog"
+	"net/http"
 	"time"
 )
 
 // Options are the knobs of the simulation. The zero value is a friendly world: nothing is refused, torn or late.
+// Change and the control door's /options turn them while the simulation runs, but for those that are fixed.
 type Options struct {
-	Seed uint64           // decides every random refusal, duplicate and order
-	Now  func() time.Time // the clock below Advance; time.Now when nil
-	Log  *slog.Logger     // one debug line per request; silent when nil
-	Key  *rsa.PrivateKey  // signs the tokens; made at the first need, in about a tenth of a second, when nil
+	Seed        uint64           `knob:"fixed"` // decides every random refusal, duplicate and order
+	Now         func() time.Time `knob:"fixed"` // the clock below Advance; time.Now when nil
+	Log         *slog.Logger     `knob:"fixed"` // one debug line per request; silent when nil
+	Key         *rsa.PrivateKey  `knob:"fixed"` // signs the tokens; made at the first need, in about 0.1 s, when nil
+	HistorySize int              `knob:"fixed"` // requests that History remembers; 10,000 when zero
 
-	Cloud            string // commercial (default), gcc, gcchigh or dod: which cloud these doors belong to
-	ActivityAudience string // resource of the activity API; by default that of the cloud
-	GraphAudience    string // resource of Graph; by default that of the cloud
+	Cloud            string `knob:"fixed"` // which cloud these doors belong to: commercial (default), gcc, gcchigh or dod
+	ActivityAudience string `knob:"fixed"` // resource of the activity API; by default that of the cloud
+	GraphAudience    string `knob:"fixed"` // resource of Graph; by default that of the cloud
 
 	PageSize      int // entries per page of a content list; 3 when zero
-	GraphPageSize int // most objects per page of /users, /users/delta and attachments, whatever $top asks for; $top alone decides when zero
+	GraphPageSize int // most objects per page of users and attachments, whatever $top asks for; no limit when zero
 	MailboxSlots  int // requests that one app may run in one mailbox at a time; 4 when zero
-	HistorySize   int // requests that History remembers; 10,000 when zero
 	TenantQuota   int // activity API requests per tenant and minute before AF429; no limit when zero
 
 	DuplicateRate  float64 // share of content entries that are listed twice, on one page and across two
@@ -31,14 +33,21 @@ type Options struct {
 	StatuslessRate float64 // share of subscriptions listed without their status
 	Shuffle        bool    // content pages and batch answers come in no order
 
-	TokenLife       time.Duration // life of an access token; 3599 s when zero
-	CodeLife        time.Duration // life of an authorization code; 10 minutes when zero
-	ContentLife     time.Duration // contentExpiration minus contentCreated; 7 days when zero
+	TokenLife   time.Duration // life of an access token; 3599 s when zero
+	CodeLife    time.Duration // life of an authorization code; 10 minutes when zero
+	ContentLife time.Duration // contentExpiration minus contentCreated; 7 days when zero
+	LateBy      time.Duration // see LateRate
+	SentLag     time.Duration // from sending until the Sent Items copy can be found
+	Latency     time.Duration // every request waits this long (real time)
+	RetryAfter  time.Duration // the Retry-After of throttled Graph and login requests; 1 s when zero
+
 	RolePropagation time.Duration // from consent until new tokens carry the roles
-	LateBy          time.Duration // see LateRate
-	SentLag         time.Duration // from sending until the Sent Items copy can be found
-	Latency         time.Duration // every request waits this long (real time)
-	RetryAfter      time.Duration // the Retry-After of throttled Graph and login requests; 1 s when zero
+	RoleFlicker     time.Duration // after that, half of the new tokens still lack the roles for so long
+	PermissionLag   time.Duration // after RolePropagation, the APIs refuse tokens that carry the roles for so long
+
+	StartSpacing       time.Duration // least time between two starts of one content type; no limit when zero
+	StartSpacingStatus int           // HTTP status of a start that comes too early, whose code is "429"; 403 when zero
+	RefusedStartsCount bool          // a start that came too early begins the time anew
 
 	StrictPublisher bool // a request without PublisherIdentifier meets a shared pool that is always exhausted
 	OmitODataType   bool // attachments listed with $select carry no @odata.type
@@ -85,6 +94,7 @@ func (o Options) filled() Options {
 	o.TokenLife = cmp.Or(o.TokenLife, 3599*time.Second)
 	o.CodeLife = cmp.Or(o.CodeLife, 10*time.Minute)
 	o.ContentLife = cmp.Or(o.ContentLife, 7*24*time.Hour)
+	o.StartSpacingStatus = cmp.Or(o.StartSpacingStatus, http.StatusForbidden)
 	o.RetryAfter = cmp.Or(o.RetryAfter, time.Second)
 	return o
 }

@@ -78,7 +78,7 @@ func (c *call) page(status int, name string, data pageData) {
 		err = pages.ExecuteTemplate(&body, name, data)
 	}
 	if err != nil {
-		c.s.opts.Log.ErrorContext(c.r.Context(), "write a page", "page", name, "error", err)
+		c.opts.Log.ErrorContext(c.r.Context(), "write a page", "page", name, "error", err)
 		status = http.StatusInternalServerError
 	}
 	header := c.w.Header()

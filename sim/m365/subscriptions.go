@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -12,6 +13,8 @@ type feed struct {
 	contentType string
 	state       subscription
 	stopped     time.Time // when state became stopped
+	stuck       bool      // content stays refused as if it were disabled, whatever the app does
+	attempted   time.Time // the last start that counts for Options.StartSpacing
 	blobs       []*blob   // by the time of their listing, then by their number
 	lag         time.Duration
 }
@@ -45,12 +48,16 @@ func startSubscription(c *call) {
 	}
 	t := c.tenant
 	t.mu.Lock()
-	off, was := t.auditOff, t.feeds[contentType].state
-	if !off {
-		t.feeds[contentType].start(c.now)
+	f := t.feeds[contentType]
+	off, was, wait := t.auditOff, f.state, f.attempt(c.now, c.opts)
+	if !off && wait == 0 {
+		f.start(c.now)
 	}
 	t.mu.Unlock()
 	switch {
+	case wait > 0:
+		c.fail(c.opts.StartSpacingStatus, "429",
+			"Too many frequent subscription start requests. Please retry again after "+minutesAndSeconds(wait)+".")
 	case off:
 		c.auditMissing("StartSubscription", contentType)
 	case was == enabled:
@@ -58,6 +65,26 @@ func startSubscription(c *call) {
 	default:
 		c.json(http.StatusOK, subscriptionAnswer{ContentType: contentType, Status: "enabled"})
 	}
+}
+
+// attempt notes a start and returns how long the app must wait before one is allowed; 0 when this one is.
+func (f *feed) attempt(now time.Time, o *Options) (wait time.Duration) {
+	if !f.attempted.IsZero() {
+		wait = max(0, f.attempted.Add(o.StartSpacing).Sub(now))
+	}
+	if wait == 0 || o.RefusedStartsCount {
+		f.attempted = now
+	}
+	return wait
+}
+
+// minutesAndSeconds spells a wait as Microsoft does: 8m 46s.
+func minutesAndSeconds(d time.Duration) string {
+	seconds := int((d + time.Second - 1) / time.Second)
+	if seconds < 60 {
+		return strconv.Itoa(seconds) + "s"
+	}
+	return strconv.Itoa(seconds/60) + "m " + strconv.Itoa(seconds%60) + "s"
 }
 
 // start enables the subscription. What became available while it was stopped is lost.
@@ -129,11 +156,19 @@ func listSubscriptions(c *call) {
 	}
 	c.tenant.mu.RUnlock()
 	for i := range answers {
-		if c.s.dice.happens("statusless|"+c.tenant.ID, c.s.opts.StatuslessRate) {
+		if c.s.dice.happens("statusless|"+c.tenant.ID, c.opts.StatuslessRate) {
 			answers[i].Status = ""
 		}
 	}
 	c.json(http.StatusOK, answers)
+}
+
+// content is the state that decides whether content of the type may be listed and fetched.
+func (f *feed) content() subscription {
+	if f.stuck && f.state == enabled {
+		return disabled
+	}
+	return f.state
 }
 
 // subscribed refuses the call unless content of the type may be listed and fetched.
@@ -165,5 +200,18 @@ func (s *Server) DisableSubscription(tenantID, contentType string, off bool) err
 	if off {
 		f.state = disabled
 	}
+	return nil
+}
+
+// StickSubscription makes content lists and blobs of the type answer AF20023 for good, although the subscription is
+// listed as enabled and can be stopped and started, or ends that.
+func (s *Server) StickSubscription(tenantID, contentType string, stuck bool) error {
+	f, t, err := s.feed(tenantID, contentType)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.stuck = stuck
 	return nil
 }

@@ -17,6 +17,7 @@ type accessToken struct {
 	client   string
 	resource root // manage or graph; empty when the token is for neither
 	roles    []string
+	since    time.Time // when tokens began to carry the roles
 }
 
 // token answers the v2 token endpoint.
@@ -48,7 +49,7 @@ func (c *call) authenticateClient(form url.Values) (*app, aad) {
 	if c.tenant == nil && !anyTenant(c.r.PathValue("tenant")) {
 		return nil, errTenantUnknown
 	}
-	if c.tenant != nil && loginHost(c.tenant.Cloud) != loginHost(c.s.opts.Cloud) {
+	if c.tenant != nil && loginHost(c.tenant.Cloud) != loginHost(c.opts.Cloud) {
 		return nil, errOtherCloud
 	}
 	id, secret := form.Get("client_id"), form.Get("client_secret")
@@ -95,9 +96,9 @@ func (a *app) checkSecret(secret string, now time.Time) aad {
 // resource tells which API an audience means: by the names of the cloud, or by the root's own address.
 func (c *call) resource(audience string) (root, bool) {
 	switch audience {
-	case c.s.opts.ActivityAudience, c.base(manage):
+	case c.opts.ActivityAudience, c.base(manage):
 		return manage, true
-	case c.s.opts.GraphAudience, c.base(graph):
+	case c.opts.GraphAudience, c.base(graph):
 		return graph, true
 	}
 	return "", false
@@ -138,7 +139,7 @@ func (c *call) clientCredentials(a *app, form url.Values) {
 		c.tokenError(errAppDisabled)
 		return
 	}
-	roles := held.rolesNow(resource, c.now)
+	roles := c.rolesNow(held, resource)
 	claims := map[string]any{"oid": held.objectID, "sub": held.objectID, "idtyp": "app", "appidacr": "1"}
 	if form.Get("client_assertion") != "" {
 		claims["appidacr"] = "2"
@@ -146,7 +147,7 @@ func (c *call) clientCredentials(a *app, form url.Values) {
 	if len(roles) > 0 {
 		claims["roles"] = roles
 	}
-	signed, err := c.issue(accessToken{c.tenant.ID, a.ClientID, resource, roles}, audience, claims)
+	signed, err := c.issue(accessToken{c.tenant.ID, a.ClientID, resource, roles, held.since}, audience, claims)
 	if err != nil {
 		c.tokenError(errTransient)
 		return
@@ -156,13 +157,13 @@ func (c *call) clientCredentials(a *app, form url.Values) {
 
 // issue signs an access token and remembers it for as long as it lives.
 func (c *call) issue(t accessToken, audience string, claims map[string]any) (string, error) {
-	expires := c.now.Add(c.s.opts.TokenLife)
+	expires := c.now.Add(c.opts.TokenLife)
 	claims["aud"], claims["iss"], claims["tid"] = audience, c.base(login)+"/"+t.tenant+"/", t.tenant
 	claims["appid"], claims["ver"], claims["uti"] = t.client, "1.0", c.id
 	claims["iat"], claims["nbf"], claims["exp"] = c.now.Unix(), c.now.Unix(), expires.Unix()
 	signed, err := c.s.sign(claims)
 	if err != nil {
-		c.s.opts.Log.ErrorContext(c.r.Context(), "issue an access token", "tenant", t.tenant, "error", err)
+		c.opts.Log.ErrorContext(c.r.Context(), "issue an access token", "tenant", t.tenant, "error", err)
 		return "", err
 	}
 	c.s.tokens.put(signed, t, c.now, expires)
@@ -170,7 +171,7 @@ func (c *call) issue(t accessToken, audience string, claims map[string]any) (str
 }
 
 func (c *call) tokenAnswer(fields map[string]any) {
-	seconds := int(c.s.opts.TokenLife / time.Second)
+	seconds := int(c.opts.TokenLife / time.Second)
 	fields["token_type"], fields["expires_in"], fields["ext_expires_in"] = "Bearer", seconds, seconds
 	c.w.Header().Set("Cache-Control", "no-store, no-cache")
 	c.json(http.StatusOK, fields)
@@ -219,7 +220,7 @@ func (c *call) signedIn(a *app, code signInCode) {
 	claims := map[string]any{
 		"aud": a.ClientID, "iss": c.base(login) + "/" + home.ID + "/v2.0", "ver": "2.0",
 		"iat": c.now.Unix(), "nbf": c.now.Unix(), "exp": c.now.Add(time.Hour).Unix(),
-		"tid": home.ID, "oid": person.ID, "sub": guid(c.s.opts.Seed, a.ClientID, person.ID),
+		"tid": home.ID, "oid": person.ID, "sub": guid(c.opts.Seed, a.ClientID, person.ID),
 		"preferred_username": person.UserPrincipalName, "name": person.DisplayName,
 		"wids": append(slices.Clone(person.Roles), ordinaryUser),
 	}
@@ -231,7 +232,7 @@ func (c *call) signedIn(a *app, code signInCode) {
 		c.tokenError(errTransient)
 		return
 	}
-	access, err := c.issue(accessToken{tenant: home.ID, client: a.ClientID}, c.s.opts.GraphAudience,
+	access, err := c.issue(accessToken{tenant: home.ID, client: a.ClientID}, c.opts.GraphAudience,
 		map[string]any{"oid": person.ID, "sub": person.ID, "scp": code.scope})
 	if err != nil {
 		c.tokenError(errTransient)
