@@ -52,7 +52,7 @@ func outcomes() map[string]told {
 		"http-people":            {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
 		"http-scope-users":       {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
 		"create-client":          {function: "connections", says: "createClient: ", fails: true, calls: []string{"PutItem connections"}},
-		"create-client-bad-role": {function: "connections", says: `"root"`, fails: true},
+		"create-client-bad-role": {function: "connections", says: `roles[0]: `, fails: true},
 		"unknown-s3":             {function: "ingest", says: `unknown event: this function takes batches of messages from SQS, and what came is an object from "aws:s3"`, fails: true},
 		"unknown-eventbridge":    {function: "poll", says: `from "aws.events"`, fails: true},
 		"unknown-rest-api":       {function: "connections", says: `payload format 2.0`, fails: true},

@@ -21,7 +21,7 @@ func served() map[string][]access.Route {
 	api := &connection.API{Registry: &connection.Registry{}}
 	return map[string][]access.Route{
 		"consent":     consent.Routes(),
-		"connections": slices.Concat(api.Routes(), new(people.API).Routes(), new(access.TrailAPI).Routes(), openapi.Routes()),
+		"connections": slices.Concat(api.Routes(), new(people.API).Routes(), new(access.TrailAPI).Routes(), new(access.ClientAPI).Routes(), openapi.Routes()),
 		"census":      nil,
 		"search":      slices.Concat(new(access.Login).Routes(), new(search.Search).Routes()),
 		"poll":        nil,

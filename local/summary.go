@@ -118,6 +118,7 @@ func (s *session) client(ctx context.Context) (credential, error) {
 			return credential{}, err
 		}
 	}
-	id, secret, err := s.machine.Clients.Create(ctx, "local operator", []access.Role{access.Admin, access.Analyst})
-	return credential{id, secret}, err
+	first := access.NewClient{Name: "local operator", Roles: []access.Role{access.Admin, access.Analyst}}
+	client, secret, err := s.machine.ClientAPI.Create(access.With(ctx, access.Caller{ID: localOperator}), first)
+	return credential{client.ID, secret}, err
 }

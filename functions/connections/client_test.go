@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
@@ -30,10 +31,12 @@ func TestACreatedClientMayLogIn(t *testing.T) {
 	connections := store.Table("connections")
 	clients := &access.Clients{Table: connections, Now: time.Now, Rand: rand.Reader}
 	trail := &access.Trail{Table: connections, Now: time.Now, Rand: rand.Reader}
+	registry := &connection.Registry{Table: connections, Now: time.Now, Rand: rand.Reader}
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, nil))
-	command := &trigger.Command[newClient]{
-		Name: "createClient", Run: (&maker{clients, trail}).make, Else: &trigger.HTTP{Handler: http.NotFoundHandler(), Log: log}, Log: log,
+	command := &trigger.Command[access.NewClient]{
+		Name: "createClient", Run: create(&access.ClientAPI{Clients: clients, Trail: trail, Connections: registry.IDs, Log: log}),
+		Else: &trigger.HTTP{Handler: http.NotFoundHandler(), Log: log}, Log: log,
 	}
 	event := func(name string) []byte {
 		b, err := os.ReadFile("../../events/" + name + ".json")

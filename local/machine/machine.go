@@ -68,14 +68,16 @@ const (
 type Machine struct {
 	Registry *connection.Registry
 	Clients  *access.Clients
-	Ledger   *audit.Ledger
-	Poller   *audit.Poller
-	Ingester *forensic.Ingester
-	Purger   *connection.Purger
-	Roster   *people.Roster
-	Census   *people.Census // nil when everybody's mail is kept
-	Desk     *forensic.Desk
-	Enricher *enrich.Agent // nil: there are no mailboxes
+	// ClientAPI creates and revokes clients, for the HTTP API and for an operator who has none.
+	ClientAPI *access.ClientAPI
+	Ledger    *audit.Ledger
+	Poller    *audit.Poller
+	Ingester  *forensic.Ingester
+	Purger    *connection.Purger
+	Roster    *people.Roster
+	Census    *people.Census // nil when everybody's mail is kept
+	Desk      *forensic.Desk
+	Enricher  *enrich.Agent // nil: there are no mailboxes
 	// Watermarks tells how far a connection's events are settled: read, and enriched.
 	Watermarks *forensic.Watermarks
 	Routes     []access.Route
@@ -189,7 +191,8 @@ func Open(c Config) (*Machine, error) {
 		Now: c.Now, Log: c.Log, Limit: searchLimit,
 	}
 	acts := &access.TrailAPI{Trail: trail, Log: c.Log}
-	m.Routes = slices.Concat(m.pages(), openapi.Routes(), login.Routes(), acts.Routes(),
+	m.ClientAPI = &access.ClientAPI{Clients: m.Clients, Trail: trail, Connections: m.Registry.IDs, Log: c.Log}
+	m.Routes = slices.Concat(m.pages(), openapi.Routes(), login.Routes(), acts.Routes(), m.ClientAPI.Routes(),
 		consent.Routes(), api.Routes(), persons.Routes(), searches.Routes())
 	return m, nil
 }

@@ -124,7 +124,13 @@ func (w *world) register(roles ...string) {
 // login makes an API client with the roles, and returns a token of it.
 func (w *world) login(roles ...access.Role) string {
 	w.t.Helper()
-	id, secret, err := w.machine.Clients.Create(w.t.Context(), "test", roles)
+	return w.loginAs(access.NewClient{Name: "test", Roles: roles})
+}
+
+// loginAs creates the API client and returns a token of it.
+func (w *world) loginAs(asked access.NewClient) string {
+	w.t.Helper()
+	client, secret, err := w.machine.Clients.Create(w.t.Context(), "test", asked)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -132,7 +138,7 @@ func (w *world) login(roles ...access.Role) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.SetBasicAuth(id, secret)
+	req.SetBasicAuth(client.ID, secret)
 	var answer struct {
 		Token string `json:"access_token"`
 	}

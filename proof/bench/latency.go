@@ -80,7 +80,7 @@ type asker struct {
 }
 
 func (st *stage) asker(ctx context.Context) (*asker, error) {
-	id, secret, err := st.machine.Clients.Create(ctx, "bench", []access.Role{access.Analyst})
+	client, secret, err := st.machine.Clients.Create(ctx, "bench", access.NewClient{Name: "bench", Roles: []access.Role{access.Analyst}})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (st *stage) asker(ctx context.Context) (*asker, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.SetBasicAuth(id, secret)
+	req.SetBasicAuth(client.ID, secret)
 	var answer struct {
 		Token string `json:"access_token"`
 	}

@@ -1,5 +1,9 @@
-// Package access decides who may call what: API clients and their tokens, the guard before every route, and the trail of what was
-// asked and changed.
+// Package access decides who may call what: API clients and their tokens, the guard before every route, and the trail of
+// what was asked and changed.
+//
+// A client has roles, which say what it may do, and may have a limit, which says for which connections. Whoever answers
+// for connections asks the caller (From) before it shows one, and answers for one outside the limit exactly as for one
+// that does not exist.
 package access
 
 import (
@@ -14,8 +18,8 @@ import (
 type Role string
 
 const (
-	Admin   Role = "admin"   // adds and changes connections
-	Analyst Role = "analyst" // searches, and reads
+	Admin   Role = "admin"   // adds and changes connections and clients, and reads the trail
+	Analyst Role = "analyst" // searches, and reads connections and people
 )
 
 // ParseRole reads a role's name.
@@ -24,19 +28,36 @@ func ParseRole(s string) (Role, error) {
 	case Admin, Analyst:
 		return r, nil
 	}
-	return "", fmt.Errorf("role %q is none of %s, %s", s, Admin, Analyst)
+	return "", fmt.Errorf("role %q is neither %s nor %s", s, Admin, Analyst)
 }
 
-// ErrDenied means that the credential is not good: an unknown client, a wrong secret, an unknown or expired token. It never tells which.
+// ErrDenied means that a credential is not valid: an unknown client, a wrong secret, an unknown or expired token, or the
+// token of a removed client. It never says which.
 var ErrDenied = errors.New("the credential is not valid")
 
-// Caller is who makes a request, as the guard has found out.
+// Limit is the ids of the connections that a client may see and change. Nil is no limit: all of them, also those added
+// later. An id is never used again, so a limit does not outlive its connections.
+type Limit []string
+
+// Allows reports whether a connection is within the limit.
+func (l Limit) Allows(connection string) bool { return l == nil || slices.Contains(l, connection) }
+
+// Within reports whether everything that l allows is allowed by other too.
+func (l Limit) Within(other Limit) bool {
+	if l == nil {
+		return other == nil
+	}
+	return !slices.ContainsFunc(l, func(connection string) bool { return !other.Allows(connection) })
+}
+
+// Caller is who makes a request, as the guard established.
 type Caller struct {
 	ID    string // the API client's id
 	Roles []Role
+	Limit Limit
 }
 
-// May tells whether the caller has one of the roles.
+// May reports whether the caller has one of the roles.
 func (c Caller) May(roles ...Role) bool {
 	return slices.ContainsFunc(roles, func(r Role) bool { return slices.Contains(c.Roles, r) })
 }
@@ -48,7 +69,7 @@ func With(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// From is the caller of the request that ctx belongs to; the zero Caller, who has no role, when no guard let it in.
+// From returns the caller of the request that ctx belongs to; the zero Caller, who has no role, if there is none.
 func From(ctx context.Context) Caller {
 	c, _ := ctx.Value(callerKey{}).(Caller)
 	return c

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +24,9 @@ import (
 
 var errDisk = errors.New("the table is away")
 
+// The connections that there are.
+const acme, globex = "acmeacmeacme", "globexglobex"
+
 // gate is the whole room behind one handler.
 type gate struct {
 	t       *testing.T
@@ -30,6 +35,7 @@ type gate struct {
 	clients *access.Clients
 	tokens  *access.Tokens
 	trail   *access.Trail
+	api     *access.ClientAPI
 	handler http.Handler
 }
 
@@ -71,22 +77,27 @@ func newGate(t *testing.T, routes ...access.Route) *gate {
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	login := &access.Login{Clients: g.clients, Tokens: g.tokens, Log: quiet}
-	g.handler = access.Mux(&access.Guard{Tokens: g.tokens, Log: quiet}, append(login.Routes(), routes...))
+	g.api = &access.ClientAPI{
+		Clients: g.clients, Trail: g.trail, Log: quiet,
+		Connections: func(context.Context) ([]string, error) { return []string{acme, globex}, nil },
+	}
+	g.handler = access.Mux(&access.Guard{Tokens: g.tokens, Log: quiet}, slices.Concat(login.Routes(), g.api.Routes(), routes))
 	return g
 }
 
 func (g *gate) client(roles ...access.Role) (id, secret string) {
 	g.t.Helper()
-	id, secret, err := g.clients.Create(g.t.Context(), "a program", roles)
+	client, secret, err := g.clients.Create(g.t.Context(), "test", access.NewClient{Name: "a program", Roles: roles})
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return id, secret
+	return client.ID, secret
 }
 
 func (g *gate) token(roles ...access.Role) string {
 	g.t.Helper()
-	token, err := g.tokens.Issue(g.t.Context(), access.Caller{ID: "key-1", Roles: roles})
+	id, _ := g.client(roles...)
+	token, err := g.tokens.Issue(g.t.Context(), id)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -117,7 +128,10 @@ func echo(pattern string, roles ...access.Role) access.Route {
 func TestClientSecretIsStoredHashedOnly(t *testing.T) {
 	g := newGate(t)
 	id, secret := g.client(access.Admin)
-	token := g.token(access.Admin)
+	token, err := g.tokens.Issue(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, partition := range []string{"client"} {
 		for item, err := range g.table.Query(t.Context(), table.Query{Partition: partition}) {
 			if err != nil {
@@ -183,7 +197,7 @@ func TestClientsThatAreNone(t *testing.T) {
 		"no role":                nil,
 		"unknown role":           {"root"},
 	} {
-		if _, _, err := g.clients.Create(t.Context(), name, roles); err == nil {
+		if _, _, err := g.clients.Create(t.Context(), "test", access.NewClient{Name: name, Roles: roles}); err == nil {
 			t.Errorf("%.20q with roles %v was made", name, roles)
 		}
 	}

@@ -52,7 +52,7 @@ func (l *Login) token(w http.ResponseWriter, r *http.Request) {
 	}
 	var token string
 	if err == nil {
-		token, err = l.Tokens.Issue(r.Context(), caller)
+		token, err = l.Tokens.Issue(r.Context(), caller.ID)
 	}
 	if err != nil {
 		l.Log.ErrorContext(r.Context(), "no token could be issued", "err", err)

@@ -12,7 +12,9 @@ type Route struct {
 	Pattern string // as http.ServeMux reads it, with a method: "GET /v1/connections/{id}"
 	Public  bool
 	Roles   []Role
-	Handler http.Handler
+	// Unlimited keeps limited clients out: the route is not about some connections, and answers them 403.
+	Unlimited bool
+	Handler   http.Handler
 }
 
 func (r Route) check() error {
@@ -22,6 +24,8 @@ func (r Route) check() error {
 		return fmt.Errorf("route %q names no method", r.Pattern)
 	case r.Public == (len(r.Roles) > 0):
 		return fmt.Errorf("route %q must be either public or for some roles", r.Pattern)
+	case r.Public && r.Unlimited:
+		return fmt.Errorf("route %q is public and cannot know who is limited", r.Pattern)
 	case r.Handler == nil:
 		return fmt.Errorf("route %q has no handler", r.Pattern)
 	}
@@ -43,7 +47,7 @@ func Mux(guard *Guard, routes []Route) http.Handler {
 		}
 		h := r.Handler
 		if !r.Public {
-			h = guard.For(h, r.Roles...)
+			h = guard.before(r)
 		}
 		mux.Handle(r.Pattern, h)
 	}

@@ -13,39 +13,41 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Lifetime is how long an access token is good (Incydr: expires_in 900).
+// Lifetime is how long an access token is valid (Incydr: expires_in 900).
 const Lifetime = 15 * time.Minute
 
 const tokenBytes = 32
 
-// Tokens are the access tokens that clients hold: 256 random bits that mean nothing by themselves, found again by their
-// SHA-256, so that the table holds nothing that could be used. It is safe for concurrent use.
+// Tokens issues and checks the access tokens of clients: 256 random bits that mean nothing by themselves. Only their
+// SHA-256 is stored, so the table holds nothing that could be used. It is safe for concurrent use. Its table is that of
+// Clients.
 type Tokens struct {
 	Table table.Table
 	Now   func() time.Time
 	Rand  io.Reader
 }
 
-// Issue makes a token for the caller, good for Lifetime.
-func (t *Tokens) Issue(ctx context.Context, c Caller) (string, error) {
+// Issue makes a token for a client, valid for Lifetime.
+func (t *Tokens) Issue(ctx context.Context, client string) (string, error) {
 	b, err := random(t.Rand, tokenBytes)
 	if err != nil {
-		return "", fmt.Errorf("issue token for %s: %w", c.ID, err)
+		return "", fmt.Errorf("issue token for %s: %w", client, err)
 	}
 	token := base64.RawURLEncoding.EncodeToString(b)
 	expires := t.Now().Add(Lifetime)
 	item := table.Item{
 		Key:     tokenKey(tokenHash(token)),
-		Attrs:   table.Attrs{"client": c.ID, "roles": texts(c.Roles), "expires": moment(expires)},
+		Attrs:   table.Attrs{"client": client, "expires": moment(expires)},
 		Expires: expires.Add(time.Second), // the table counts whole seconds, and may be late: "expires" decides
 	}
 	if err := t.Table.Commit(ctx, table.Op{Verb: table.Create, Item: item}); err != nil {
-		return "", fmt.Errorf("issue token for %s: %w", c.ID, err)
+		return "", fmt.Errorf("issue token for %s: %w", client, err)
 	}
 	return token, nil
 }
 
-// Caller is who holds the token, or ErrDenied.
+// Caller returns who holds the token, or ErrDenied. It reads the client at each call, so that a token ends with its
+// client, and roles and limit are the client's own.
 func (t *Tokens) Caller(ctx context.Context, token string) (Caller, error) {
 	if b, err := base64.RawURLEncoding.DecodeString(token); err != nil || len(b) != tokenBytes {
 		return Caller{}, ErrDenied
@@ -57,14 +59,17 @@ func (t *Tokens) Caller(ctx context.Context, token string) (Caller, error) {
 	if err != nil {
 		return Caller{}, fmt.Errorf("look up token: %w", err)
 	}
-	id, _ := item.Attrs["client"].(string)
-	roles, _ := item.Attrs["roles"].([]string)
 	until, _ := item.Attrs["expires"].(string)
 	expires, err := time.Parse(momentFormat, until)
 	if err != nil || !t.Now().Before(expires) {
 		return Caller{}, ErrDenied
 	}
-	return Caller{ID: id, Roles: rolesOf(roles)}, nil
+	id, _ := item.Attrs["client"].(string)
+	client, err := getClient(ctx, t.Table, id)
+	if errors.Is(err, ErrNoClient) {
+		return Caller{}, ErrDenied
+	}
+	return client.caller(), err
 }
 
 func tokenHash(token string) string {

@@ -24,7 +24,13 @@ type Entry struct {
 	Detail  string // what exactly was asked, as JSON text; "" when What says all
 	Count   int64  // how many results were given out; 0 for a change
 	Purpose string // why, as the caller said; may be ""
+	// Connections are those that the act concerns; nil is all of them, or none in particular. A limited client sees the
+	// entries that concern only connections of its limit. Entries stored before this was kept have none.
+	Connections Limit
 }
+
+// visible reports whether a caller with the limit may see the entry.
+func (e Entry) visible(limit Limit) bool { return e.Connections.Within(limit) || limit == nil }
 
 // Trail remembers every search and every administrative act: who, what, when, how many. It is safe for concurrent use.
 //
@@ -37,9 +43,30 @@ type Trail struct {
 	Rand  io.Reader
 }
 
-// Record stores the entry; it is durable when Record returns nil. A zero At is now. Recording again after an error may
-// leave the entry twice.
+// Act records what the caller of ctx is about to do, which concerns connections; nil is the caller's limit. detail is
+// stored as JSON; nil is none.
+func (t *Trail) Act(ctx context.Context, what string, connections Limit, detail any) error {
+	e := Entry{What: what, Connections: connections}
+	if detail != nil {
+		text, err := json.Marshal(detail)
+		if err != nil {
+			return fmt.Errorf("record %s: %w", what, err)
+		}
+		e.Detail = string(text)
+	}
+	return t.Record(ctx, e)
+}
+
+// Record stores the entry; it is durable when Record returns nil. Who, if it is empty, and Connections, if they are nil,
+// are those of the caller of ctx; a zero At is now. Recording again after an error may leave the entry twice.
 func (t *Trail) Record(ctx context.Context, e Entry) error {
+	caller := From(ctx)
+	if e.Who == "" {
+		e.Who = caller.ID
+	}
+	if e.Connections == nil {
+		e.Connections = caller.Limit
+	}
 	if e.Who == "" || e.What == "" {
 		return errors.New("record in the trail: an entry needs who and what")
 	}
@@ -58,6 +85,9 @@ func (t *Trail) Record(ctx context.Context, e Entry) error {
 		Attrs: table.Attrs{
 			"at": moment(e.At), "who": e.Who, "what": e.What, "detail": e.Detail, "count": e.Count, "purpose": e.Purpose,
 		},
+	}
+	if e.Connections != nil {
+		item.Attrs["connections"] = []string(e.Connections)
 	}
 	created, err := t.Table.Create(ctx, item)
 	if err == nil && !created[0] {
@@ -98,5 +128,8 @@ func entryOf(item table.Item, err error) (Entry, error) {
 		return Entry{}, fmt.Errorf("list the trail: entry %q: %w", item.Sort, err)
 	}
 	count, _ := item.Attrs["count"].(int64)
-	return Entry{At: at, Who: text("who"), What: text("what"), Detail: text("detail"), Count: count, Purpose: text("purpose")}, nil
+	connections, _ := item.Attrs["connections"].([]string)
+	return Entry{
+		At: at, Who: text("who"), What: text("what"), Detail: text("detail"), Count: count, Purpose: text("purpose"), Connections: connections,
+	}, nil
 }

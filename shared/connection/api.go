@@ -2,8 +2,6 @@ package connection
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,11 +10,12 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// API is how connections are added and looked at: /v1/connections.
+// API is how connections are added, read and changed: /v1/connections. A client that is limited to some connections sees
+// and changes no others, and adds none, for it could not see them.
 type API struct {
 	Registry *Registry
 	Trail    *access.Trail
-	// Progress tells how far following a connection has come, and what became of its blobs.
+	// Progress returns how far following a connection has come, and what became of its blobs.
 	Progress func(ctx context.Context, id ID) (Progress, error)
 	Begin    string // absolute address of BeginPath, as an administrator's browser reaches it
 	Log      *slog.Logger
@@ -24,18 +23,34 @@ type API struct {
 
 // Routes are the doors of the API.
 func (a *API) Routes() []access.Route {
-	door := func(pattern string, h http.HandlerFunc, roles ...access.Role) access.Route {
-		return access.Route{Pattern: pattern, Roles: roles, Handler: h}
+	both, admin := []access.Role{access.Admin, access.Analyst}, []access.Role{access.Admin}
+	door := func(pattern string, roles []access.Role, h func(http.ResponseWriter, *http.Request, Connection) error) access.Route {
+		return access.Route{Pattern: pattern, Roles: roles, Handler: access.Handle(a.Log, Of(a.Registry.Get, h))}
 	}
 	return []access.Route{
-		door("POST /v1/connections", a.add, access.Admin),
-		door("GET /v1/connections", a.list, access.Admin, access.Analyst),
-		door("GET /v1/connections/{id}", a.get, access.Admin, access.Analyst),
-		door("PATCH /v1/connections/{id}", a.rename, access.Admin),
-		door("DELETE /v1/connections/{id}", a.purge, access.Admin),
-		door("POST /v1/connections/{id}/link", a.link, access.Admin),
-		door("POST /v1/connections/{id}/deauthorize", a.turn("connection.deauthorize", a.Registry.Deauthorize), access.Admin),
-		door("POST /v1/connections/{id}/resume", a.turn("connection.resume", a.Registry.Resume), access.Admin),
+		{Pattern: "POST /v1/connections", Roles: admin, Unlimited: true, Handler: access.Handle(a.Log, a.add)},
+		{Pattern: "GET /v1/connections", Roles: both, Handler: access.Handle(a.Log, a.list)},
+		door("GET /v1/connections/{id}", both, a.get),
+		door("PATCH /v1/connections/{id}", admin, a.rename),
+		door("DELETE /v1/connections/{id}", admin, a.purge),
+		door("POST /v1/connections/{id}/link", admin, a.link),
+		door("POST /v1/connections/{id}/deauthorize", admin, a.turn("connection.deauthorize", a.Registry.Deauthorize)),
+		door("POST /v1/connections/{id}/resume", admin, a.turn("connection.resume", a.Registry.Resume)),
+	}
+}
+
+// Of makes a handler of one for the connection that the path names as {id}. A connection outside the caller's limit does
+// not exist for the caller: both are ErrNotFound, before anything else of the request is looked at.
+func Of(get func(context.Context, ID) (Connection, error), h func(http.ResponseWriter, *http.Request, Connection) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		c, err := get(r.Context(), ID(r.PathValue("id")))
+		if err != nil {
+			return err
+		}
+		if !access.From(r.Context()).Limit.Allows(string(c.ID)) {
+			return ErrNotFound
+		}
+		return h(w, r, c)
 	}
 }
 
@@ -98,153 +113,124 @@ func orNull[T comparable](v T) *T {
 	return &v
 }
 
-func (a *API) add(w http.ResponseWriter, r *http.Request) {
+func (a *API) add(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
 		DisplayName string `json:"displayName"`
 		Cloud       string `json:"cloud"`
 	}
-	if !access.ReadJSON(w, r, &asked) {
-		return
+	if err := access.ReadJSON(w, r, &asked); err != nil {
+		return err
 	}
-	if !a.record(w, r, "connection.add", map[string]string{"displayName": asked.DisplayName, "cloud": asked.Cloud}) {
-		return
+	ctx := r.Context()
+	if err := a.Trail.Act(ctx, "connection.add", nil, asked); err != nil {
+		return err
 	}
-	c, link, err := a.Registry.Add(r.Context(), asked.DisplayName, Cloud(asked.Cloud), access.From(r.Context()).ID)
+	c, link, err := a.Registry.Add(ctx, asked.DisplayName, Cloud(asked.Cloud), access.From(ctx).ID)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	out := show(c)
 	out.AuthorizeURL = a.authorizeURL(link)
 	w.Header().Set("Location", "/v1/connections/"+string(c.ID))
 	access.WriteJSON(w, http.StatusCreated, out)
+	return nil
 }
 
-func (a *API) list(w http.ResponseWriter, r *http.Request) {
+func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 	all, err := a.Registry.List(r.Context())
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
-	out := make([]shown, len(all))
-	for i, c := range all {
-		out[i] = show(c)
+	limit, out := access.From(r.Context()).Limit, []shown{}
+	for _, c := range all {
+		if limit.Allows(string(c.ID)) {
+			out = append(out, show(c))
+		}
 	}
 	access.WriteJSON(w, http.StatusOK, map[string][]shown{"connections": out})
+	return nil
 }
 
-func (a *API) get(w http.ResponseWriter, r *http.Request) {
-	ctx, id := r.Context(), ID(r.PathValue("id"))
-	c, err := a.Registry.Get(ctx, id)
+func (a *API) get(w http.ResponseWriter, r *http.Request, c Connection) error {
+	history, err := a.Registry.History(r.Context(), c.ID)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
-	history, err := a.Registry.History(ctx, id)
-	var progress Progress
-	if err == nil {
-		progress, err = a.Progress(ctx, id)
-	}
+	progress, err := a.Progress(r.Context(), c.ID)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	access.WriteJSON(w, http.StatusOK, detail(c, progress, history, a.Registry.now()))
+	return nil
 }
 
-func (a *API) rename(w http.ResponseWriter, r *http.Request) {
+// act records an act on a connection before it is done.
+func (a *API) act(r *http.Request, what string, c Connection, detail map[string]string) error {
+	if detail == nil {
+		detail = map[string]string{}
+	}
+	detail["connection"] = string(c.ID)
+	return a.Trail.Act(r.Context(), what, access.Limit{string(c.ID)}, detail)
+}
+
+func (a *API) rename(w http.ResponseWriter, r *http.Request, c Connection) error {
 	var asked struct {
 		DisplayName string `json:"displayName"`
 	}
-	id := ID(r.PathValue("id"))
-	if !access.ReadJSON(w, r, &asked) || !a.record(w, r, "connection.rename", map[string]string{"connection": string(id), "displayName": asked.DisplayName}) {
-		return
+	if err := access.ReadJSON(w, r, &asked); err != nil {
+		return err
 	}
-	c, err := a.Registry.Rename(r.Context(), id, asked.DisplayName, access.From(r.Context()).ID)
+	if err := a.act(r, "connection.rename", c, map[string]string{"displayName": asked.DisplayName}); err != nil {
+		return err
+	}
+	c, err := a.Registry.Rename(r.Context(), c.ID, asked.DisplayName, access.From(r.Context()).ID)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	access.WriteJSON(w, http.StatusOK, show(c))
+	return nil
 }
 
-// purge answers 202: deleting goes on behind it, and the connection tells how far it has come until it is gone.
-func (a *API) purge(w http.ResponseWriter, r *http.Request) {
-	id := ID(r.PathValue("id"))
-	if !a.record(w, r, "connection.purge", map[string]string{"connection": string(id)}) {
-		return
+// purge answers 202: deleting goes on in the background, and the connection says how far it has come until it is gone.
+func (a *API) purge(w http.ResponseWriter, r *http.Request, c Connection) error {
+	if err := a.act(r, "connection.purge", c, nil); err != nil {
+		return err
 	}
-	c, err := a.Registry.Purge(r.Context(), id, access.From(r.Context()).ID)
+	c, err := a.Registry.Purge(r.Context(), c.ID, access.From(r.Context()).ID)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	access.WriteJSON(w, http.StatusAccepted, show(c))
+	return nil
 }
 
-func (a *API) link(w http.ResponseWriter, r *http.Request) {
-	id := ID(r.PathValue("id"))
-	if !a.record(w, r, "connection.link", map[string]string{"connection": string(id)}) {
-		return
+func (a *API) link(w http.ResponseWriter, r *http.Request, c Connection) error {
+	if err := a.act(r, "connection.link", c, nil); err != nil {
+		return err
 	}
-	link, err := a.Registry.NewLink(r.Context(), id, access.From(r.Context()).ID)
+	link, err := a.Registry.NewLink(r.Context(), c.ID, access.From(r.Context()).ID)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	access.WriteJSON(w, http.StatusCreated, map[string]string{"authorizeUrl": a.authorizeURL(link)})
+	return nil
 }
 
 // turn is a change of status that needs nothing but the connection.
-func (a *API) turn(what string, change func(context.Context, ID, string) (Connection, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		id := ID(r.PathValue("id"))
-		if !a.record(w, r, what, map[string]string{"connection": string(id)}) {
-			return
+func (a *API) turn(what string, change func(context.Context, ID, string) (Connection, error)) func(http.ResponseWriter, *http.Request, Connection) error {
+	return func(w http.ResponseWriter, r *http.Request, c Connection) error {
+		if err := a.act(r, what, c, nil); err != nil {
+			return err
 		}
-		c, err := change(r.Context(), id, access.From(r.Context()).ID)
+		c, err := change(r.Context(), c.ID, access.From(r.Context()).ID)
 		if err != nil {
-			a.refuse(w, r, err)
-			return
+			return err
 		}
 		access.WriteJSON(w, http.StatusOK, show(c))
+		return nil
 	}
 }
 
 func (a *API) authorizeURL(link string) string {
 	return a.Begin + "?" + url.Values{"link": {link}}.Encode()
-}
-
-// record puts an act into the trail before it is done, or answers that it cannot be done.
-func (a *API) record(w http.ResponseWriter, r *http.Request, what string, detail map[string]string) bool {
-	text, err := json.Marshal(detail)
-	if err == nil {
-		err = a.Trail.Record(r.Context(), access.Entry{Who: access.From(r.Context()).ID, What: what, Detail: string(text)})
-	}
-	if err != nil {
-		a.refuse(w, r, err)
-	}
-	return err == nil
-}
-
-// refuse answers an error: what the caller can mend in full, everything else as a 503 whose cause goes to the log.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var invalid *Invalid
-	switch {
-	case errors.As(err, &invalid):
-		access.WriteProblems(w, http.StatusBadRequest, access.Problem{Field: invalid.Field, Type: "INVALID_VALUE", Description: invalid.Problem})
-	case errors.Is(err, ErrName):
-		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "displayName", Type: "ALREADY_REGISTERED", Description: "The display name is already registered."})
-	case errors.Is(err, ErrPurging):
-		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "PURGING", Description: "The connection is being deleted, and cannot be changed any more."})
-	case errors.Is(err, ErrInUse):
-		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "IN_USE", Description: "The connection is followed: deauthorize it first."})
-	case errors.Is(err, ErrDeauthorized):
-		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "DEAUTHORIZED", Description: "The connection is deauthorized: resume it first."})
-	case errors.Is(err, ErrNotFound):
-		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "id", Type: "NOT_FOUND", Description: "There is no such connection."})
-	default:
-		a.Log.ErrorContext(r.Context(), "request on connections failed", "route", r.Pattern, "err", err)
-		access.WriteProblems(w, http.StatusServiceUnavailable, access.Problem{Type: "UNAVAILABLE", Description: "This cannot be done now. Try again."})
-	}
 }

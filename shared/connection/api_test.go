@@ -22,18 +22,29 @@ type desk struct {
 	*office
 	handler http.Handler
 	tokens  map[access.Role]string
+	ids     map[access.Role]string // of the clients that hold the tokens
+	issuer  *access.Tokens
 	ledger  error
 }
 
+// enter creates a client, and returns its id and a token.
+func (d *desk) enter(asked access.NewClient) (id, token string) {
+	d.t.Helper()
+	client, _, err := (&access.Clients{Table: d.table, Now: d.clock.now, Rand: rand.Reader}).Create(d.t.Context(), "test", asked)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if token, err = d.issuer.Issue(d.t.Context(), client.ID); err != nil {
+		d.t.Fatal(err)
+	}
+	return client.ID, token
+}
+
 func newDesk(t *testing.T) *desk {
-	d := &desk{office: newOffice(t), tokens: map[access.Role]string{}}
-	tokens := &access.Tokens{Table: d.table, Now: d.clock.now, Rand: rand.Reader}
+	d := &desk{office: newOffice(t), tokens: map[access.Role]string{}, ids: map[access.Role]string{}}
+	d.issuer = &access.Tokens{Table: d.table, Now: d.clock.now, Rand: rand.Reader}
 	for _, role := range []access.Role{access.Admin, access.Analyst} {
-		token, err := tokens.Issue(t.Context(), access.Caller{ID: "key-" + string(role), Roles: []access.Role{role}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.tokens[role] = token
+		d.ids[role], d.tokens[role] = d.enter(access.NewClient{Name: string(role), Roles: []access.Role{role}})
 	}
 	api := &connection.API{
 		Registry: d.registry, Trail: d.trail, Begin: "https://mailtrail.example" + connection.BeginPath, Log: slog.New(slog.DiscardHandler),
@@ -41,7 +52,7 @@ func newDesk(t *testing.T) *desk {
 			return connection.Progress{Ledger: map[string]any{"connection": id, "listed": 7}}, d.ledger
 		},
 	}
-	d.handler = access.Mux(&access.Guard{Tokens: tokens, Log: slog.New(slog.DiscardHandler)}, api.Routes())
+	d.handler = access.Mux(&access.Guard{Tokens: d.issuer, Log: slog.New(slog.DiscardHandler)}, api.Routes())
 	return d
 }
 
@@ -64,7 +75,7 @@ func TestAPIAddsAConnection(t *testing.T) {
 	}
 	added := decodeJSON[map[string]any](t, w.Body.String())
 	id, _ := added["id"].(string)
-	if added["displayName"] != "Acme" || added["cloud"] != "gcc" || added["status"] != "Initializing" || added["tenantId"] != nil || added["createdBy"] != "key-admin" {
+	if added["displayName"] != "Acme" || added["cloud"] != "gcc" || added["status"] != "Initializing" || added["tenantId"] != nil || added["createdBy"] != d.ids[access.Admin] {
 		t.Errorf("added %v", added)
 	}
 	if w.Header().Get("Location") != "/v1/connections/"+id {
@@ -108,7 +119,9 @@ func TestAPIRefusesBodies(t *testing.T) {
 		field  string
 		kind   string
 	}{
-		"an unknown field":     {`{"displayName":"Acme","tenant":"x"}`, 400, "", "INVALID_JSON"},
+		"an unknown field":     {`{"displayName":"Acme","tenant":"x"}`, 400, "tenant", "UNKNOWN_FIELD"},
+		"a key twice":          {`{"displayName":"Acme","displayName":"Globex"}`, 400, "displayName", "REPEATED_FIELD"},
+		"other letter case":    {`{"displayname":"Acme"}`, 400, "displayname", "UNKNOWN_FIELD"},
 		"another type":         {`{"displayName":7}`, 400, "displayName", "INVALID_VALUE"},
 		"no body":              {``, 400, "", "INVALID_JSON"},
 		"half a body":          {`{"displayName":`, 400, "", "INVALID_JSON"},
@@ -175,7 +188,7 @@ func TestAPIRenames(t *testing.T) {
 	}
 	problem(t, d.call(access.Admin, "PATCH", path, `{"displayName":"GLOBEX"}`), http.StatusConflict, "displayName", "ALREADY_REGISTERED")
 	problem(t, d.call(access.Admin, "PATCH", path, `{"displayName":""}`), http.StatusBadRequest, "displayName", "INVALID_VALUE")
-	problem(t, d.call(access.Admin, "PATCH", path, `{"cloud":"gcc"}`), http.StatusBadRequest, "", "INVALID_JSON")
+	problem(t, d.call(access.Admin, "PATCH", path, `{"cloud":"gcc"}`), http.StatusBadRequest, "cloud", "UNKNOWN_FIELD")
 	if got := d.get(id).DisplayName; got != "Acme Ltd" {
 		t.Errorf("it is called %q", got)
 	}
@@ -194,7 +207,7 @@ func TestAPIDeletesWhatIsDeauthorized(t *testing.T) {
 			Status string
 			Purge  struct{ By string }
 		}](t, w.Body.String())
-		if w.Code != http.StatusAccepted || got.Status != "Deauthorized" || got.Purge.By != "key-admin" {
+		if w.Code != http.StatusAccepted || got.Status != "Deauthorized" || got.Purge.By != d.ids[access.Admin] {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	}

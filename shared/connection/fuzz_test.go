@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
@@ -54,7 +55,7 @@ func FuzzDisplayName(f *testing.F) {
 	o := newOffice(f)
 	f.Fuzz(func(t *testing.T, name string) {
 		c, _, err := o.registry.Add(t.Context(), name, connection.Commercial, "key-1")
-		var invalid *connection.Invalid
+		var invalid *access.Refused
 		switch {
 		case errors.As(err, &invalid), errors.Is(err, connection.ErrName):
 			return

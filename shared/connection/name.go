@@ -5,24 +5,18 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/mailtrail/mailtrail/shared/access"
 )
 
 // MaxName is how many characters (Unicode code points) a display name may have.
 const MaxName = 100
 
-// Invalid is a value that cannot be accepted.
-type Invalid struct {
-	Field   string // as the API names it: "displayName", "cloud"
-	Problem string // a sentence
-}
-
-func (i *Invalid) Error() string { return i.Field + ": " + i.Problem }
-
 // cleanName is the display name as it is stored: without white space around it, and one blank for each run of white space inside.
 // Control characters and invisible ones are refused, for they would let one name look like another.
 func cleanName(name string) (string, error) {
 	name = strings.TrimSpace(name)
-	refuse := func(problem string) (string, error) { return "", &Invalid{Field: "displayName", Problem: problem} }
+	refuse := func(problem string) (string, error) { return "", access.Invalid("displayName", problem) }
 	switch {
 	case !utf8.ValidString(name):
 		return refuse("The display name is not UTF-8.")

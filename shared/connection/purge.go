@@ -150,7 +150,10 @@ func (p *Purger) end(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Trail.Record(ctx, access.Entry{Who: Poller, What: "connection.purged", Detail: string(detail), Count: s.Purge.Deleted}); err != nil {
+	err = p.Trail.Record(ctx, access.Entry{
+		Who: Poller, What: "connection.purged", Detail: string(detail), Count: s.Purge.Deleted, Connections: access.Limit{string(id)},
+	})
+	if err != nil {
 		return err
 	}
 	if _, done, err := table.Empty(ctx, r.Table, table.Query{Partition: historyPartition(id)}, slice); err != nil || !done {

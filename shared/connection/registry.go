@@ -6,30 +6,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
+	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
 var (
 	// ErrName means that another connection has the display name, in whatever letter case.
-	ErrName = errors.New("the display name is already registered")
+	ErrName = conflict("displayName", "ALREADY_REGISTERED", "The display name is already registered.")
 	// ErrTenant means that the tenant belongs to another connection, or the connection to another tenant.
 	ErrTenant = errors.New("the tenant is already registered with another connection")
 	// ErrNotFound means that there is no connection with that id.
-	ErrNotFound = errors.New("there is no such connection")
+	ErrNotFound error = &access.Refused{Status: http.StatusNotFound, Problems: []access.Problem{
+		{Field: "id", Type: "NOT_FOUND", Description: "There is no such connection."},
+	}}
 	// ErrDeauthorized means that the connection was deauthorized, and must be resumed before anybody authorizes it again: so that a
 	// consent which was under way does not undo the deauthorizing.
-	ErrDeauthorized = errors.New("the connection is deauthorized")
+	ErrDeauthorized = conflict("id", "DEAUTHORIZED", "The connection is deauthorized: resume it first.")
 	// ErrPurging means that the connection is being deleted with all its data, which nothing calls back.
-	ErrPurging = errors.New("the connection is being deleted")
+	ErrPurging = conflict("id", "PURGING", "The connection is being deleted, and cannot be changed any more.")
 	// ErrInUse means that the connection is followed, and must be deauthorized before it can be deleted.
-	ErrInUse = errors.New("the connection is not deauthorized")
+	ErrInUse = conflict("id", "IN_USE", "The connection is followed: deauthorize it first.")
 	// ErrLink means that the link is unknown, expired, or was used before. It never tells which.
 	ErrLink = errors.New("the link is not valid any more")
 )
+
+// conflict is an error for what cannot be done as things stand: 409.
+func conflict(field, kind, description string) error {
+	return &access.Refused{Status: http.StatusConflict, Problems: []access.Problem{{Field: field, Type: kind, Description: description}}}
+}
 
 // Poller stands in the history for changes that polling the tenant brought.
 const Poller = "mailtrail"
@@ -51,14 +60,14 @@ type Registry struct {
 }
 
 // Add registers a connection that waits for an administrator's consent. link is the secret of the one-time page where the consent
-// begins; it is good for 24 hours, and only its hash is stored. Errors: *Invalid, ErrName, or the table's.
+// begins; it is good for 24 hours, and only its hash is stored. Errors: *access.Refused, ErrName, or the table's.
 func (r *Registry) Add(ctx context.Context, displayName string, cloud Cloud, by string) (c Connection, link string, err error) {
 	name, err := cleanName(displayName)
 	if err != nil {
 		return Connection{}, "", err
 	}
 	if cloud, err = ParseCloud(string(cloud)); err != nil {
-		return Connection{}, "", &Invalid{Field: "cloud", Problem: "The cloud must be one of commercial, gcc, gcchigh, dod."}
+		return Connection{}, "", access.Invalid("cloud", "The cloud must be one of commercial, gcc, gcchigh, dod.")
 	}
 	for range maxTries {
 		if c, link, err = r.add(ctx, name, cloud, by); err == nil || errors.Is(err, ErrName) || errors.Is(err, table.ErrInvalid) || ctx.Err() != nil {
@@ -134,6 +143,16 @@ func (r *Registry) get(ctx context.Context, id ID) (stored, error) {
 // List returns all connections, by id.
 func (r *Registry) List(ctx context.Context) ([]Connection, error) {
 	return r.list(ctx, func(Connection) bool { return true })
+}
+
+// IDs returns the ids of all connections.
+func (r *Registry) IDs(ctx context.Context) ([]string, error) {
+	all, err := r.List(ctx)
+	ids := make([]string, len(all))
+	for i, c := range all {
+		ids[i] = string(c.ID)
+	}
+	return ids, err
 }
 
 // Followed returns the connections whose audit log is followed and whose events searches show.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/table"
@@ -69,7 +70,7 @@ func TestDisplayNames(t *testing.T) {
 	if _, _, err := r.Add(t.Context(), "Straße & Söhne", connection.Commercial, "key-1"); err != nil {
 		t.Fatal(err)
 	}
-	invalid := &connection.Invalid{}
+	invalid := &access.Refused{}
 	for _, step := range []struct {
 		name string
 		want error
@@ -91,7 +92,7 @@ func TestDisplayNames(t *testing.T) {
 	} {
 		_, _, err := r.Add(t.Context(), step.name, connection.Commercial, "key-1")
 		if step.want == invalid {
-			if got := new(connection.Invalid); !errors.As(err, &got) || got.Field != "displayName" || got.Problem == "" {
+			if got := new(access.Refused); !errors.As(err, &got) || got.Problems[0].Field != "displayName" || got.Problems[0].Description == "" {
 				t.Errorf("%q: %v, want an invalid display name", step.name, err)
 			}
 		} else if !errors.Is(err, step.want) {
@@ -102,8 +103,8 @@ func TestDisplayNames(t *testing.T) {
 
 func TestUnknownCloudIsInvalid(t *testing.T) {
 	r, _ := newRegistry(t)
-	var invalid *connection.Invalid
-	if _, _, err := r.Add(t.Context(), "Acme", "mars", "key-1"); !errors.As(err, &invalid) || invalid.Field != "cloud" {
+	var invalid *access.Refused
+	if _, _, err := r.Add(t.Context(), "Acme", "mars", "key-1"); !errors.As(err, &invalid) || invalid.Problems[0].Field != "cloud" {
 		t.Errorf("cloud mars: %v", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Rename gives a connection another display name: the connection, the lock on the new name, and the end of the lock on the old one in one
-// Commit. Of several writers who want one name exactly one gets it. Errors: *Invalid, ErrNotFound, ErrName, ErrPurging, or the table's.
+// Commit. Of several writers who want one name exactly one gets it. Errors: *access.Refused, ErrNotFound, ErrName, ErrPurging, or the table's.
 func (r *Registry) Rename(ctx context.Context, id ID, displayName, by string) (Connection, error) {
 	name, err := cleanName(displayName)
 	if err != nil {

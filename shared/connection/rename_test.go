@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
@@ -29,7 +30,7 @@ func TestRenamingFreesTheOldNameAndTakesTheNewOne(t *testing.T) {
 	if err := rename("globex"); !errors.Is(err, connection.ErrName) {
 		t.Errorf("a name that another connection has: %v", err)
 	}
-	var invalid *connection.Invalid
+	var invalid *access.Refused
 	if err := rename(" "); !errors.As(err, &invalid) {
 		t.Errorf("no name: %v", err)
 	}

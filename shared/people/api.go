@@ -2,8 +2,6 @@ package people
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,16 +12,11 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-const (
-	usualPage = 100  // people of a page
-	maxPage   = 1000 // about 500 bytes each
-)
-
-// API is how the scope of a connection is set, and its people are looked at: /v1/connections/{id}/scope and
-// /v1/connections/{id}/people.
+// API is how the scope of a connection is set, and how its people are read: /v1/connections/{id}/scope and
+// /v1/connections/{id}/people. For a client that is limited to some connections there are no others.
 type API struct {
 	Roster *Roster
-	// Find tells whether there is a connection: connection.ErrNotFound means that there is none.
+	// Find returns the connection, or connection.ErrNotFound.
 	Find  func(ctx context.Context, id connection.ID) (connection.Connection, error)
 	Trail *access.Trail
 	Log   *slog.Logger
@@ -31,9 +24,8 @@ type API struct {
 
 // Routes are the doors of the API.
 func (a *API) Routes() []access.Route {
-	door := func(pattern string, h func(http.ResponseWriter, *http.Request, connection.ID),
-		roles ...access.Role) access.Route {
-		return access.Route{Pattern: pattern, Roles: roles, Handler: a.of(h)}
+	door := func(pattern string, h func(http.ResponseWriter, *http.Request, connection.ID) error, roles ...access.Role) access.Route {
+		return access.Route{Pattern: pattern, Roles: roles, Handler: access.Handle(a.Log, connection.Of(a.Find, open(h)))}
 	}
 	return []access.Route{
 		door("GET /v1/connections/{id}/scope", a.scope, access.Admin, access.Analyst),
@@ -45,20 +37,23 @@ func (a *API) Routes() []access.Route {
 	}
 }
 
-// of answers for a connection that there is.
-func (a *API) of(h func(http.ResponseWriter, *http.Request, connection.ID)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		c, err := a.Find(r.Context(), connection.ID(r.PathValue("id")))
-		if err != nil {
-			a.refuse(w, r, err)
-			return
+// open refuses to change what belongs to a connection that is being deleted: nothing would delete what is stored now.
+func open(h func(http.ResponseWriter, *http.Request, connection.ID) error) func(http.ResponseWriter, *http.Request, connection.Connection) error {
+	return func(w http.ResponseWriter, r *http.Request, c connection.Connection) error {
+		if r.Method == http.MethodPut && !c.Purge.Asked.IsZero() {
+			return connection.ErrPurging
 		}
-		if r.Method == http.MethodPut && !c.Purge.Asked.IsZero() { // what is stored now nobody would delete
-			a.refuse(w, r, connection.ErrPurging)
-			return
-		}
-		h(w, r, c.ID)
+		return h(w, r, c.ID)
 	}
+}
+
+// act records an act on a connection's people before it is done.
+func (a *API) act(r *http.Request, what string, c connection.ID, detail map[string]any) error {
+	if detail == nil {
+		detail = map[string]any{}
+	}
+	detail["connection"] = c
+	return a.Trail.Act(r.Context(), what, access.Limit{string(c)}, detail)
 }
 
 // shownScope is a Scope on the wire. Times are RFC 3339 in UTC, null when it has not come to that.
@@ -85,56 +80,56 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-func (a *API) scope(w http.ResponseWriter, r *http.Request, c connection.ID) {
-	if !a.record(w, r, "scope.read", map[string]any{"connection": c}) {
-		return
+func (a *API) scope(w http.ResponseWriter, r *http.Request, c connection.ID) error {
+	if err := a.act(r, "scope.read", c, nil); err != nil {
+		return err
 	}
 	s, err := a.Roster.Scope(r.Context(), c)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	access.WriteJSON(w, http.StatusOK, showScope(s))
+	return nil
 }
 
 // setScope takes {"kind", "gate", "groups"}: all of the scope but the uploaded list.
-func (a *API) setScope(w http.ResponseWriter, r *http.Request, c connection.ID) {
+func (a *API) setScope(w http.ResponseWriter, r *http.Request, c connection.ID) error {
 	var asked struct {
 		Kind   Kind       `json:"kind"`
 		Gate   Gate       `json:"gate"`
 		Groups []ObjectID `json:"groups"`
 	}
-	if !access.ReadJSON(w, r, &asked) {
-		return
+	if err := access.ReadJSON(w, r, &asked); err != nil {
+		return err
 	}
 	groups, problems := checkScope(asked.Kind, asked.Gate, asked.Groups)
 	if len(problems) > 0 {
-		access.WriteProblems(w, http.StatusBadRequest, problems...)
-		return
+		return &access.Refused{Status: http.StatusBadRequest, Problems: problems}
 	}
 	if asked.Kind == Users {
 		s, err := a.Roster.Scope(r.Context(), c)
 		if err != nil {
-			a.refuse(w, r, err)
-			return
+			return err
 		}
 		if s.Listed == 0 {
-			access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "kind", Type: "NO_LIST",
-				Description: "Nobody is on the list yet: upload it first, with PUT to scope/users."})
-			return
+			return errNoList
 		}
 	}
-	if !a.record(w, r, "scope.set", map[string]any{"connection": c, "kind": asked.Kind, "gate": asked.Gate,
-		"groups": groups}) {
-		return
+	if err := a.act(r, "scope.set", c, map[string]any{"kind": asked.Kind, "gate": asked.Gate, "groups": groups}); err != nil {
+		return err
 	}
 	s, err := a.Roster.SetScope(r.Context(), c, asked.Kind, asked.Gate, groups)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	access.WriteJSON(w, http.StatusOK, showScope(s))
+	return nil
 }
+
+// errNoList means that a scope was to go by a list that was not uploaded yet.
+var errNoList = &access.Refused{Status: http.StatusConflict, Problems: []access.Problem{
+	{Field: "kind", Type: "NO_LIST", Description: "Nobody is on the list yet: upload it first, with PUT to scope/users."},
+}}
 
 // checkScope returns the groups in lower case, each once, or what is wrong.
 func checkScope(kind Kind, gate Gate, asked []ObjectID) (groups []ObjectID, problems []access.Problem) {
@@ -164,35 +159,4 @@ func checkScope(kind Kind, gate Gate, asked []ObjectID) (groups []ObjectID, prob
 		wrong("groups", "Only a scope of groups names any.")
 	}
 	return groups, problems
-}
-
-// record puts an act into the trail before it is done, or answers that it cannot be done.
-func (a *API) record(w http.ResponseWriter, r *http.Request, what string, detail map[string]any) bool {
-	text, err := json.Marshal(detail)
-	if err == nil {
-		err = a.Trail.Record(r.Context(), access.Entry{Who: access.From(r.Context()).ID, What: what, Detail: string(text)})
-	}
-	if err != nil {
-		a.refuse(w, r, err)
-	}
-	return err == nil
-}
-
-// refuse answers an error: what the caller can mend in full, everything else as a 503 whose cause goes to the log.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	switch {
-	case errors.Is(err, connection.ErrNotFound):
-		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "id", Type: "NOT_FOUND",
-			Description: "There is no such connection."})
-	case errors.Is(err, connection.ErrPurging):
-		access.WriteProblems(w, http.StatusConflict, access.Problem{Field: "id", Type: "PURGING",
-			Description: "The connection is being deleted, and cannot be changed any more."})
-	case errors.Is(err, ErrUnknown):
-		access.WriteProblems(w, http.StatusNotFound, access.Problem{Field: "address", Type: "NOT_FOUND",
-			Description: "The census knows nobody with this address."})
-	default:
-		a.Log.ErrorContext(r.Context(), "request on people failed", "route", r.Pattern, "err", err)
-		access.WriteProblems(w, http.StatusServiceUnavailable,
-			access.Problem{Type: "UNAVAILABLE", Description: "This cannot be done now. Try again."})
-	}
 }

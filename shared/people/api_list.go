@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -95,100 +96,82 @@ func (r *Roster) Report(ctx context.Context, c connection.ID) (any, error) {
 
 // question is which people are asked for.
 type question struct {
+	access.Page
 	coverage Coverage // "" is all
 	quiet    bool
-	after    string // the last one of the page before
-	size     int
 }
 
 // list answers {"people", "nextPgToken"}, and on the first page "sums".
-func (a *API) list(w http.ResponseWriter, r *http.Request, c connection.ID) {
-	q, problems := readQuestion(r)
-	if len(problems) > 0 {
-		access.WriteProblems(w, http.StatusBadRequest, problems...)
-		return
+func (a *API) list(w http.ResponseWriter, r *http.Request, c connection.ID) error {
+	q, err := readQuestion(r)
+	if err != nil {
+		return err
 	}
-	if !a.record(w, r, "people.list", map[string]any{"connection": c, "coverage": q.coverage, "quiet": q.quiet}) {
-		return
+	if err := a.act(r, "people.list", c, map[string]any{"coverage": q.coverage, "quiet": q.quiet}); err != nil {
+		return err
 	}
 	answer := struct {
 		People []shownPerson `json:"people"`
 		Next   *string       `json:"nextPgToken"`
 		Sums   any           `json:"sums,omitempty"`
 	}{People: []shownPerson{}}
-	var err error
-	if answer.People, answer.Next, err = a.page(r.Context(), c, q); err == nil && q.after == "" {
-		answer.Sums, err = a.Roster.Report(r.Context(), c)
+	if answer.People, answer.Next, err = a.page(r.Context(), c, q); err != nil {
+		return err
 	}
-	if err != nil {
-		a.refuse(w, r, err)
-		return
+	if q.After == "" {
+		if answer.Sums, err = a.Roster.Report(r.Context(), c); err != nil {
+			return err
+		}
 	}
 	access.WriteJSON(w, http.StatusOK, answer)
+	return nil
 }
 
-func readQuestion(r *http.Request) (q question, problems []access.Problem) {
-	wrong := func(field, description string) {
-		problems = append(problems, access.Problem{Field: field, Type: "INVALID_VALUE", Description: description})
-	}
-	q.size = usualPage
-	for name, values := range r.URL.Query() {
-		value := values[0]
-		if len(values) > 1 {
-			wrong(name, "The parameter may be given once.")
-			continue
-		}
-		var err error
-		switch name {
-		case "coverage":
+func readQuestion(r *http.Request) (q question, err error) {
+	q.Page, err = access.ReadPage(r, map[string]func(string) string{
+		"coverage": func(value string) string {
 			if q.coverage = Coverage(value); q.coverage != stranger && !slices.Contains(Coverages(), q.coverage) {
-				wrong(name, "The coverage must be one of monitored, noLicence, disabled, noMailbox, outOfScope, unknown.")
+				return "The coverage must be one of monitored, noLicence, disabled, noMailbox, outOfScope, unknown."
 			}
-		case "quiet":
-			if q.quiet, err = strconv.ParseBool(value); err != nil {
-				wrong(name, "The value must be true or false.")
+			return ""
+		},
+		"quiet": func(value string) string {
+			quiet, err := strconv.ParseBool(value)
+			if err != nil {
+				return "The value must be true or false."
 			}
-		case "pgSize":
-			if q.size, err = strconv.Atoi(value); err != nil || q.size < 1 || q.size > maxPage {
-				wrong(name, "The size of a page must be from 1 to 1000.")
-			}
-		case "pgToken":
-			if q.after = value; len(value) > maxName || strings.ToValidUTF8(value, "") != value {
-				wrong(name, "The token must be the nextPgToken of a page.")
-			}
-		default:
-			wrong(name, "The parameter is not known.")
-		}
-	}
-	return q, problems
+			q.quiet = quiet
+			return ""
+		},
+	})
+	return q, err
 }
 
 // page reads until the page is full and one more is found, so that the last page has no token.
 func (a *API) page(ctx context.Context, c connection.ID, q question) (people []shownPerson, next *string, err error) {
 	people = []shownPerson{}
 	if q.coverage == stranger {
-		for name, err := range a.Roster.Unknowns(ctx, c, q.after) {
+		for name, err := range a.Roster.Unknowns(ctx, c, q.After) {
 			if err != nil {
 				return nil, nil, err
 			}
-			if len(people) == q.size {
-				return people, &people[q.size-1].Email, nil
+			if len(people) == q.Size {
+				return people, access.PageToken(people[q.Size-1].Email), nil
 			}
 			people = append(people, shownPerson{Email: name, Addresses: []string{}, Coverage: stranger,
 				Reason: strangerSentence})
 		}
 		return people, nil, nil
 	}
-	for p, err := range a.Roster.All(ctx, c, ObjectID(q.after)) {
+	for p, err := range a.Roster.All(ctx, c, ObjectID(q.After)) {
 		if err != nil {
 			return nil, nil, err
 		}
 		if !q.wants(p) {
 			continue
 		}
-		if len(people) == q.size {
-			last := string(people[q.size-1].ID)
-			return people, &last, nil
+		if len(people) == q.Size {
+			return people, access.PageToken(string(people[q.Size-1].ID)), nil
 		}
 		people = append(people, showPerson(p))
 	}
@@ -199,24 +182,32 @@ func (q question) wants(p Covered) bool {
 	return (q.coverage == "" || q.coverage == p.Coverage) && (!q.quiet || p.Quiet)
 }
 
-func (a *API) person(w http.ResponseWriter, r *http.Request, c connection.ID) {
+func (a *API) person(w http.ResponseWriter, r *http.Request, c connection.ID) error {
 	address := r.PathValue("address")
-	if !a.record(w, r, "people.read", map[string]any{"connection": c, "address": address}) {
-		return
+	if err := a.act(r, "people.read", c, map[string]any{"address": address}); err != nil {
+		return err
 	}
 	p, err := a.Roster.Find(r.Context(), c, address)
+	if errors.Is(err, ErrUnknown) {
+		return errNobody
+	}
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	access.WriteJSON(w, http.StatusOK, showPerson(p))
+	return nil
 }
 
-// export answers with everybody as CSV, as it is read. When the table fails on the way the connection is broken
-// off, so that nobody takes a part for the whole.
-func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) {
-	if !a.record(w, r, "people.export", map[string]any{"connection": c}) {
-		return
+// errNobody means that the census has nobody with an address.
+var errNobody = &access.Refused{Status: http.StatusNotFound, Problems: []access.Problem{
+	{Field: "address", Type: "NOT_FOUND", Description: "The census knows nobody with this address."},
+}}
+
+// export answers with everybody as CSV, as it is read. If the table fails on the way the connection is broken off, so
+// that nobody takes a part for the whole.
+func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) error {
+	if err := a.act(r, "people.export", c, nil); err != nil {
+		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8")
@@ -227,6 +218,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) {
 		a.Log.ErrorContext(r.Context(), "the export of people broke off", "connection", c, "err", err)
 		panic(http.ErrAbortHandler)
 	}
+	return nil
 }
 
 // write returns the table's error. One of writing is nobody's here: whoever hung up does not miss the rest, and

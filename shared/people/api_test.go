@@ -28,16 +28,21 @@ type desk struct {
 	*town
 	handler http.Handler
 	tokens  map[access.Role]string
+	ids     map[access.Role]string // of the clients that hold the tokens
 	trail   *access.Trail
 }
 
 func newDesk(t *testing.T, all []world.Person) *desk {
 	t.Helper()
-	d := &desk{town: found(t, m365sim.Options{}, all), tokens: map[access.Role]string{}}
+	d := &desk{town: found(t, m365sim.Options{}, all), tokens: map[access.Role]string{}, ids: map[access.Role]string{}}
 	tokens := &access.Tokens{Table: d.table, Now: d.clock.Now, Rand: rand.Reader}
+	clients := &access.Clients{Table: d.table, Now: d.clock.Now, Rand: rand.Reader}
 	d.trail = &access.Trail{Table: d.table, Now: d.clock.Now, Rand: rand.Reader}
 	for _, role := range []access.Role{access.Admin, access.Analyst} {
-		token, err := tokens.Issue(t.Context(), access.Caller{ID: "key-" + string(role), Roles: []access.Role{role}})
+		client, _, err := clients.Create(t.Context(), "test", access.NewClient{Name: string(role), Roles: []access.Role{role}})
+		d.must(err)
+		d.ids[role] = client.ID
+		token, err := tokens.Issue(t.Context(), client.ID)
 		d.must(err)
 		d.tokens[role] = token
 	}
@@ -192,7 +197,8 @@ func TestTheScopeIsSetAndRead(t *testing.T) {
 		d.must(err)
 		acts = append(acts, e.Who+" "+e.What)
 	}
-	for _, want := range []string{"key-admin scope.set", "key-admin scope.users", "key-analyst scope.read"} {
+	admin, analyst := d.ids[access.Admin], d.ids[access.Analyst]
+	for _, want := range []string{admin + " scope.set", admin + " scope.users", analyst + " scope.read"} {
 		if !slices.Contains(acts, want) {
 			t.Errorf("the trail lacks %q: %q", want, acts)
 		}
@@ -212,9 +218,10 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"PUT", scope, jsonBody, `{"kind":"all","gate":"gold"}`, 400, "gate", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"groups","gate":"any","groups":["staff"]}`, 400, "groups[0]", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"groups","gate":"any"}`, 400, "groups", "INVALID_VALUE"},
-		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","groups":["e0000000-0000-4000-8000-000000000001"]}`, 400,
-			"groups", "INVALID_VALUE"},
-		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","else":1}`, 400, "", "INVALID_JSON"},
+		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","groups":["e0000000-0000-4000-8000-000000000001"]}`, 400, "groups", "INVALID_VALUE"},
+		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","else":1}`, 400, "else", "UNKNOWN_FIELD"},
+		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","kind":"users"}`, 400, "kind", "REPEATED_FIELD"},
+		{"PUT", scope, jsonBody, `{"Kind":"all","gate":"any"}`, 400, "Kind", "UNKNOWN_FIELD"},
 		{"PUT", users, jsonBody, "email\na@b\n", 415, "", "INVALID_CONTENT_TYPE"},
 		{"PUT", users, csvBody, "", 400, "line 1", "NO_HEADER"},
 		{"PUT", users, csvBody, "a@b.test\n", 400, "line 1", "NO_HEADER"},

@@ -25,14 +25,13 @@ const (
 	maxReported = 1000 // unknown addresses that one answer names
 )
 
-// replaceUsers takes a list as CSV with a header that has a column "email", and makes it the scope's. It
-// answers how many addresses are on it, and which of them the census does not know: they stay on it, for
-// somebody may come.
-func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.ID) {
+// replaceUsers takes a list as CSV with a header that has a column "email", and makes it the scope's. It answers how many addresses are on it,
+// and which of them the census does not know: they stay on it, for somebody may come.
+func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.ID) error {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "text/csv" {
-		access.WriteProblems(w, http.StatusUnsupportedMediaType, access.Problem{Type: "INVALID_CONTENT_TYPE",
-			Description: "The body must be text/csv."})
-		return
+		return &access.Refused{Status: http.StatusUnsupportedMediaType, Problems: []access.Problem{
+			{Type: "INVALID_CONTENT_TYPE", Description: "The body must be text/csv."},
+		}}
 	}
 	addresses, problems := readList(http.MaxBytesReader(w, r.Body, MaxUpload))
 	if len(problems) > 0 {
@@ -40,16 +39,14 @@ func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.
 		if problems[0].Type == tooLong {
 			status = http.StatusRequestEntityTooLarge
 		}
-		access.WriteProblems(w, status, problems...)
-		return
+		return &access.Refused{Status: status, Problems: problems}
 	}
-	if !a.record(w, r, "scope.users", map[string]any{"connection": c, "addresses": len(addresses)}) {
-		return
+	if err := a.act(r, "scope.users", c, map[string]any{"addresses": len(addresses)}); err != nil {
+		return err
 	}
 	s, err := a.Roster.ReplaceUsers(r.Context(), c, addresses)
 	if err != nil {
-		a.refuse(w, r, err)
-		return
+		return err
 	}
 	answer := struct {
 		Scope        shownScope `json:"scope"`
@@ -59,8 +56,7 @@ func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.
 	for chunk := range slices.Chunk(addresses, 1000) {
 		found, err := a.Roster.named(r.Context(), c, chunk)
 		if err != nil {
-			a.refuse(w, r, err)
-			return
+			return err
 		}
 		for _, address := range chunk {
 			if e, ok := found[address]; ok && e.gone.IsZero() {
@@ -72,6 +68,7 @@ func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.
 		}
 	}
 	access.WriteJSON(w, http.StatusOK, answer)
+	return nil
 }
 
 const tooLong = "TOO_LONG"

@@ -76,11 +76,12 @@ func (s *Search) answer(ctx context.Context, body []byte) (Result, error) {
 		return Result{}, fmt.Errorf("put the query on one line: %w", err)
 	}
 	err = s.Trail.Record(ctx, access.Entry{
-		At:     s.Now(),
-		Who:    access.From(ctx).ID,
-		What:   "search",
-		Detail: asked.String(),
-		Count:  int64(result.Len()),
+		At:          s.Now(),
+		Who:         access.From(ctx).ID,
+		What:        "search",
+		Detail:      asked.String(),
+		Count:       int64(result.Len()),
+		Connections: access.From(ctx).Limit,
 	})
 	return result, err
 }

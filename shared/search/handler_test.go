@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func TestTrail(t *testing.T) {
 	o.fill(rand.New(rand.NewPCG(11, 11)), 5)
 	n := o.ask(anything).TotalCount
 	want := access.Entry{At: o.now, Who: "key-analyst", What: "search", Detail: anything, Count: int64(n)}
-	if !slices.Equal(o.trail, []access.Entry{want}) {
+	if !reflect.DeepEqual(o.trail, []access.Entry{want}) {
 		t.Errorf("the trail has %+v, want %+v", o.trail, want)
 	}
 }

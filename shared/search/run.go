@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 	"github.com/mailtrail/mailtrail/shared/pace"
@@ -29,19 +30,22 @@ type running struct {
 	own       map[connection.ID][]string // of the connections that events were looked at of
 }
 
-// Run answers the query. A *Problem tells what is wrong with it; any other error is ours.
+// Run answers the query from the connections that the caller of ctx may see; to a limited caller, others do not exist. A
+// *Problem says what is wrong with the query; any other error is ours.
 //
 // In the order of event.id, event.ingested and event.inserted only what is settled is served: events up to the watermark,
 // before which nothing can appear any more, so that a client that goes on from the last event misses none.
 func (s *Search) Run(ctx context.Context, q Query) (Result, error) {
-	followed, err := s.Connections.Followed(ctx)
+	visible, err := s.Connections.Followed(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("list connections to search: %w", err)
 	}
+	limit := access.From(ctx).Limit
+	visible = slices.DeleteFunc(visible, func(c connection.Connection) bool { return !limit.Allows(string(c.ID)) })
 	condition := q.condition.fold()
-	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, followed), domains: s.Domains, own: map[connection.ID][]string{}}
+	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, visible), domains: s.Domains, own: map[connection.ID][]string{}}
 	if q.after != "" {
-		if r.start, err = r.place(ctx, scope(&tree{}, followed)); err != nil {
+		if r.start, err = r.place(ctx, scope(&tree{}, visible)); err != nil {
 			return Result{}, err
 		}
 	}
