@@ -21,7 +21,8 @@ var (
 	ErrEnded = errors.New("blob has ended")
 )
 
-// Listed is one content blob as Microsoft lists it (Office 365 Management Activity API reference, "List available content").
+// Listed is one content blob as Microsoft lists it (Office 365 Management Activity API reference, "List available
+// content").
 type Listed struct {
 	ID      ContentID
 	URI     string

@@ -139,7 +139,9 @@ const (
 )
 
 // rests is how long a throttled page rests before it is asked for again.
-var rests = pace.Backoff{First: 200 * time.Millisecond, Longest: time.Second} //nolint:gochecknoglobals // a constant, but for its type
+//
+//nolint:gochecknoglobals // a constant, but for its type
+var rests = pace.Backoff{First: 200 * time.Millisecond, Longest: time.Second}
 
 // list finishes the window that the last poll left, and then lists the windows from the cursor to now. It moves the
 // cursor past each window that was listed to its end.
@@ -156,7 +158,8 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 	from, sweep := f.from(now)
 	if oldest := now.Add(-lookBack); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
 		f.cur.GapFrom, f.cur.GapTo = f.cur.Through, oldest
-		f.Log.Error("blobs may be missed: they are too far back to be listed", "connection", f.c.ID, "from", f.cur.GapFrom, "to", oldest)
+		f.Log.Error("blobs may be missed: they are too far back to be listed",
+			"connection", f.c.ID, "from", f.cur.GapFrom, "to", oldest)
 	}
 	all := windows(from, now)
 	for i, w := range all {

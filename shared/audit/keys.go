@@ -11,7 +11,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// The keys of table Blobs, the ledger. c is the connection, b the content id, a the arrival in milliseconds as 12 hex digits.
+// The keys of table Blobs, the ledger. c is the connection, b the content id, a the arrival in milliseconds as 12 hex
+// digits.
 //
 //	access                              partition       sort
 //	what became of a blob               c|blob          b

@@ -112,7 +112,8 @@ func (l *Ledger) beginUnknown(ctx context.Context, b Blob) (Blob, error) {
 		return Blob{}, err
 	}
 	if !cursor.Completed.Before(b.Arrival) {
-		return Blob{}, fmt.Errorf("blob %s of connection %s was queued by a poll that did not remember it: %w", b.ID, b.Connection, fault.Retry)
+		return Blob{}, fmt.Errorf("blob %s of connection %s was queued by a poll that did not remember it: %w",
+			b.ID, b.Connection, fault.Retry)
 	}
 	sums, err := l.shard(ctx, b.Connection, b.ID.shard())
 	if err != nil {

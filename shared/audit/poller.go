@@ -186,7 +186,8 @@ func (p *Poller) stopOne(ctx context.Context, c connection.Connection, holder st
 		if errors.Is(err, fault.Ours) {
 			level = slog.LevelWarn
 		}
-		p.Log.Log(ctx, level, "a subscription could not be stopped", "connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
+		p.Log.Log(ctx, level, "a subscription could not be stopped",
+			"connection", c.ID, "tenant", c.Tenant.ID, "code", fault.Code(err), "err", err)
 	}
 	if !stopped {
 		return Outcome{}
@@ -215,7 +216,9 @@ func (p *Poller) stop(ctx context.Context, c connection.Connection, holder strin
 	return true, errors.Join(err, p.Connections.Stopped(end, c.ID))
 }
 
-func (p *Poller) unsubscribe(ctx context.Context, c connection.Connection, cur *Cursor, now time.Time) (stopped bool, err error) {
+func (p *Poller) unsubscribe(
+	ctx context.Context, c connection.Connection, cur *Cursor, now time.Time,
+) (stopped bool, err error) {
 	is, err := p.Connections.Get(ctx, c.ID)
 	if err != nil || is.Stopping.IsZero() || cur.NotBefore.After(now) {
 		return false, err
@@ -245,5 +248,6 @@ func (f *follower) reopen(now time.Time) {
 	if oldest := now.Add(-lookBack); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
 		f.cur.Through = oldest
 	}
-	f.Log.Info("a connection was not followed for a while: it had been deauthorized", "connection", f.c.ID, "from", f.cur.GapFrom, "to", now)
+	f.Log.Info("a connection was not followed for a while: it had been deauthorized",
+		"connection", f.c.ID, "from", f.cur.GapFrom, "to", now)
 }

@@ -135,7 +135,8 @@ func (l *Ledger) move(ctx context.Context, from, to Entry, lease Cursor) error {
 		{Verb: table.Put, Item: to.openItem()},
 	}
 	if !to.Arrival.Equal(from.Arrival) {
-		ops = append(ops, table.Op{Verb: table.Delete, Item: table.Item{Key: openKey(from.Connection, from.Arrival, from.ID)}})
+		open := openKey(from.Connection, from.Arrival, from.ID)
+		ops = append(ops, table.Op{Verb: table.Delete, Item: table.Item{Key: open}})
 	}
 	if err := l.Table.Commit(ctx, ops...); err != nil {
 		return fmt.Errorf("move blob %s: %w", from.ID, err)

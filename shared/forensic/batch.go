@@ -18,7 +18,7 @@ func (w *buffer) clear() {
 	w.messages, w.items = w.messages[:0], w.items[:0]
 }
 
-// judge takes the messages out of the batch that are of nobody who is monitored, and counts them.
+// judge removes from the batch, and counts, the messages in which nobody is monitored.
 func (r *reading) judge(ctx context.Context) error {
 	if r.in.Gate == nil || len(r.messages) == 0 {
 		return nil
@@ -47,13 +47,13 @@ func (r *reading) judge(ctx context.Context) error {
 	return nil
 }
 
-// flush stores those messages of the batch that are kept: first what the messages are found by, the marks of those that wait to be enriched, and the items that continue
-// them, then the messages; and sends those that wait to whoever enriches them.
+// flush stores the messages of the batch that are kept. It writes first what they are found by, the marks of those
+// that wait to be enriched, and the items that continue them; then the messages; and then it queues those that wait.
 //
-// A crash before the messages leaves postings without a message, which searches pass over until they expire; a crash
-// among the messages leaves some of them, each whole. Reading the blob again completes both. A message that is there
-// already stays as it is, with its arrival; the posting of the later arrival that was written for it is one that the
-// message does not confirm.
+// A crash before the messages leaves postings without a message, which searches ignore until they expire. A crash
+// among the messages leaves some of them, each complete. Reading the blob again completes both. A message that is
+// already there stays as it is, with its arrival; the message does not confirm the posting with the later arrival
+// that was written for it.
 func (r *reading) flush(ctx context.Context) error {
 	if err := r.judge(ctx); err != nil {
 		return err
@@ -106,7 +106,7 @@ func (r *reading) flush(ctx context.Context) error {
 	return nil
 }
 
-// there are the messages of the batch that were there before, where somebody needs to look at them.
+// there returns the messages of the batch that were stored before, if somebody needs to look at them.
 func (r *reading) there(ctx context.Context, created []bool) (map[RecordID]*Message, error) {
 	if r.counted == nil && r.in.Queue == nil {
 		return nil, nil
@@ -131,8 +131,8 @@ func (r *reading) there(ctx context.Context, created []bool) (map[RecordID]*Mess
 	return there, nil
 }
 
-// count adds the batch to the tally. A message that was there already is Repeated, unless an earlier attempt at this very blob
-// stored it: then it is counted here, for that attempt's tally was never settled.
+// count adds the batch to the tally. A message that is already there is Repeated, unless an earlier attempt at this
+// same blob stored it: then it is counted here, because the tally of that attempt was never settled.
 func (r *reading) count(created []bool, there map[RecordID]*Message) {
 	for i, isNew := range created {
 		m := &r.messages[i]
@@ -150,8 +150,9 @@ func (r *reading) count(created []bool, there map[RecordID]*Message) {
 	}
 }
 
-// hand sends the messages of the batch that wait to be enriched, also those that an earlier attempt at this blob stored. Of the others,
-// which were there already, it takes back what was written as if they were new: the mark, and the count of their files.
+// hand queues the messages of the batch that wait to be enriched, including those that an earlier attempt at this
+// blob stored. For the others, which were already there, it takes back what was written as if they were new: the
+// mark, and the count of their files.
 func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*Message, expires time.Time) error {
 	if r.in.Queue == nil {
 		return nil
@@ -189,7 +190,7 @@ func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*
 	return sendWaiting(ctx, r.in.Queue, r.blob.Connection, group, waiting)
 }
 
-// days are where the batch's days are marked, each once.
+// days returns the entries of the batch's days in the list of days, each once.
 func (r *reading) days() []table.Key {
 	partition := DaysPartition(r.blob.Connection)
 	keys := []table.Key{{Partition: partition, Sort: DaysArrival + r.blob.Arrival.UTC().Format(dayLayout)}}

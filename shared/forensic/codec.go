@@ -11,9 +11,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// The attributes of a message item. Empty texts are left out, and so are the three addresses when they repeat the one
-// before: an actor's own mail, which nearly all are, stores one address. Attributes that are not listed here belong to
-// others, and are passed over on reading.
+// The attributes of a message item. Empty texts are left out. So are the three addresses if they repeat the one
+// before: most mail is sent from the actor's own mailbox and stores one address. Attributes that are not listed here
+// belong to others, and are ignored on reading.
 const (
 	attrObserved   = "observed" // times are as in keys: UTC, whole milliseconds
 	attrArrival    = "arrival"
@@ -31,17 +31,18 @@ const (
 	attrSession    = "session"
 	attrRecipients = "recipients"
 	attrCount      = "recipientcount" // absent: as many as the item has
-	attrFiles      = "files"          // a list of maps with name and size, and what was found (codec_found.go)
+	attrFiles      = "files"          // a list of maps with name and size, and what the mailbox has
 	attrName       = "name"
 	attrSize       = "size" // absent: not known
 	attrText       = "attachments"
 	attrBlob       = "blob"
 	attrParts      = "parts"      // how many further items the message has
-	attrGeneration = "generation" // by what their keys differ from those of the message before it was enriched; absent: nothing
+	attrGeneration = "generation" // part of their keys once the message is enriched; absent: none
 )
 
-// encode is the message's item, and the further items that hold what does not fit into it, which are to be there first. An enriched
-// message has further items of its own, named by the generation: who reads the message as it was before finds those of then.
+// encode returns the message's item, and the further items that hold what does not fit into it, which must be stored
+// first. An enriched message has further items of its own, named by the generation: whoever reads the message as it
+// was before finds the earlier items.
 func encode(m Message, generation string, expires time.Time) (message table.Item, parts []table.Item) {
 	shares := split(m)
 	a := make(table.Attrs, 14)
@@ -69,13 +70,14 @@ func encode(m Message, generation string, expires time.Time) (message table.Item
 	if m.RecipientCount != int64(len(m.Recipients)) || len(shares) > 1 {
 		a[attrCount] = m.RecipientCount
 	}
-	putFound(a, m)
+	putCopy(a, m)
 	shares[0].put(a)
 
 	for i, s := range shares[1:] {
 		part := make(table.Attrs, 3)
 		s.put(part)
-		parts = append(parts, table.Item{Key: partKey(m.Connection, m.Record, m.Arrival, generation, i), Attrs: part, Expires: expires})
+		key := partKey(m.Connection, m.Record, m.Arrival, generation, i)
+		parts = append(parts, table.Item{Key: key, Attrs: part, Expires: expires})
 	}
 	if len(parts) > 0 {
 		a[attrParts] = int64(len(parts))
@@ -92,11 +94,12 @@ type rest struct {
 	generation string
 }
 
-// decode undoes encode, but for what is in the further items: it says which there are.
+// decode reverses encode, except for the contents of further items: it says which of them exist.
 func decode(c connection.ID, item table.Item) (m Message, more rest, err error) {
 	prefix, record, ok := strings.Cut(item.Partition, "|message|")
 	if !ok || prefix != string(c) || item.Sort != messageSort {
-		return Message{}, rest{}, fmt.Errorf("item %q %q is no message of connection %s: %w", item.Partition, item.Sort, c, fault.Poison)
+		return Message{}, rest{}, fmt.Errorf("item %q %q is not a message of connection %s: %w",
+			item.Partition, item.Sort, c, fault.Poison)
 	}
 	a := item.Attrs
 	m = Message{
@@ -123,7 +126,7 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 			return Message{}, rest{}, fmt.Errorf("message %s of connection %s: time %s: %w", record, c, t.name, fault.Poison)
 		}
 	}
-	if err := takeFound(&m, a); err != nil {
+	if err := takeCopy(&m, a); err != nil {
 		return Message{}, rest{}, err
 	}
 	take(&m, a)
@@ -135,7 +138,7 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 	return m, rest{int(n), text(a, attrGeneration, "")}, nil
 }
 
-// text is an attribute, or what its absence implies.
+// text returns an attribute, or the value that its absence implies.
 func text(a table.Attrs, name, implied string) string {
 	if s, ok := a[name].(string); ok {
 		return s
@@ -143,7 +146,8 @@ func text(a table.Attrs, name, implied string) string {
 	return implied
 }
 
-// The attributes of what was found of a message. Texts that are what the audit record says are left out: nearly all are.
+// The attributes of a message's copy in the mailbox. Texts that equal those of the audit record are left out: nearly
+// all do.
 const (
 	attrWaiting    = "waiting"    // true while recipients and hashes are to be found
 	attrFound      = "found"      // a time; absent: nothing was found
@@ -152,14 +156,14 @@ const (
 	attrGraphFrom  = "graphfrom"  // absent: the record's from
 	attrGraphBy    = "graphby"    // absent: the record's sender
 	attrGraphTitle = "graphtitle" // absent: the record's subject
-	attrGraphSent  = "graphsent"  // a time; absent: not told
+	attrGraphSent  = "graphsent"  // a time; absent: not reported
 	attrAddressees = "addressees" // a list of maps with address, name and role
 	attrAddress    = "address"
 	attrRole       = "role"
 
 	// Of an attachment in attrFiles.
 	attrGraphName   = "graphname" // absent: the record's name
-	attrGraphSize   = "graphsize" // absent: not said
+	attrGraphSize   = "graphsize" // absent: not reported
 	attrTrueSize    = "truesize"  // absent: not counted
 	attrID          = "id"
 	attrContentType = "type"
@@ -174,8 +178,8 @@ const (
 	attrMissing     = "missing"
 )
 
-// putFound sets the attributes of what was found, but for those in lists.
-func putFound(a table.Attrs, m Message) {
+// putCopy sets the attributes of a message's copy, except for those in lists.
+func putCopy(a table.Attrs, m Message) {
 	if m.Waiting {
 		a[attrWaiting] = true
 	}
@@ -203,8 +207,8 @@ func putFound(a table.Attrs, m Message) {
 	}
 }
 
-// takeFound undoes putFound. What the record says is in m already.
-func takeFound(m *Message, a table.Attrs) (err error) {
+// takeCopy reverses putCopy. m already holds what the record says.
+func takeCopy(m *Message, a table.Attrs) (err error) {
 	m.Waiting, _ = a[attrWaiting].(bool)
 	f := Copy{Reason: Reason(text(a, attrReason, ""))}
 	for _, t := range [...]struct {
@@ -225,7 +229,7 @@ func takeFound(m *Message, a table.Attrs) (err error) {
 	return nil
 }
 
-// fileAttrs are the attributes of a file, with what was found of it.
+// fileAttrs returns the attributes of a file, with its attachment in the mailbox if that was found.
 func fileAttrs(f *File, found bool) table.Attrs {
 	a := table.Attrs{attrName: f.Name}
 	if f.StoredSize >= 0 {
@@ -263,7 +267,7 @@ func fileAttrs(f *File, found bool) table.Attrs {
 	return a
 }
 
-// readFile undoes fileAttrs. The file is the message's i-th.
+// readFile reverses fileAttrs. The file is the message's i-th.
 func readFile(a table.Attrs, i int, found bool) File {
 	f := File{Name: text(a, attrName, ""), StoredSize: size(a, attrSize)}
 	if !found {
@@ -292,7 +296,7 @@ func readFile(a table.Attrs, i int, found bool) File {
 	return f
 }
 
-// size is a number of bytes, or -1 when there is none.
+// size returns a number of bytes, or -1 if there is none.
 func size(a table.Attrs, name string) int64 {
 	if n, ok := a[name].(int64); ok {
 		return n

@@ -12,7 +12,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// Class says what a record is to us.
+// Class says what kind of record a record is.
 type Class int
 
 const (
@@ -33,17 +33,18 @@ const (
 	maxRecordID = 128
 )
 
-// sharingApp is SharePoint Online's and OneDrive's sender of sharing notifications, as AppId.
+// sharingApp is the AppId of what sends sharing notifications for SharePoint Online and OneDrive.
 const sharingApp = "3138fe80-4087-4b04-80a6-8866c738028a"
 
-// Derive makes a record of blob b into the message that it tells of. The message is whole but for Stored, and the
-// class says whether it is to be stored; without the class Sent the message is zero.
+// Derive makes a message of a record of blob b. The message is complete except for Stored. The class says whether to
+// store it; for any class but Sent the message is zero.
 //
-// Everything in the message is UTF-8. Overlong texts are cut, at 2,048 bytes, names of files and addresses at 1,024;
-// where that, or an unusual form, loses something of the attachments, the record's own text is in Message.Attachments.
+// All texts in the message are UTF-8. Overlong texts are cut, at 2,048 bytes, and names of files and addresses at
+// 1,024. If cutting, or an unusual form, loses something of the attachments, Message.Attachments keeps the record's
+// own text.
 //
-// A record that can be no message has fault.Poison: its Id cannot be a key, its time has no four-digit year, or it has
-// more than MaxFiles attachments.
+// A record that cannot become a message has fault.Poison: its Id cannot be a key, its time has no four-digit year, or
+// it has more than MaxFiles attachments.
 func Derive(r audit.Record, b audit.Blob) (Message, Class, error) {
 	if !r.SendsFiles() {
 		return Message{}, NoSend, nil
@@ -90,7 +91,7 @@ func Derive(r audit.Record, b audit.Blob) (Message, Class, error) {
 	return m, Sent, nil
 }
 
-// parties says who did it, in whose name it was transmitted, and whom the recipient sees.
+// parties says who acted, in whose name the mail was transmitted, and whom the recipient sees.
 func parties(r audit.Record) (actor, sender, from string) {
 	user, owner := clean(r.UserID), clean(r.MailboxOwnerUPN)
 	actor = user
@@ -108,13 +109,14 @@ func parties(r audit.Record) (actor, sender, from string) {
 	return actor, from, from
 }
 
-// isSID tells a Windows security identifier, which stands for the system where a user is expected.
+// isSID recognizes a Windows security identifier, which stands for the system in place of a user.
 func isSID(user string) bool { return len(user) > 4 && strings.EqualFold(user[:4], "S-1-") }
 
-// sharingNotification asks for every trait at once: only the first cannot be forged by who wants to hide a mail, and a
-// notification that is shown does less harm than a mail that is not.
+// sharingNotification demands every trait at once. Somebody who wants to hide a mail can forge all but the first, and
+// a notification that is shown does less harm than a mail that is not.
 func sharingNotification(r audit.Record, files []File) bool {
-	if !strings.EqualFold(strings.TrimSpace(r.AppID), sharingApp) || !strings.HasPrefix(r.Item.InternetMessageID, "<odspmicro-") {
+	if !strings.EqualFold(strings.TrimSpace(r.AppID), sharingApp) ||
+		!strings.HasPrefix(r.Item.InternetMessageID, "<odspmicro-") {
 		return false
 	}
 	for _, f := range files {
@@ -146,7 +148,7 @@ func recordID(s string) (RecordID, error) {
 	return RecordID(id), nil
 }
 
-// files parses Item.Attachments. text is s itself when something of it does not stand in the files.
+// files parses Item.Attachments. text is s itself if the files do not hold everything in it.
 func files(id RecordID, s string) (files []File, text string, err error) {
 	parsed, whole := audit.ParseAttachments(s)
 	if len(parsed) > MaxFiles {
@@ -176,10 +178,10 @@ func recipients(list []audit.Address) []string {
 	return found
 }
 
-// clean is a text of the record as it is kept.
+// clean returns a text of the record in the form in which it is kept.
 func clean(s string) string { return cut(strings.TrimSpace(s), maxText) }
 
-// cut is s as UTF-8 of at most limit bytes.
+// cut returns s as UTF-8 of at most limit bytes.
 func cut(s string, limit int) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if len(s) <= limit {
@@ -201,7 +203,7 @@ func firstOf(texts ...string) string {
 }
 
 // bareIP is an address of a record's ClientIP without its port, brackets and IPv4-in-IPv6 form: Microsoft writes
-// "1.2.3.4:16902", "[2603::5]:54088", "[1.2.3.4]" and "::ffff:1.2.3.4". A host's name loses its port; what is neither is
+// "1.2.3.4:16902", "[2603::5]:54088", "[1.2.3.4]" and "::ffff:1.2.3.4". A host name loses its port. Anything else is
 // kept as it is.
 func bareIP(s string) string {
 	s = strings.TrimSpace(s)

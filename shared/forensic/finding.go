@@ -7,13 +7,14 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// Waiting is what travels on the message queue, as JSON: a message that is stored, and whose recipients and hashes are to be found.
+// Waiting is a stored message whose recipients and hashes are still to be found. It travels on the message queue, as
+// JSON.
 type Waiting struct {
 	Connection connection.ID `json:"connection"`
 	Record     RecordID      `json:"record"`
 }
 
-// Role is in which line of a mail a recipient stands.
+// Role is the line of a mail in which a recipient stands.
 type Role string
 
 const (
@@ -39,7 +40,7 @@ const (
 	ReferenceKind Kind = "reference" // a link to a file in OneDrive, SharePoint or elsewhere
 )
 
-// Reason says why something of a message is not known. "" is that it is known.
+// Reason says why something about a message is not known. "" means that it is known.
 type Reason string
 
 const (
@@ -49,18 +50,18 @@ const (
 	NoPermission  Reason = "NO_PERMISSION"         // the application lacks Mail.Read, or Files.Read.All for a reference
 	OutOfTime     Reason = "OUT_OF_TIME"           // Microsoft did not answer, or broke off, until the deadline
 	TooLarge      Reason = "TOO_LARGE"             // the file is above the limit for hashing
-	ItemAttached  Reason = "ITEM_ATTACHED"         // a message within the message: its bytes are made anew at each download
+	ItemAttached  Reason = "ITEM_ATTACHED"         // a message within the message: each download makes its bytes anew
 	NotReachable  Reason = "REFERENCE_UNREACHABLE" // the file behind a reference is deleted, elsewhere, or not told
 	NotInMessage  Reason = "NOT_IN_MESSAGE"        // the audit record names an attachment that the message does not have
 	NotInRecord   Reason = "NOT_IN_RECORD"         // the message has an attachment that the audit record does not name
 	HashingOff    Reason = "HASHING_OFF"           // by the operator's setting
-	InternalOnly  Reason = "INTERNAL_RECIPIENTS"   // hashes are only made of what leaves the company, by the operator's setting
+	InternalOnly  Reason = "INTERNAL_RECIPIENTS"   // by the operator's setting only what leaves the company is hashed
 )
 
-// Finding is what Microsoft Graph told of a message, or why it told nothing.
+// Finding is what Microsoft Graph reported about a message, or why it reported nothing.
 type Finding struct {
 	At      time.Time // when it was made
-	Reason  Reason    // why the message was not found; then all that follows is zero
+	Reason  Reason    // why the message was not found; then all fields below are zero
 	Mailbox string    // user principal name of the mailbox that held it
 
 	From, Sender string // addresses
@@ -68,33 +69,36 @@ type Finding struct {
 	Sent         time.Time
 	// Recipients are all of To, then Cc, then Bcc.
 	Recipients []Recipient
-	// Files are the attachments that the message has, in Graph's order, and after them those that only the audit record names.
+	// Files are the attachments of the message, in Graph's order, followed by those that only the audit record names.
 	Files []Attachment
 }
 
 // Attachment is one attachment of a Finding.
 type Attachment struct {
-	// Record is the index in Message.Files of the file that this is; -1 for one that the audit record does not name.
+	// Record is the index of the file in Message.Files, or -1 if the audit record does not name the attachment.
 	Record int
-	// Missing is NotInMessage for one that only the audit record names, and NotInRecord for one that it does not name; else "".
+	// Missing is NotInMessage if only the audit record names the attachment, NotInRecord if the record does not name
+	// it, else "".
 	Missing Reason
 
 	ID          string // Graph's immutable id
 	Name        string
 	ContentType string // as the message says
-	ByBytes     string // media type told by the file's first bytes; "" when they tell none, or were not read
+	ByBytes     string // media type according to the file's first bytes; "" if they show none, or were not read
 	Kind        Kind
 	Inline      bool
-	StoredSize  int64 // Graph's "size": the stored object, some hundred bytes more than the file; -1 when it was not said
-	Size        int64 // bytes of the file itself; -1 when they were not counted
+	// StoredSize is Graph's "size": the stored object, some hundred bytes more than the file; -1 if not reported.
+	StoredSize int64
+	Size       int64 // bytes of the file itself; -1 if they were not counted
 
-	MD5, SHA256 string // of the file's bytes, lower-case hex; "" with NoHash
-	QuickXor    string // OneDrive's quickXorHash of a reference's file, base64, where that is told
-	URL         string // where a reference's file is, where that is told
-	NoHash      Reason // why MD5 and SHA256 are not known; "" when they are
+	MD5, SHA256 string // of the file's bytes, in lower-case hex; "" with NoHash
+	QuickXor    string // OneDrive's quickXorHash of the file behind a reference, in base64, if reported
+	URL         string // where the file behind a reference is, if reported
+	NoHash      Reason // why MD5 and SHA256 are not known; "" if they are
 }
 
-// with is the message as the finding leaves it. Texts are cut as those of records are, and there are at most MaxFiles files.
+// with returns the message with the finding added. Texts are cut as those of records are, and there are at most
+// MaxFiles files.
 func (m Message) with(f Finding) Message {
 	m.Waiting = false
 	m.Copy = Copy{At: f.At.UTC().Truncate(time.Millisecond), Reason: cutWord(f.Reason)}
@@ -116,20 +120,22 @@ func (m Message) with(f Finding) Message {
 	return m
 }
 
-// filesWith are the message's files, each with its attachment, and after them the attachments that the record does not name. A file that
-// the finding says nothing of is not in the message.
+// filesWith returns the message's files, each with its attachment, followed by the attachments that the record does
+// not name. A file that the finding does not mention is not in the message.
 func (m Message) filesWith(found []Attachment) []File {
 	files := make([]File, len(m.Files), len(m.Files)+len(found))
 	for i, f := range m.Files {
-		f.Attachment = Attachment{Record: i, Missing: NotInMessage, Name: f.Name, Kind: FileKind, StoredSize: -1, Size: -1, NoHash: NotInMessage}
+		f.Attachment = Attachment{
+			Record: i, Missing: NotInMessage, Name: f.Name, Kind: FileKind, StoredSize: -1, Size: -1, NoHash: NotInMessage,
+		}
 		files[i] = f
 	}
-	told := make([]bool, len(files))
+	paired := make([]bool, len(files))
 	for _, a := range found {
 		a = a.cut()
 		switch {
-		case a.Record >= 0 && a.Record < len(told) && !told[a.Record]:
-			told[a.Record] = true
+		case a.Record >= 0 && a.Record < len(paired) && !paired[a.Record]:
+			paired[a.Record] = true
 			if a.Name == "" {
 				a.Name = files[a.Record].Name
 			}
@@ -146,12 +152,14 @@ func (a Attachment) cut() Attachment {
 	if a.Kind == "" {
 		a.Kind = FileKind
 	}
-	a.ID, a.Name, a.ContentType, a.ByBytes = clean(a.ID), cut(a.Name, maxName), cut(a.ContentType, maxName), cut(a.ByBytes, maxName)
-	a.MD5, a.SHA256, a.QuickXor, a.URL = strings.ToLower(cut(a.MD5, maxName)), strings.ToLower(cut(a.SHA256, maxName)), cut(a.QuickXor, maxName), clean(a.URL)
+	a.ID, a.Name, a.URL = clean(a.ID), cut(a.Name, maxName), clean(a.URL)
+	a.ContentType, a.ByBytes = cut(a.ContentType, maxName), cut(a.ByBytes, maxName)
+	a.MD5, a.SHA256 = strings.ToLower(cut(a.MD5, maxName)), strings.ToLower(cut(a.SHA256, maxName))
+	a.QuickXor = cut(a.QuickXor, maxName)
 	a.Kind, a.Missing, a.NoHash = cutWord(a.Kind), cutWord(a.Missing), cutWord(a.NoHash)
 	a.StoredSize, a.Size = max(a.StoredSize, -1), max(a.Size, -1)
 	return a
 }
 
-// cutWord is cut for a word of a kind of its own.
+// cutWord is cut for a word that has a type of its own.
 func cutWord[T ~string](word T) T { return T(cut(string(word), maxName)) }

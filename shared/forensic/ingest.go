@@ -20,25 +20,26 @@ import (
 
 // Feed opens content blobs. It is safe for concurrent use.
 type Feed interface {
-	// Open answers once the tenant's feed said 200; the content streams while it is read, and the caller closes it.
-	// fault.Poison tells that the blob is not to be had any more, and all other errors that it may be later.
+	// Open returns when the tenant's feed has answered 200. The content streams while it is read, and the caller
+	// closes it. fault.Poison means that the blob is no longer available; after any other error it may be later.
 	Open(ctx context.Context, t connection.Tenant, uri string) (io.ReadCloser, error)
 }
 
-// Ledger remembers what became of each blob. It is safe for concurrent use, and what it was told is durable when it returns.
+// Ledger remembers what became of each blob. It is safe for concurrent use, and what it records is durable when the
+// call returns.
 type Ledger interface {
-	// Ended tells whether b was settled or lost before, so that it need not be fetched again.
+	// Ended reports whether b was settled or lost before, so that it need not be fetched again.
 	Ended(ctx context.Context, b audit.Blob) (bool, error)
-	// Begin says that b is going to be stored from, and returns it with the arrival that counts and how often it was
-	// begun. audit.ErrEnded means that it was settled or lost before.
+	// Begin records that messages of b are about to be stored, and returns b with the arrival that counts and the
+	// number of times that it was begun. audit.ErrEnded means that it was settled or lost before.
 	Begin(ctx context.Context, b audit.Blob) (audit.Blob, error)
-	// Return takes back that b was begun, unless it had been begun before: nothing of it was stored.
+	// Return takes back the Begin of b, unless it was begun before: nothing of it was stored.
 	Return(ctx context.Context, b audit.Blob) error
-	// Settle says that all of b is stored. Only the first end of a blob counts, here as in Lose.
+	// Settle records that everything in b is stored. Only the first end of a blob counts, here as in Lose.
 	Settle(ctx context.Context, b audit.Blob, t audit.Tally) error
-	// Lose says that b cannot be had, or not whole, and why. What was stored of it stays.
+	// Lose records that b is unavailable or incomplete, and why. What was stored of it stays.
 	Lose(ctx context.Context, b audit.Blob, reason string, t audit.Tally) error
-	// Keep remembers what could not be read of b. Keeping the same again is harmless.
+	// Keep stores what could not be read of b. Keeping the same again is harmless.
 	Keep(ctx context.Context, b audit.Blob, unreadable []audit.Unreadable) error
 }
 
@@ -51,18 +52,18 @@ type Connections interface {
 // errParked means that the connection is not followed any more: nothing may be stored of it.
 var errParked = errors.New("the connection is not followed")
 
-// Gate tells whose mail is kept. It is safe for concurrent use.
+// Gate decides whose mail is kept. It is safe for concurrent use.
 type Gate interface {
-	// Judge gives a verdict for each send, in their order. Any error means that no verdict can be given now: the blob comes back later,
-	// so that nothing is dropped because Microsoft's directory does not answer.
+	// Judge returns a verdict for each send, in their order. On any error the blob comes back later, so that nothing
+	// is dropped because Microsoft's directory does not answer.
 	Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []people.Send) ([]people.Verdict, error)
 }
 
-// maxAttempts is how often a blob is fetched that is not an array of records to its end, before it is given up: the
-// fault may be in one transfer.
+// maxAttempts is how many times a blob that is not a complete array of records is fetched before it is given up: the
+// fault may lie in one transfer.
 const maxAttempts = 3
 
-// Ingester stores the messages that audit blobs tell of. It is safe for concurrent use once its fields are set; each
+// Ingester stores the messages that audit blobs report. It is safe for concurrent use once its fields are set. Each
 // Ingest holds one batch and one reader's buffer in memory, however large its blob is.
 type Ingester struct {
 	Feed        Feed
@@ -70,18 +71,18 @@ type Ingester struct {
 	Ledger      Ledger
 	Events      table.Table
 	Now         func() time.Time
-	Retention   time.Duration // how long an event is kept from when it was stored; 0 is for ever
+	Retention   time.Duration // how long an event is kept after it is stored; 0 means for ever
 	Log         *slog.Logger
 	Gate        Gate // nil keeps everybody's mail
-	// Queue is where messages are sent whose recipients and hashes are to be found. nil: there is no mailbox to look into, and messages
-	// are settled as the record has them.
+	// Queue takes messages whose recipients and hashes are to be found. If it is nil there is no mailbox to search,
+	// and messages are complete with what the record says.
 	Queue queue.Sender
 
 	calendar calendar
 	buffers  sync.Pool // of *buffer
 }
 
-// buffer is the memory of one reading, which the next one uses again.
+// buffer is the memory of one reading, which the next reading reuses.
 type buffer struct {
 	reader   audit.Reader
 	messages []Message
@@ -89,18 +90,19 @@ type buffer struct {
 	ids      map[RecordID]bool
 }
 
-// Ingest reads one blob to its end: it stores the messages of it that are new, and settles it in the ledger. body is a
-// blob of the queue (audit.Blob as JSON). nil means that the body is done with: the blob is settled or lost, or parked.
+// Ingest reads one blob to its end: it stores the new messages in it, and settles it in the ledger. body is a blob of
+// the queue (audit.Blob as JSON). nil means that the body is finished: the blob is settled, lost, or parked.
 //
-// A blob of a connection that is not followed, for it was deauthorized, is parked: nothing more of it is stored, it stays open in the
-// ledger, and the poller queues it again when the connection is resumed. That is asked before the blob is fetched, and again before
-// each batch is stored, so that a purge has nothing to fear but the batch that is on its way.
+// A blob is parked if its connection is not followed because it was deauthorized: nothing more of it is stored, it
+// stays open in the ledger, and the poller queues it again when the connection is resumed. Ingest checks this before
+// it fetches the blob, and again before it stores each batch, so that at most one batch is under way when a purge
+// begins.
 //
-// Everything that Ingest does can be done again, so that after any error, and after a crash at any point, the queue
-// brings the body back and the end is the same, the tally included.
+// Everything that Ingest does can be done again: after any error, and after a crash at any point, the queue brings
+// the body back and the end is the same, including the tally.
 //
-// fault.Poison: the body is no blob, and coming back with it is useless. Any other error, fault.Retry or fault.Refused
-// among them, is for coming back later.
+// fault.Poison: the body is not a blob, and trying again is useless. After any other error, including fault.Retry and
+// fault.Refused, try again later.
 func (in *Ingester) Ingest(ctx context.Context, body []byte) error {
 	b, err := parseBlob(body)
 	if err != nil {
@@ -120,7 +122,7 @@ func (in *Ingester) Ingest(ctx context.Context, body []byte) error {
 	return err
 }
 
-// follows is nil when the blob's connection is followed, and errParked when it is not.
+// follows returns nil if the blob's connection is followed, and errParked if it is not.
 func (in *Ingester) follows(ctx context.Context, b audit.Blob) error {
 	if in.Connections == nil {
 		return nil
@@ -135,7 +137,7 @@ func (in *Ingester) follows(ctx context.Context, b audit.Blob) error {
 	return nil
 }
 
-// read fetches a blob and stores what is in it.
+// read fetches a blob and stores its messages.
 func (in *Ingester) read(ctx context.Context, b audit.Blob) error {
 	content, err := in.Feed.Open(ctx, b.Tenant, b.URI)
 	if errors.Is(err, fault.Poison) {
@@ -156,8 +158,8 @@ func (in *Ingester) read(ctx context.Context, b audit.Blob) error {
 	return in.ingest(ctx, b, content)
 }
 
-// ingest stores what is in content, keeps what is unreadable, and ends the blob, in this order: a crash leaves the blob
-// open, and reading it again finds the messages stored.
+// ingest stores the messages of content, keeps what is unreadable, and ends the blob, in this order. A crash leaves
+// the blob open, and reading it again finds the messages stored.
 func (in *Ingester) ingest(ctx context.Context, b audit.Blob, content io.Reader) error {
 	r := in.reading(b, content)
 	defer in.release(r.buffer)
@@ -170,7 +172,8 @@ func (in *Ingester) ingest(ctx context.Context, b audit.Blob, content io.Reader)
 		return fmt.Errorf("ingest blob %s of connection %s: %w", b.ID, b.Connection, err)
 	}
 	if malformed != nil && b.Attempts < maxAttempts {
-		return fmt.Errorf("ingest blob %s of connection %s, attempt %d of %d: %v: %w", b.ID, b.Connection, b.Attempts, maxAttempts, malformed, fault.Retry)
+		return fmt.Errorf("ingest blob %s of connection %s, attempt %d of %d: %v: %w",
+			b.ID, b.Connection, b.Attempts, maxAttempts, malformed, fault.Retry)
 	}
 	if len(r.unreadable) > 0 {
 		if err := in.Ledger.Keep(ctx, b, r.unreadable); err != nil {
@@ -200,19 +203,20 @@ func parseBlob(body []byte) (audit.Blob, error) {
 		return audit.Blob{}, fmt.Errorf("read blob from the queue: %w: %w", err, fault.Poison)
 	}
 	if b.Connection == "" || b.Tenant.ID == "" || b.ID == "" || b.URI == "" || b.Arrival.IsZero() {
-		return audit.Blob{}, fmt.Errorf("blob %q of connection %q from the queue misses a field: %w", b.ID, b.Connection, fault.Poison)
+		return audit.Blob{}, fmt.Errorf("blob %q of connection %q from the queue lacks a field: %w",
+			b.ID, b.Connection, fault.Poison)
 	}
 	return b, nil
 }
 
 const (
-	// maxBatch is how many messages are stored at once, and maxBatchBytes how large their records may be together; a
+	// maxBatch is how many messages are stored at once, and maxBatchBytes how large their records may be in total; a
 	// single record may be larger.
 	maxBatch      = 1000
 	maxBatchBytes = 2 << 20
-	// maxUnreadable is how many unreadable elements of a blob are kept with their reasons; all are counted.
+	// maxUnreadable is how many unreadable elements of a blob are kept with their reasons. All are counted.
 	maxUnreadable = 100
-	// maxReason is how many bytes of a reason are kept; it may quote the record.
+	// maxReason is how many bytes of a reason are kept. It may quote the record.
 	maxReason = 1024
 	// maxRaw is how many bytes of an unreadable record are kept.
 	maxRaw = 4096
@@ -227,8 +231,8 @@ type reading struct {
 	unreadable []audit.Unreadable
 	bytes      int  // of the records in the batch
 	stored     bool // something of the blob may be stored
-	// counted are the messages of this blob that are in the tally; nil at the first attempt, when those that are new say it all. It
-	// grows with the blob's sends, by some hundred bytes each.
+	// counted holds the messages of this blob that are in the tally. It is nil in the first attempt, when counting
+	// the new ones is enough. It grows with the blob's sends, by some hundred bytes each.
 	counted map[RecordID]bool
 }
 
@@ -252,8 +256,8 @@ func (in *Ingester) release(w *buffer) {
 	in.buffers.Put(w)
 }
 
-// store reads the blob to its end, batch by batch. malformed says what ended the array before its end, up to which all
-// is stored; err what makes reading the blob again necessary.
+// store reads the blob to its end, batch by batch. malformed says what ended the array too early; everything before
+// that point is stored. err says why the blob must be read again.
 func (r *reading) store(ctx context.Context) (malformed, err error) {
 	for {
 		raw, ended := r.reader.Next()
@@ -273,12 +277,12 @@ func (r *reading) store(ctx context.Context) (malformed, err error) {
 	}
 }
 
-// end judges why the reader ended, and counts what it passed over.
+// end judges why the reader ended, and counts what it skipped.
 func (r *reading) end(cause error) (malformed, err error) {
 	switch {
 	case errors.Is(cause, fault.Retry): // the transfer was cut off
 		return nil, cause
-	case errors.Is(cause, fault.Poison), errors.Is(cause, io.ErrUnexpectedEOF): // what was transferred whole is no whole array
+	case errors.Is(cause, fault.Poison), errors.Is(cause, io.ErrUnexpectedEOF): // the transfer is whole, the array not
 		malformed = cause
 	case cause != io.EOF:
 		return nil, cause
@@ -295,7 +299,7 @@ func (r *reading) keep(unreadable ...audit.Unreadable) {
 	r.unreadable = append(r.unreadable, unreadable[:min(room, len(unreadable))]...)
 }
 
-// take puts a record's message into the batch. The record is only read, and its bytes are not kept.
+// take adds a record's message to the batch. It does not change the record, and keeps none of its bytes.
 func (r *reading) take(raw []byte) {
 	m, class, err := r.derive(raw)
 	if err != nil {

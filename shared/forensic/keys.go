@@ -17,7 +17,8 @@ import (
 //
 //	access                                  partition                        sort
 //	a message                               c|message|r                      message
-//	what does not fit into its item         c|message|r                      part|<a>|<number>, enriched: part|<a>|<generation>|<number>
+//	what does not fit into its item         c|message|r                      part|<a>|<number>
+//	the same, once it is enriched           c|message|r                      part|<a>|<generation>|<number>
 //	everything, by time observed            c|all|<day of o>                 o|r
 //	events of a value, by time observed     c|<field>|<month of o>|<bucket>  value␟o|r
 //	values of a field (wildcards)           the same: skip from value to value
@@ -33,9 +34,9 @@ const (
 	dayLayout   = "2006-01-02"
 	monthLayout = "2006-01"
 
-	// Buckets is over how many partitions the values of a field and month are spread.
+	// Buckets is the number of partitions over which the values of a field and month are spread.
 	Buckets = 16
-	// maxValue is how many bytes of a value stand in a key; searches verify the rest on the message.
+	// maxValue is how many bytes of a value are kept in a key. Searches verify the rest on the message.
 	maxValue  = 512
 	separator = "\x1f"
 
@@ -48,7 +49,7 @@ type Field string
 // The indexed fields. Values are lower-cased.
 const (
 	SenderField    Field = "sender"    // Message.Sender and Message.From, and those of Message.Copy
-	ActorField     Field = "actor"     // Message.Actor, where it is neither sender nor from
+	ActorField     Field = "actor"     // Message.Actor, unless it is sender or from
 	NameField      Field = "name"      // File.Name, and Attachment.Name
 	ExtensionField Field = "ext"       // of these, without the dot; "" has no posting
 	MessageIDField Field = "messageid" // InternetMessageID
@@ -56,7 +57,7 @@ const (
 	DomainField    Field = "domain"    // of the Addresses
 	MD5Field       Field = "md5"       // of a file's bytes
 	SHA256Field    Field = "sha256"
-	TypeField      Field = "type" // media type and category of a file, where TypeOf is not what its name says
+	TypeField      Field = "type" // media type and category of a file, if TypeOf differs from what its name says
 )
 
 // MessageKey is where a message is stored.
@@ -77,7 +78,7 @@ func ArrivalPartition(c connection.ID, t time.Time) string {
 // WaitingPartition holds a mark for each message that waits to be enriched.
 func WaitingPartition(c connection.ID) string { return string(c) + "|waiting" }
 
-// DaysPartition lists the days for which a connection has postings: DaysObserved and DaysArrival followed by the day.
+// DaysPartition lists the days on which a connection has postings: DaysObserved and DaysArrival, followed by the day.
 func DaysPartition(c connection.ID) string { return string(c) + "|days" }
 
 // The two kinds of days, as prefixes of the sort key in DaysPartition.
@@ -98,7 +99,7 @@ func TermPartition(c connection.ID, f Field, month time.Time, bucket int) string
 	return string(strconv.AppendInt(key, int64(bucket), 16))
 }
 
-// Bucket is where a field's value is, 0 to Buckets-1. value is as Normal gives it.
+// Bucket returns the bucket of a field's value, 0 to Buckets-1. value is in the form that Normal returns.
 func Bucket(value string) int {
 	const offset, prime = 2166136261, 16777619 // 32-bit FNV-1a
 	h := uint32(offset)
@@ -108,7 +109,8 @@ func Bucket(value string) int {
 	return int(h % Buckets)
 }
 
-// Normal is a value as it stands in a key: lower case, valid UTF-8, without the separator, cut at maxValue bytes.
+// Normal returns a value in the form that it has in a key: lower case, valid UTF-8, without the separator, cut at
+// maxValue bytes.
 func Normal(value string) string {
 	v := strings.ReplaceAll(strings.ToLower(strings.ToValidUTF8(value, "�")), separator, " ")
 	if len(v) <= maxValue {
@@ -121,10 +123,10 @@ func Normal(value string) string {
 	return v
 }
 
-// TermPrefix is what the sort keys of a value's postings begin with.
+// TermPrefix is the beginning of the sort keys of a value's postings.
 func TermPrefix(value string) string { return value + separator }
 
-// TimeSort is the sort key of a posting by time observed; with r "" it bounds a range at t.
+// TimeSort is the sort key of a posting by time observed. With r "" it bounds a range at t.
 func TimeSort(t time.Time, r RecordID) string {
 	key := make([]byte, 0, len(timeLayout)+1+len(r))
 	key = t.UTC().AppendFormat(key, timeLayout)
@@ -135,7 +137,7 @@ func TimeSort(t time.Time, r RecordID) string {
 	return string(key)
 }
 
-// SplitTimeSort undoes TimeSort.
+// SplitTimeSort reverses TimeSort.
 func SplitTimeSort(s string) (time.Time, RecordID, error) {
 	at, record, ok := strings.Cut(s, "|")
 	t, err := time.Parse(timeLayout, at)
@@ -145,12 +147,12 @@ func SplitTimeSort(s string) (time.Time, RecordID, error) {
 	return t, RecordID(record), nil
 }
 
-// SplitTermSort takes a term posting's sort key apart into its value and its TimeSort.
+// SplitTermSort splits a term posting's sort key into its value and its TimeSort.
 func SplitTermSort(s string) (value, timeSort string, ok bool) {
 	return strings.Cut(s, separator)
 }
 
-// EventID names one file event for ever (Incydr: event.id). It sorts by arrival: time, connection, message, file.
+// EventID names one file event permanently (Incydr: event.id). It sorts by arrival: time, connection, message, file.
 type EventID struct {
 	Arrival    time.Time
 	Connection connection.ID
@@ -169,7 +171,8 @@ func (m Message) EventID(i int) EventID {
 	return EventID{Arrival: m.Arrival, Connection: m.Connection, Hash: m.Record.Hash(), File: i}
 }
 
-// String is the wire form: arrival in milliseconds as 12 hex digits, connection, hash, file as 4 hex digits, joined by "-".
+// String is the wire form, joined by "-": arrival in milliseconds as 12 hex digits, connection, hash, file as 4 hex
+// digits.
 func (e EventID) String() string {
 	id := make([]byte, 0, 12+1+len(e.Connection)+1+len(e.Hash)+1+4)
 	id = appendHex(id, e.Arrival.UnixMilli(), 12)
@@ -189,7 +192,7 @@ func (e EventID) ArrivalSort() string {
 	return string(append(key, e.Hash...))
 }
 
-// appendHex appends n, which is not negative, in at least width hex digits.
+// appendHex appends n, which must not be negative, in at least width hex digits.
 func appendHex(b []byte, n int64, width int) []byte {
 	var digits [16]byte
 	hex := strconv.AppendInt(digits[:0], n, 16)
@@ -199,7 +202,7 @@ func appendHex(b []byte, n int64, width int) []byte {
 	return append(b, hex...)
 }
 
-// ParseEventID undoes String.
+// ParseEventID reverses String.
 func ParseEventID(s string) (EventID, error) {
 	parts := strings.Split(s, "-")
 	if len(parts) != 4 || len(parts[0]) != 12 || len(parts[2]) != 16 || len(parts[3]) != 4 {

@@ -10,9 +10,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Load reads the messages of those ids of connection c that are stored, in the order of ids, each once. An id whose
-// message is not there is passed over: it was never committed, or has expired. fault.Poison tells of a message that is
-// there and cannot be read; all others fail with it, for a search must not pass over a message in silence.
+// Load reads the stored messages with these ids of connection c, in the order of ids, each once. It skips ids without
+// a message: the message was never committed, or has expired. fault.Poison means that a message is there and cannot
+// be read. Then the whole call fails, because a search must not skip a message silently.
 func Load(ctx context.Context, events table.Table, c connection.ID, ids []RecordID) ([]Message, error) {
 	keys := make([]table.Key, len(ids))
 	for i, id := range ids {
@@ -51,7 +51,7 @@ func Load(ctx context.Context, events table.Table, c connection.ID, ids []Record
 	return messages, nil
 }
 
-// loadParts adds what is in the message's further items.
+// loadParts adds the contents of the message's further items.
 func loadParts(ctx context.Context, events table.Table, m Message, more rest) (Message, error) {
 	n := more.parts
 	keys := make([]table.Key, n)
@@ -69,14 +69,15 @@ func loadParts(ctx context.Context, events table.Table, m Message, more rest) (M
 	for i, k := range keys {
 		a, ok := attrs[k]
 		if !ok {
-			return Message{}, fmt.Errorf("message %s of connection %s: part %d of %d is missing: %w", m.Record, m.Connection, i+1, n, fault.Poison)
+			return Message{}, fmt.Errorf("message %s of connection %s: part %d of %d is missing: %w",
+				m.Record, m.Connection, i+1, n, fault.Poison)
 		}
 		take(&m, a)
 	}
 	return m, nil
 }
 
-// Posting is one entry of an index: a message, under the term or the day that it was found by. It counts only if the
+// Posting is one entry of an index: a message, under the term or the day by which it was found. It counts only if the
 // message is there and confirms it.
 type Posting struct {
 	Record   RecordID

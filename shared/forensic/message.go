@@ -1,5 +1,5 @@
-// Package forensic turns audit records of sent mail into messages and file events, stores each once, and keeps
-// the term index that searches run on.
+// Package forensic turns audit records of sent mail into messages and file events, stores each once, and maintains
+// the term index that searches use.
 package forensic
 
 import (
@@ -10,10 +10,11 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// RecordID is an audit record's Id in lower case: what makes a message the same message, however often Microsoft tells of it.
+// RecordID is the Id of an audit record, in lower case. It identifies the message, however often Microsoft reports
+// it.
 type RecordID string
 
-// Message is one sent mail with attachments; the unit of storage.
+// Message is one sent mail with attachments: the unit of storage.
 type Message struct {
 	Connection connection.ID
 	Record     RecordID
@@ -22,7 +23,7 @@ type Message struct {
 	Stored     time.Time // when it became searchable (Incydr: event.inserted)
 
 	Operation string // Send, SendAs, SendOnBehalf
-	Actor     string // who did it: UserId (Incydr: user.email)
+	Actor     string // who acted: UserId (Incydr: user.email)
 	Sender    string // the transmitting address (Incydr: source.email.sender)
 	From      string // whom the recipient sees (Incydr: source.email.from); differs from Sender for SendOnBehalf
 	Mailbox   string // MailboxOwnerUPN
@@ -34,25 +35,27 @@ type Message struct {
 	AppID             string // ClientAppId, else AppId
 	Session           string // SessionId
 
-	// Recipients are recipientList's addresses, where the record has them; RecipientCount its count. Roles are not told.
+	// Recipients are the addresses of recipientList, if the record has it; RecipientCount is its count. Roles are not
+	// reported.
 	Recipients     []string
 	RecipientCount int64
 
-	Files []File // those of the audit record, in its order, and after them those that only the message has
-	// Attachments is the record's own text, kept when it could not be parsed cleanly; else "".
+	// Files are those of the audit record, in its order, followed by those that only the message has.
+	Files []File
+	// Attachments is the record's own text if it could not be parsed cleanly, else "".
 	Attachments string
 	Blob        audit.ContentID // where the record came from
 
-	// Waiting tells that recipients and hashes are still to be found in a mailbox. Where nobody looks for them, as with exported
-	// records, it is false and Copy is zero.
+	// Waiting means that recipients and hashes are still to be found in a mailbox. Where nobody looks for them, as
+	// with exported records, it is false and Copy is zero.
 	Waiting bool
 	Copy    Copy
 }
 
-// Copy is the message as Microsoft Graph reports it, apart from its files. What the audit record says stays where it is.
+// Copy is the message as Microsoft Graph reports it, apart from its files. What the audit record says stays in Message.
 type Copy struct {
-	At      time.Time // when it was found, or given up; whole milliseconds; zero while neither
-	Reason  Reason    // why the message was not found; then what follows is zero
+	At      time.Time // when it was found or given up, in whole milliseconds; zero until then
+	Reason  Reason    // why the message was not found; then the fields below are zero
 	Mailbox string    // user principal name of the mailbox that held it
 
 	From, Sender string // addresses
@@ -64,8 +67,8 @@ type Copy struct {
 // Known reports whether the message was found, so that Copy and each File.Attachment describe it.
 func (c Copy) Known() bool { return !c.At.IsZero() && c.Reason == "" }
 
-// Addresses are all recipients that are known, in whatever role: first those that the message has, then those that only the audit
-// record names, regardless of case. It is not to be changed.
+// Addresses returns all known recipients, in any role: first those that the message has, then those that only the
+// audit record names, ignoring case. Callers must not change the result.
 func (m *Message) Addresses() []string {
 	if len(m.Copy.Recipients) == 0 {
 		return m.Recipients
@@ -89,8 +92,9 @@ func (m *Message) Addresses() []string {
 
 // File is one attachment of a message.
 type File struct {
-	Name string // as the audit record has it; as the message has it, where the record does not name it
-	// StoredSize is what the audit record says, in bytes: the stored attachment object, some hundred bytes more than the file. -1 when it was not said.
+	Name string // as in the audit record; as in the message, if the record does not name it
+	// StoredSize is the size in bytes that the audit record reports: that of the stored attachment, some hundred
+	// bytes more than the file. It is -1 if not reported.
 	StoredSize int64
 	// Attachment is the attachment in the mailbox if the message was found, else zero.
 	Attachment Attachment

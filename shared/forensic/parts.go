@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	// shareBytes is how much of a message's lists stands in one item: half of what an item may have, which leaves room
+	// shareBytes is how much of a message's lists one item holds: half of what an item may hold, which leaves room
 	// for the other fields.
 	shareBytes = 200 << 10
-	// elementBytes is what an element of a list counts besides its texts.
+	// elementBytes is what an element of a list counts in addition to its texts.
 	elementBytes = 40
-	// pieceBytes is in what pieces the record's own text of the attachments is shared out.
+	// pieceBytes is the size of the pieces into which the record's own text of the attachments is cut.
 	pieceBytes = 16 << 10
 )
 
-// share is what one item holds of a message's lists. Nearly all messages are a single share; one with thousands of
-// attachments or recipients is continued in items beside its own. Nothing of a message is left out for its size.
+// share is the part of a message's lists that one item holds. Nearly all messages are a single share; one with
+// thousands of attachments or recipients continues in items beside its own. Nothing of a message is left out because
+// of its size.
 type share struct {
 	files      []table.Attrs
 	recipients []string
@@ -28,7 +29,7 @@ type share struct {
 	bytes      int
 }
 
-// split shares out what may be too large for one item, in order. There is always a first share.
+// split divides what may be too large for one item, in order. There is always a first share.
 func split(m Message) []share {
 	shares := make([]share, 1)
 	next := func(bytes int) *share {
@@ -64,7 +65,7 @@ func split(m Message) []share {
 	return shares
 }
 
-// weight is what the texts of an element of a list count, and the element itself.
+// weight returns what an element of a list counts, with its texts.
 func weight(a table.Attrs) int {
 	n := elementBytes
 	for name, v := range a {
@@ -105,8 +106,9 @@ func take(m *Message, a table.Attrs) {
 	m.Attachments += text(a, attrText, "")
 }
 
-// partKey is where the i-th further item of a message is. It holds the arrival, so that a record that Microsoft repeats in
-// another blob never writes over the parts of the message that is stored, and the generation, so that enriching does not either.
+// partKey is the key of the i-th further item of a message. It contains the arrival, so that a record that Microsoft
+// repeats in another blob never overwrites the parts of the stored message, and the generation, so that enriching
+// does not either.
 func partKey(c connection.ID, r RecordID, arrival time.Time, generation string, i int) table.Key {
 	if generation != "" {
 		generation += "|"

@@ -15,16 +15,18 @@ import (
 // purgedAtOnce is how many messages are looked up at the same time while they are deleted.
 const purgedAtOnce = 16
 
-// fields are all that the term index has.
+// fields returns all fields of the term index.
 func fields() []Field {
 	return []Field{
-		SenderField, ActorField, NameField, ExtensionField, MessageIDField, RecipientField, DomainField, MD5Field, SHA256Field, TypeField,
+		SenderField, ActorField, NameField, ExtensionField, MessageIDField, RecipientField, DomainField,
+		MD5Field, SHA256Field, TypeField,
 	}
 }
 
-// Purge deletes a connection's messages with all that they are found by, at most about budget items, and tells how many it deleted and whether
-// nothing is left. It may be called again after any error: what leads to a thing is deleted after it. The days go last, month by month, so
-// that what is left is found from them. The caller sees to it that nothing is being stored for the connection.
+// Purge deletes a connection's messages with everything that they are found by, about budget items at most. It
+// reports how many it deleted and whether nothing is left. It may be called again after any error: what leads to a
+// thing is deleted after it. The days go last, month by month, so that what is left can be found from them. The
+// caller makes sure that nothing is being stored for the connection.
 func Purge(ctx context.Context, events table.Table, c connection.ID, budget int) (deleted int, done bool, err error) {
 	p := purge{events: events, c: c, left: budget}
 	err = p.all(ctx)
@@ -100,12 +102,12 @@ func (p *purge) month(ctx context.Context, month string, days []string) error {
 	return nil
 }
 
-// day deletes the postings of a day, and then its mark.
-func (p *purge) day(ctx context.Context, kind, day, mark string) error {
+// day deletes the postings of a day, and then its entry in the list of days.
+func (p *purge) day(ctx context.Context, kind, day, prefix string) error {
 	if err := p.empty(ctx, string(p.c)+"|"+kind+"|"+day); err != nil {
 		return err
 	}
-	return p.remove(ctx, []table.Key{{Partition: DaysPartition(p.c), Sort: mark + day}})
+	return p.remove(ctx, []table.Key{{Partition: DaysPartition(p.c), Sort: prefix + day}})
 }
 
 func (p *purge) empty(ctx context.Context, partition string) error {
@@ -116,7 +118,8 @@ func (p *purge) empty(ctx context.Context, partition string) error {
 	return err
 }
 
-// messages deletes the messages that the postings of a day lead to, each with the items that continue it, and then the postings.
+// messages deletes the messages to which the postings of a day lead, each with the items that continue it, and then
+// the postings.
 func (p *purge) messages(ctx context.Context, day string) error {
 	for {
 		var postings []table.Key
@@ -145,14 +148,14 @@ func (p *purge) messages(ctx context.Context, day string) error {
 	}
 }
 
-// itemsOf lists the items of the messages that postings of a day lead to.
+// itemsOf lists the items of the messages to which postings of a day lead.
 func (p *purge) itemsOf(ctx context.Context, postings []table.Key) ([]table.Key, error) {
 	keys := make([][]table.Key, len(postings))
 	failed := make([]error, len(postings))
 	var looking sync.WaitGroup
 	for i, posting := range postings {
 		_, record, err := SplitTimeSort(posting.Sort)
-		if err != nil { // not one of ours: nothing hangs on it
+		if err != nil { // not one of ours: nothing depends on it
 			continue
 		}
 		looking.Go(func() {

@@ -17,22 +17,22 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Desk is where the messages lie that wait to be enriched: it hands them out, and puts what was found to them. It is safe for concurrent
-// use, also by many processes.
+// Desk is where messages lie that wait to be enriched: it hands them out, and adds what was found to them. It is safe
+// for concurrent use, also by several processes.
 type Desk struct {
 	Events table.Table
 	Queue  queue.Sender // where the waiting messages were sent to
 	Now    func() time.Time
 	Log    *slog.Logger
-	// Patience is how long a message waits before Sweep sends it again: longer than whoever enriches tries.
+	// Patience is how long a message waits before Sweep queues it again: longer than the enriching agent tries.
 	Patience time.Duration
 }
 
-// settleTries is how often a message is settled anew that somebody else changed meanwhile.
+// settleTries is how many times settling a message is tried while somebody else changes it.
 const settleTries = 4
 
-// Load returns the message, and whether there is nothing more to be done for it: it was settled before, or is not there any more, having
-// expired or been purged. What an earlier Settle of it left undone is done then.
+// Load returns the message, and whether nothing remains to be done for it: it was settled before, or is no longer
+// there because it expired or was purged. Load then also finishes what an earlier Settle left undone.
 func (d *Desk) Load(ctx context.Context, c connection.ID, r RecordID) (m Message, settled bool, err error) {
 	m, item, err := d.read(ctx, c, r)
 	switch {
@@ -46,12 +46,12 @@ func (d *Desk) Load(ctx context.Context, c connection.ID, r RecordID) (m Message
 	return m, true, d.finish(ctx, m, item.Expires)
 }
 
-// Settle puts what was found to a message that was loaded, and lets it wait no longer. Only the first finding counts: settling again,
-// also by somebody else with another finding, and settling what is not there any more, is harmless.
+// Settle adds what was found to a loaded message, and ends its waiting. Only the first finding counts. Settling again
+// is harmless, also by somebody else with another finding, and so is settling what is no longer there.
 //
-// The order of writes: the further postings and further items, then the message, then the end of its waiting. A crash before the message
-// leaves postings that no message confirms, which searches pass over; a crash after it leaves its mark, which the next Load or Sweep
-// of the message deletes. Until then the watermark waits.
+// The order of writes is: further postings and further items, the message, the end of its waiting. A crash before the
+// message leaves postings that no message confirms, which searches ignore. A crash after it leaves its mark, which
+// the next Load or Sweep deletes; until then the watermark waits.
 func (d *Desk) Settle(ctx context.Context, m Message, f Finding) error {
 	for range settleTries {
 		err := d.settle(ctx, m.Connection, m.Record, f)
@@ -84,7 +84,8 @@ func (d *Desk) settle(ctx context.Context, c connection.ID, r RecordID, f Findin
 	}
 	err = d.Events.Commit(ctx, table.Op{Verb: table.Replace, Item: replacement})
 	if errors.Is(err, table.ErrConflict) {
-		if back := d.takeBack(ctx, was, further); back != nil { // not a conflict: the next attempt would find nothing, and say nothing
+		// An error of takeBack is not a conflict: the next attempt would silently find nothing.
+		if back := d.takeBack(ctx, was, further); back != nil {
 			return back
 		}
 		return err
@@ -108,8 +109,8 @@ func (d *Desk) read(ctx context.Context, c connection.ID, r RecordID) (Message, 
 	return m, item, err
 }
 
-// finish does what may have been left undone of a message that is settled: its mark is deleted. The posting of its day is written again,
-// for whoever lost a race to settle it may have written another count of files.
+// finish does what may have been left undone for a settled message: it deletes the mark. It writes the posting of the
+// message's day again, because whoever lost a race to settle the message may have written another count of files.
 func (d *Desk) finish(ctx context.Context, m Message, expires time.Time) error {
 	if err := d.Events.Load(ctx, dayPosting(m, expires)); err != nil {
 		return fmt.Errorf("count the files of message %s: %w", m.Record, err)
@@ -117,8 +118,9 @@ func (d *Desk) finish(ctx context.Context, m Message, expires time.Time) error {
 	return d.unmark(ctx, m)
 }
 
-// takeBack deletes what was written for a message that was purged meanwhile. Of one that is there, it does no harm. It tries some times, for
-// nothing leads to those postings afterwards: what cannot be deleted stays until it expires.
+// takeBack deletes what was written for a message that was purged meanwhile. It does nothing to a message that is
+// there. It tries several times, because nothing leads to those postings afterwards: what cannot be deleted stays
+// until it expires.
 func (d *Desk) takeBack(ctx context.Context, m Message, written []table.Item) error {
 	if _, err := d.Events.Get(ctx, MessageKey(m.Connection, m.Record)); !errors.Is(err, table.ErrAbsent) {
 		return err
@@ -143,7 +145,7 @@ func (d *Desk) unmark(ctx context.Context, m Message) error {
 	return nil
 }
 
-// furtherPostings are what m, enriched, is found by and was not before.
+// furtherPostings returns what the enriched message m is found by and was not found by before.
 func furtherPostings(was, m Message, expires time.Time) []table.Item {
 	before := make(map[table.Key]bool)
 	for _, p := range appendPostings(nil, was, expires) {
@@ -157,25 +159,27 @@ func furtherPostings(was, m Message, expires time.Time) []table.Item {
 }
 
 const (
-	// oldWaiting is how old a blob's content is when its messages are a backlog, which waits in a group of its own, as its blob did.
+	// oldWaiting is the age of a blob's content from which its messages are a backlog, which waits in a group of its
+	// own, as its blob did.
 	oldWaiting = 30 * time.Minute
-	// sweepAtOnce bounds how many marks one Sweep looks at.
+	// sweepAtOnce bounds how many marks one Sweep examines.
 	sweepAtOnce = 1000
 	sweepSort   = "sweep"
-	// marksEnd is after all marks, which begin with hexadecimal digits, and before sweepSort.
+	// marksEnd sorts after all marks, which begin with hexadecimal digits, and before sweepSort.
 	marksEnd = "g"
 
 	attrMarked = "stored" // of a mark: when its message was stored
-	attrNext   = "next"   // of the sweep: where it goes on
+	attrNext   = "next"   // of the sweep: where it continues
 	attrBegan  = "began"  // of the sweep: when its round began
 )
 
-// waitingKey is where the message's mark is.
+// waitingKey is the key of the message's mark.
 func waitingKey(m Message) table.Key {
 	return table.Key{Partition: WaitingPartition(m.Connection), Sort: m.EventID(0).ArrivalSort()}
 }
 
-// waitingMark says that a message waits to be enriched. It is there before the message, so that none waits unseen.
+// waitingMark is the item that says that a message waits to be enriched. It is stored before the message, so that
+// none waits unseen.
 func waitingMark(m Message, expires time.Time) table.Item {
 	return table.Item{
 		Key:     waitingKey(m),
@@ -203,13 +207,14 @@ func sendWaiting(ctx context.Context, q queue.Sender, c connection.ID, group str
 	return nil
 }
 
-// backlogGroup is the group of what is being caught up with, so that what is new does not wait behind it.
+// backlogGroup is the group of a backlog, so that new work does not wait behind it.
 func backlogGroup(c connection.ID) string { return string(c) + "/backlog" }
 
-// Watermarks tells how far the events of a connection are settled: their blobs are read, and their messages enriched or given up.
+// Watermarks says how far the events of a connection are settled: their blobs are read, and their messages are
+// enriched or given up.
 type Watermarks struct {
 	Ledger interface {
-		// Watermark is the arrival up to which no blob of the connection is open any more.
+		// Watermark is the arrival up to which no blob of the connection is still open.
 		Watermark(ctx context.Context, c connection.ID) (time.Time, error)
 	}
 	Events table.Table
@@ -217,9 +222,9 @@ type Watermarks struct {
 
 // Watermark is the arrival up to and including which no event of the connection is still to come or to change.
 //
-// The ledger is read first. A blob's messages are marked before it is settled: so what the ledger calls settled had its marks by then, and
-// a mark that is not seen after was deleted because its message is settled. The other way around, a blob could be stored and settled
-// between the two reads, and its marks be missed.
+// The ledger is read first. A blob's messages are marked before it is settled: if the ledger says that it is settled,
+// its marks were there by then, and a mark that is missing afterwards was deleted because its message is settled. In
+// the other order a blob could be stored and settled between the two reads, and its marks be missed.
 func (w *Watermarks) Watermark(ctx context.Context, c connection.ID) (time.Time, error) {
 	watermark, err := w.Ledger.Watermark(ctx, c)
 	if err != nil {
@@ -262,10 +267,11 @@ func waitingSince(mark table.Item) (time.Time, error) {
 	return time.UnixMilli(ms).UTC(), nil
 }
 
-// Sweep sends again what has waited for longer than Patience, since its queue message was lost, or is among the dead letters, or was
-// parked while the connection was deauthorized; and deletes marks of what does not wait. It goes through the marks in rounds, of
-// which each begins at least Patience after the one before, and looks at 1,000 of them at most, so that a long backlog is not queued
-// over and over. It returns how many messages it sent. Sweeps of one connection may overlap: then some are sent twice.
+// Sweep queues again what has waited for longer than Patience, because its queue message was lost, is among the dead
+// letters, or was parked while the connection was deauthorized. It deletes marks whose messages do not wait. It goes
+// through the marks in rounds, each at least Patience after the one before, and examines at most 1,000 of them, so
+// that a long backlog is not queued over and over. It returns how many messages it queued. Sweeps of one connection
+// may overlap: then some messages are queued twice.
 func (d *Desk) Sweep(ctx context.Context, c connection.ID) (sent int, err error) {
 	now := d.Now()
 	from, began, err := d.round(ctx, c)
@@ -299,7 +305,7 @@ func (d *Desk) Sweep(ctx context.Context, c connection.ID) (sent int, err error)
 	return sent, nil
 }
 
-// round is where the round that is under way goes on, "" when none is, and when it began.
+// round returns where the current round continues, "" if there is none, and when it began.
 func (d *Desk) round(ctx context.Context, c connection.ID) (from string, began time.Time, err error) {
 	item, err := d.Events.Get(ctx, table.Key{Partition: WaitingPartition(c), Sort: sweepSort})
 	if errors.Is(err, table.ErrAbsent) {
@@ -315,8 +321,11 @@ func (d *Desk) round(ctx context.Context, c connection.ID) (from string, began t
 	return text(item.Attrs, attrNext, ""), began, nil
 }
 
-// due are the marks from a sort key on that have been there for too long, and where to go on; "" is that there are no more.
-func (d *Desk) due(ctx context.Context, c connection.ID, from string, now time.Time) (due []table.Item, next string, err error) {
+// due returns the marks from a sort key on that have been there for too long, and where to continue; "" means that
+// there are no more.
+func (d *Desk) due(
+	ctx context.Context, c connection.ID, from string, now time.Time,
+) (due []table.Item, next string, err error) {
 	q := table.Query{Partition: WaitingPartition(c), From: from, To: marksEnd, Limit: sweepAtOnce, Eventual: true}
 	n := 0
 	for mark, err := range d.Events.Query(ctx, q) {
@@ -336,8 +345,8 @@ func (d *Desk) due(ctx context.Context, c connection.ID, from string, now time.T
 	return due, next, nil
 }
 
-// sweep sends those of the marked messages that wait, and deletes the marks of the others: they are settled, or were never stored, or
-// belong to the arrival of another blob that repeated their record.
+// sweep queues the marked messages that wait, and deletes the other marks: their messages are settled, were never
+// stored, or belong to the arrival of another blob that repeated their record.
 func (d *Desk) sweep(ctx context.Context, c connection.ID, marks []table.Item) (sent int, err error) {
 	records := make([]RecordID, len(marks))
 	for i, mark := range marks {
@@ -366,7 +375,8 @@ func (d *Desk) sweep(ctx context.Context, c connection.ID, marks []table.Item) (
 		return 0, err
 	}
 	if len(records) > 0 {
-		d.Log.WarnContext(ctx, "messages have waited too long to be enriched, and are queued again", "connection", c, "messages", len(records))
+		d.Log.WarnContext(ctx, "messages have waited too long to be enriched, and are queued again",
+			"connection", c, "messages", len(records))
 	}
 	return len(records), sendWaiting(ctx, d.Queue, c, backlogGroup(c), records)
 }

@@ -8,17 +8,17 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// MaxRecipientTerms is by how many recipients, the first ones, a message is found. Exchange takes 1,000, and a record lists as many,
-// perhaps by other addresses. All of them stand in the message.
+// MaxRecipientTerms is the number of recipients, counted from the first, by which a message is found. Exchange allows
+// 1,000, and a record lists as many, possibly under other addresses. The message itself keeps all of them.
 const MaxRecipientTerms = 2000
 
-// Term is a value of a field, as Normal gives it.
+// Term is a value of a field, in the form that Normal returns.
 type Term struct {
 	Field Field
 	Value string
 }
 
-// Terms are all terms that the message is found by, each once. There are none of empty values.
+// Terms returns all terms by which the message is found, each once. There are none for empty values.
 func (m *Message) Terms() []Term {
 	addresses := m.Addresses()
 	terms := make([]Term, 0, 4+2*len(m.Files)+2*len(addresses))
@@ -43,8 +43,12 @@ func (m *Message) Terms() []Term {
 		}
 		terms = appendTerms(terms, field, values...)
 	}
-	ofFiles(NameField, func(f *File) string { return Normal(f.Name) }, func(f *File) string { return Normal(f.Attachment.Name) })
-	ofFiles(ExtensionField, func(f *File) string { return Extension(f.Name) }, func(f *File) string { return Extension(f.Attachment.Name) })
+	ofFiles(NameField,
+		func(f *File) string { return Normal(f.Name) },
+		func(f *File) string { return Normal(f.Attachment.Name) })
+	ofFiles(ExtensionField,
+		func(f *File) string { return Extension(f.Name) },
+		func(f *File) string { return Extension(f.Attachment.Name) })
 	if m.Copy.Known() {
 		none := func(*File) string { return "" }
 		ofFiles(MD5Field, func(f *File) string { return Normal(f.Attachment.MD5) }, none)
@@ -55,7 +59,9 @@ func (m *Message) Terms() []Term {
 			}
 			return FileType{}
 		}
-		ofFiles(TypeField, func(f *File) string { return Normal(unlike(f).MIME) }, func(f *File) string { return Normal(unlike(f).Category) })
+		ofFiles(TypeField,
+			func(f *File) string { return Normal(unlike(f).MIME) },
+			func(f *File) string { return Normal(unlike(f).Category) })
 	}
 
 	addresses = addresses[:min(len(addresses), MaxRecipientTerms)]
@@ -81,12 +87,12 @@ func appendTerms(terms []Term, f Field, values ...string) []Term {
 	return terms
 }
 
-// Extension is what follows the last dot of a file's name, as Normal gives it; "" when there is no dot.
+// Extension is what follows the last dot of a file's name, in the form that Normal returns; "" if there is no dot.
 func Extension(name string) string {
 	return after(name, '.')
 }
 
-// Domain is what follows the last @ of an address, as Normal gives it; "" when there is no @.
+// Domain is what follows the last @ of an address, in the form that Normal returns; "" if there is no @.
 func Domain(address string) string {
 	return after(address, '@')
 }
@@ -105,7 +111,7 @@ const (
 	attrRecord    = "record" // arrival postings: the record's id
 )
 
-// appendPostings appends all that m is found by: its day, its arrival, and its terms.
+// appendPostings appends everything that m is found by: its day, its arrival, and its terms.
 func appendPostings(items []table.Item, m Message, expires time.Time) []table.Item {
 	items = append(items,
 		dayPosting(m, expires),
@@ -127,7 +133,7 @@ func appendPostings(items []table.Item, m Message, expires time.Time) []table.It
 	return items
 }
 
-// dayPosting is the posting of m's day, which counts its files.
+// dayPosting is the posting of m's day. It counts m's files.
 func dayPosting(m Message, expires time.Time) table.Item {
 	return table.Item{
 		Key:     table.Key{Partition: DayPartition(m.Connection, m.Observed), Sort: TimeSort(m.Observed, m.Record)},
