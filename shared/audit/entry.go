@@ -33,19 +33,16 @@ func (e Entry) attrs() table.Attrs {
 	}
 }
 
+// item is the entry as it is stored. An open blob's never expires: a connection may be resumed after a long time.
 func (e Entry) item() table.Item {
-	attrs := e.attrs()
+	item := table.Item{Key: blobKey(e.Connection, e.ID), Attrs: e.attrs(), Revision: e.revision}
 	if e.State == Settled || e.State == Lost {
-		attrs["ended"] = table.Stamp(e.Ended)
-		attrs["tally"] = e.Tally.attrs()
-		attrs["reason"] = e.Reason
+		item.Attrs["ended"] = table.Stamp(e.Ended)
+		item.Attrs["tally"] = e.Tally.attrs()
+		item.Attrs["reason"] = e.Reason
+		item.Expires = e.Arrival.Add(remembered)
 	}
-	return table.Item{
-		Key:      blobKey(e.Connection, e.ID),
-		Attrs:    attrs,
-		Expires:  e.Arrival.Add(remembered),
-		Revision: e.revision,
-	}
+	return item
 }
 
 // openItem lets open blobs be found by arrival. The details of the blob are in its own item. An open item does not
