@@ -14,8 +14,8 @@ import (
 const atOnce = 4
 
 // files describes every attachment of the message, and after them those that only the audit record names.
-// Unless unhashed says why not, files are hashed. In the last attempt files fails no more, and a file that
-// could not be read says why.
+// Unless unhashed says why not, files are hashed. The last attempt does not fail: a file that could not be read
+// says why.
 func (a *Agent) files(ctx context.Context, t task, f located, attached []Attached,
 	unhashed forensic.Reason) ([]forensic.Attachment, error) {
 	of := match(t.message.Files, attached)
@@ -106,10 +106,9 @@ func (a *Agent) file(ctx context.Context, t task, f located, at Attached,
 	return made, nil
 }
 
-// attachment hashes a file of the message. A small one is read in the form that tells its own end. A larger one
-// is read as it is; where its length is not what the listing lets expect, or a page came, it is read in the
-// other form: listings err, but so do proxies that end a stream too early, or put a page of their own in its
-// place.
+// attachment hashes a file of the message. A small one is read in the form that marks its own end. A larger one
+// is read as it is. If its length does not fit the listing, or a web page came instead, it is read in the other
+// form: a listing may be wrong, but so may a proxy that ends a stream early or puts its own page in its place.
 func (a *Agent) attachment(ctx context.Context, t task, f located, made *forensic.Attachment) error {
 	encoded := func(ctx context.Context) (sum, error) {
 		body, err := a.config.Graph.OpenEncoded(ctx, t.tenant, f.mailbox, f.mail.ID, made.ID)
@@ -175,12 +174,13 @@ func (a *Agent) reference(ctx context.Context, t task, f located, made *forensic
 	return nil
 }
 
-// shared hashes the file behind a reference. It is whole when it has the hash that OneDrive tells, or else the
-// length; where neither is told, nothing tells a file from a part of it, or from a page.
+// shared hashes the file behind a reference. It is complete if it has the hash that OneDrive reports, or else
+// the length. If OneDrive reports neither, a file cannot be told from a part of it, or from a web page, and is
+// not hashed.
 func (a *Agent) shared(ctx context.Context, t task, f SharedFile) (sum, error) {
 	if f.QuickXor == "" && f.Size < 0 {
 		return sum{}, &fault.Error{Kind: fault.Poison, Err: errors.New(
-			"read a shared file: neither its hash nor its length is told")}
+			"read a shared file: OneDrive reports neither its hash nor its length")}
 	}
 	body, _, err := a.config.Graph.OpenShared(ctx, t.tenant, f)
 	if err != nil {
@@ -193,7 +193,8 @@ func (a *Agent) shared(ctx context.Context, t task, f SharedFile) (sum, error) {
 		return sum{}, err
 	}
 	if f.QuickXor != "" && f.QuickXor != x.sum() || f.QuickXor == "" && f.Size != s.size {
-		return sum{}, &fault.Error{Kind: fault.Retry, Err: errors.New("read a shared file: other bytes came than it has")}
+		return sum{}, &fault.Error{Kind: fault.Retry, Err: errors.New(
+			"read a shared file: the bytes do not match its hash or length")}
 	}
 	return s, nil
 }
@@ -231,16 +232,15 @@ func (a *Agent) read(ctx context.Context, t task, mailbox string, made *forensic
 	return nil
 }
 
-// isPage tells a web page by its content type. Graph sends a file with the type that the listing has.
+// isPage recognises a web page by its content type. Graph sends a file with the type that the listing has.
 func isPage(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	return media == "text/html" || media == "application/xhtml+xml"
 }
 
-// plausible tells whether a file of so many bytes can have that stored size, which counts its name and
-// properties too: 48 to 237 bytes more were seen. The less is let pass, the less can a stream lose without
-// being noticed.
+// plausible reports whether a file of this size can have that stored size, which includes its name and
+// properties: 48 to 237 bytes more were seen. The tighter the bound, the less a stream can lose unnoticed.
 func plausible(size, stored int64, name string) bool {
 	return size >= 0 && size <= stored && stored-size <= 512+4*int64(len(name))
 }

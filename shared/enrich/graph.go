@@ -1,6 +1,6 @@
-// Package enrich finds out what the audit record of a sent mail does not tell: its recipients with their roles,
-// and the hashes of its attachments. It reads them from the sender's mailbox through Microsoft Graph, and keeps
-// neither text nor file of any mail.
+// Package enrich finds what the audit record of a sent mail lacks: its recipients with their roles, and the
+// hashes of its attachments. It reads them from the sender's mailbox through Microsoft Graph. It keeps no text
+// and no file of any mail.
 package enrich
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// What Graph says about one mailbox, message or file; none of it is the connection's fault. Any other error of
-// Graph is of a kind of shared/fault, and Retry among them may pass.
+// What Graph says about one mailbox, message or file. None of it is a fault of the connection. Every other
+// error of Graph has a kind of package fault.
 var (
 	// ErrNoMailbox: the address has no mailbox in the cloud: nobody has it, or the mailbox is on-premises.
 	ErrNoMailbox = errors.New("no mailbox in the cloud")
@@ -43,11 +43,11 @@ type Graph interface {
 	// contentType is what the answer says of itself.
 	OpenAttachment(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (body io.ReadCloser,
 		contentType string, err error)
-	// OpenEncoded streams the same bytes out of a form that tells its own end: it is longer on the way, and what
-	// is cut, or put in its place with a good status, fails with fault.Retry.
+	// OpenEncoded streams the same bytes from a form that marks its own end. It is longer on the wire, and fails
+	// with fault.Retry if it was cut, or if something else came in its place.
 	OpenEncoded(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (io.ReadCloser, error)
 
-	// Source returns the address that a reference attachment leads to; "" when Graph does not tell it.
+	// Source returns the address that a reference attachment leads to; "" if Graph does not say.
 	Source(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (string, error)
 	// ResolveShared resolves such an address to the file behind it, and OpenShared streams it, as OpenAttachment does.
 	ResolveShared(ctx context.Context, t connection.Tenant, address string) (SharedFile, error)
@@ -55,7 +55,7 @@ type Graph interface {
 		err error)
 }
 
-// Mail is a message as Graph tells of it (Graph: message).
+// Mail is a message as Graph has it (Graph: message).
 type Mail struct {
 	ID           string
 	Draft        bool
@@ -72,13 +72,13 @@ type Attached struct {
 	ContentType string
 	Kind        forensic.Kind
 	Inline      bool
-	StoredSize  int64 // Graph's "size"; -1 when it was not said
+	StoredSize  int64 // Graph's "size"; -1 when Graph did not say
 }
 
 // SharedFile is the file behind a reference (Graph: driveItem).
 type SharedFile struct {
 	Drive, ID string
-	Size      int64  // bytes; -1 when it was not said
-	QuickXor  string // base64; "" when it was not told
+	Size      int64  // bytes; -1 when Graph did not say
+	QuickXor  string // base64; "" when Graph did not say
 	Folder    bool
 }

@@ -17,11 +17,11 @@ const bufferSize = 64 << 10
 // errTooLarge says that a file is above the limit: no more of it was read.
 var errTooLarge = errors.New("the file is above the limit for hashing")
 
-// sum is what a file's bytes tell.
+// sum is what is computed from a file's bytes.
 type sum struct {
 	size        int64
 	md5, sha256 string // lower-case hex
-	media       string // media type of the first bytes; "" when they tell none
+	media       string // media type of the first bytes; "" when they do not show one
 }
 
 // hash reads a file to its end, once, and keeps none of it; also, when it is not nil, gets all bytes too. A
@@ -30,7 +30,7 @@ func (a *Agent) hash(body io.Reader, also *quickXor) (sum, error) {
 	buffer := a.buffers.Get().(*[bufferSize]byte)
 	defer a.buffers.Put(buffer)
 	var s sum
-	// MD5 and SHA-256 are what Incydr searches by: the first is no protection against who forges a file, the second is.
+	// Incydr searches by MD5 and SHA-256. A forger can beat the first, but not the second.
 	m, h := md5.New(), sha256.New()
 	for first := true; ; first = false {
 		n, err := fill(body, buffer[:])
@@ -66,8 +66,8 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 }
 
 // quickXor is OneDrive's own hash of a file ("QuickXorHash algorithm"): each byte is xored into 160 bits,
-// eleven bits further than the one before, and then the length into the last 64 of them. It tells whether bytes
-// were lost, and protects against nobody.
+// eleven bits further than the one before, and then the length into the last 64 of them. It shows whether bytes
+// were lost; it does not protect against forgery.
 type quickXor struct {
 	bits [20]byte
 	size uint64

@@ -17,8 +17,8 @@ const (
 	mostPairs = 1 << 20
 )
 
-// match says which file of the audit record each attachment is: its index, or -1. Every file is named at most
-// once. The pairs depend on names and sizes, and on the order only where these are equal.
+// match returns, for each attachment, the index of the file in the audit record that it is, or -1. No file is
+// used twice. The pairs depend on names and sizes, and on the order only where these are equal.
 //
 // Names come first: equal ones, then those that differ in letter case, blanks or characters that file systems
 // refuse, then those of which one was cut. Of several with one name, those pair whose sizes lie nearest to each
@@ -192,7 +192,7 @@ func (p *pairing) bySize() {
 	}
 }
 
-// known puts sizes that were not said behind all others.
+// known sorts unknown sizes behind all others.
 func known(size int64) int64 {
 	if size < 0 {
 		return unknownSize
@@ -202,7 +202,7 @@ func known(size int64) int64 {
 
 func abs(n int64) int64 { return max(n, -n) }
 
-// plainName is a name as it is told apart after mail programs and file systems have been at it.
+// plainName is a name without what mail programs and file systems change about it.
 func plainName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || strings.ContainsRune(`<>:"/\|?*`, r) {
@@ -213,7 +213,7 @@ func plainName(name string) string {
 	return forensic.Normal(strings.Join(strings.Fields(name), " "))
 }
 
-// cutOf tells whether one of two plain names is the beginning of the other, perhaps with its extension kept.
+// cutOf reports whether one of two plain names is the beginning of the other, perhaps with its extension kept.
 func cutOf(x, y string) bool {
 	if len(x) > len(y) {
 		x, y = y, x

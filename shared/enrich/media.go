@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// mediaType tells a file's type by its first bytes, as web browsers do (http.DetectContentType), and in
+// mediaType finds a file's type from its first bytes, as web browsers do (http.DetectContentType), and in
 // addition what companies mail most: documents of Office and OpenDocument, archives, programs, mail files. ""
-// when they tell nothing. Plain text has no marks of its own: what is told to be text/plain only looks like it.
+// when they do not show one. Plain text has no marks of its own: text/plain means that it looks like text.
 func mediaType(head []byte) string {
 	if len(head) == 0 {
 		return ""
@@ -41,7 +41,7 @@ func mediaType(head []byte) string {
 	return media
 }
 
-// zipped tells documents that are archives by the names of their first entries.
+// zipped recognises documents that are archives by the names of their first entries.
 func zipped(head []byte) string {
 	const ooxml = "application/vnd.openxmlformats-officedocument."
 	if rest, ok := bytes.CutPrefix(head, head[:min(30, len(head))]); ok && bytes.HasPrefix(rest, []byte("mimetype")) {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	maxInProgress = 1000      // messages of which something is remembered
-	progressLife  = time.Hour // until what is remembered is not believed any more
+	maxInProgress = 1000      // messages that are remembered
+	progressLife  = time.Hour // how long it is trusted
 )
 
 // messageKey names a message.
@@ -22,7 +22,7 @@ type messageKey struct {
 func keyOf(m forensic.Message) messageKey { return messageKey{m.Connection, m.Record} }
 
 // progress remembers what was read of messages that are not settled yet, so that the failure of one file does
-// not repeat the download of all others. It is lost with the process, which costs no more than that. It is safe
+// not repeat the download of all others. It is lost with the process, which costs one more download. It is safe
 // for concurrent use.
 type progress struct {
 	now func() time.Time

@@ -24,7 +24,8 @@ type API struct {
 
 // Routes are the doors of the API.
 func (a *API) Routes() []access.Route {
-	door := func(pattern string, h func(http.ResponseWriter, *http.Request, connection.ID) error, roles ...access.Role) access.Route {
+	door := func(pattern string, h func(http.ResponseWriter, *http.Request, connection.ID) error,
+		roles ...access.Role) access.Route {
 		return access.Route{Pattern: pattern, Roles: roles, Handler: access.Handle(a.Log, connection.Of(a.Find, open(h)))}
 	}
 	return []access.Route{
@@ -38,7 +39,8 @@ func (a *API) Routes() []access.Route {
 }
 
 // open refuses to change what belongs to a connection that is being deleted: nothing would delete what is stored now.
-func open(h func(http.ResponseWriter, *http.Request, connection.ID) error) func(http.ResponseWriter, *http.Request, connection.Connection) error {
+func open(h func(http.ResponseWriter, *http.Request, connection.ID) error) func(http.ResponseWriter, *http.Request,
+	connection.Connection) error {
 	return func(w http.ResponseWriter, r *http.Request, c connection.Connection) error {
 		if r.Method == http.MethodPut && !c.Purge.Asked.IsZero() {
 			return connection.ErrPurging
@@ -56,7 +58,7 @@ func (a *API) act(r *http.Request, what string, c connection.ID, detail map[stri
 	return a.Trail.Act(r.Context(), what, access.Limit{string(c)}, detail)
 }
 
-// shownScope is a Scope on the wire. Times are RFC 3339 in UTC, null when it has not come to that.
+// shownScope is a Scope on the wire. Times are RFC 3339 in UTC, null when it has not happened yet.
 type shownScope struct {
 	Kind     Kind       `json:"kind"`
 	Gate     Gate       `json:"gate"`
@@ -115,7 +117,8 @@ func (a *API) setScope(w http.ResponseWriter, r *http.Request, c connection.ID) 
 			return errNoList
 		}
 	}
-	if err := a.act(r, "scope.set", c, map[string]any{"kind": asked.Kind, "gate": asked.Gate, "groups": groups}); err != nil {
+	if err := a.act(r, "scope.set", c, map[string]any{"kind": asked.Kind, "gate": asked.Gate,
+		"groups": groups}); err != nil {
 		return err
 	}
 	s, err := a.Roster.SetScope(r.Context(), c, asked.Kind, asked.Gate, groups)
@@ -128,7 +131,8 @@ func (a *API) setScope(w http.ResponseWriter, r *http.Request, c connection.ID) 
 
 // errNoList means that a scope was to go by a list that was not uploaded yet.
 var errNoList = &access.Refused{Status: http.StatusConflict, Problems: []access.Problem{
-	{Field: "kind", Type: "NO_LIST", Description: "Nobody is on the list yet: upload it first, with PUT to scope/users."},
+	{Field: "kind", Type: "NO_LIST",
+		Description: "Nobody is on the list yet: upload it first, with PUT to scope/users."},
 }}
 
 // checkScope returns the groups in lower case, each once, or what is wrong.

@@ -70,7 +70,7 @@ type shownSums struct {
 // shownState is a State on the wire.
 type shownState struct {
 	Phase    Phase      `json:"phase"` // what is under way; "" for nothing
-	Told     int64      `json:"told"`  // people that the directory told of in the pass under way, or in the last one
+	Told     int64      `json:"told"`  // people listed in the pass under way, or in the last one
 	Begun    *time.Time `json:"begun"`
 	Finished *time.Time `json:"finished"`
 	Swept    *time.Time `json:"swept"` // when everybody was last read
@@ -221,8 +221,8 @@ func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) er
 	return nil
 }
 
-// write returns the table's error. One of writing is nobody's here: whoever hung up does not miss the rest, and
-// a door that cannot pass so much says so itself.
+// write returns the table's error. Errors of writing are ignored: a client that hung up does not miss the rest,
+// and a door that cannot pass so much says so itself.
 func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error {
 	_ = out.Write([]string{"email", "principal", "name", "coverage", "reason", "enabled", "guest", "mailbox", "plan",
 		"lastSend", "quiet"})
@@ -249,8 +249,8 @@ func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error
 	return nil
 }
 
-// plain keeps a text of the directory from being a formula to a spreadsheet, which takes what begins with one
-// of these for one.
+// plain keeps a spreadsheet from taking a text of the directory for a formula, as it does with any that begins
+// with one of these.
 func plain(s string) string {
 	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
 		return "'" + s

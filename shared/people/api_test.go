@@ -39,7 +39,8 @@ func newDesk(t *testing.T, all []world.Person) *desk {
 	clients := &access.Clients{Table: d.table, Now: d.clock.Now, Rand: rand.Reader}
 	d.trail = &access.Trail{Table: d.table, Now: d.clock.Now, Rand: rand.Reader}
 	for _, role := range []access.Role{access.Admin, access.Analyst} {
-		client, _, err := clients.Create(t.Context(), "test", access.NewClient{Name: string(role), Roles: []access.Role{role}})
+		client, _, err := clients.Create(t.Context(), "test",
+			access.NewClient{Name: string(role), Roles: []access.Role{role}})
 		d.must(err)
 		d.ids[role] = client.ID
 		token, err := tokens.Issue(t.Context(), client.ID)
@@ -187,7 +188,8 @@ func TestTheScopeIsSetAndRead(t *testing.T) {
 	ask[any](d, access.Admin, "PUT", scope, jsonBody, `{"kind":"users","gate":"any","groups":[]}`)
 	verdicts(t, d.judge(d.monitor(), d.by(address(0)), d.by(address(1))), people.Kept, people.Unmonitored)
 	ask[any](d, access.Admin, "PUT", scope, jsonBody,
-		`{"kind":"groups","gate":"any","groups":["E0000000-0000-4000-8000-000000000001","e0000000-0000-4000-8000-000000000001"]}`)
+		`{"kind":"groups","gate":"any","groups":["E0000000-0000-4000-8000-000000000001",`+
+			`"e0000000-0000-4000-8000-000000000001"]}`)
 	if w := d.call(access.Admin, "GET", scope, "", ""); !contains(w.Body.String(),
 		`"groups":["e0000000-0000-4000-8000-000000000001"]`) {
 		t.Errorf("groups: %s", w.Body)
@@ -218,7 +220,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"PUT", scope, jsonBody, `{"kind":"all","gate":"gold"}`, 400, "gate", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"groups","gate":"any","groups":["staff"]}`, 400, "groups[0]", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"groups","gate":"any"}`, 400, "groups", "INVALID_VALUE"},
-		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","groups":["e0000000-0000-4000-8000-000000000001"]}`, 400, "groups", "INVALID_VALUE"},
+		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","groups":["e0000000-0000-4000-8000-000000000001"]}`, 400,
+			"groups", "INVALID_VALUE"},
 		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","else":1}`, 400, "else", "UNKNOWN_FIELD"},
 		{"PUT", scope, jsonBody, `{"kind":"all","gate":"any","kind":"users"}`, 400, "kind", "REPEATED_FIELD"},
 		{"PUT", scope, jsonBody, `{"Kind":"all","gate":"any"}`, 400, "Kind", "UNKNOWN_FIELD"},

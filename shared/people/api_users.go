@@ -25,8 +25,9 @@ const (
 	maxReported = 1000 // unknown addresses that one answer names
 )
 
-// replaceUsers takes a list as CSV with a header that has a column "email", and makes it the scope's. It answers how many addresses are on it,
-// and which of them the census does not know: they stay on it, for somebody may come.
+// replaceUsers takes a list as CSV with a header that has a column "email", and makes it the list of the scope.
+// It answers how many addresses are on it, and which of them the census does not know. Those stay on the list:
+// their people may join later.
 func (a *API) replaceUsers(w http.ResponseWriter, r *http.Request, c connection.ID) error {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "text/csv" {
 		return &access.Refused{Status: http.StatusUnsupportedMediaType, Problems: []access.Problem{
@@ -144,12 +145,12 @@ func unreadableRow(err error, before []access.Problem) []access.Problem {
 	return append(before, access.Problem{Type: "UNREADABLE", Description: "The body did not come to its end."})
 }
 
-// isEmail tells the header of the column, before which a byte order mark may stand.
+// isEmail recognises the header of the column, which may follow a byte order mark.
 func isEmail(s string) bool {
 	return strings.EqualFold(strings.TrimSpace(strings.TrimPrefix(s, "\ufeff")), "email")
 }
 
-// isAddress takes what can be an address; whether there is somebody with it is another question.
+// isAddress accepts what can be an address, whether or not anybody has it.
 func isAddress(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
 	strange := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError }

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	sweepEvery   = 7 * 24 * time.Hour // everybody is read anew, for not every change may be told
+	sweepEvery   = 7 * 24 * time.Hour // everybody is read anew, since delta may miss a change
 	changesEvery = 24 * time.Hour     // changes are asked for, and groups expanded
 	leaseSlack   = 30 * time.Second   // how much longer than a run's patience its lease lasts
 	maxWait      = time.Hour          // of what Microsoft asks us to wait
 	maxBackoff   = time.Hour
-	// deniedBackoff is how long a tenant is left alone that refused its directory: it is mended by an
-	// administrator, who waits for us to see it.
+	// deniedBackoff is how long we wait after a tenant refused its directory. An administrator mends that, and
+	// waits for us to notice.
 	deniedBackoff = 5 * time.Minute
 	maxAsks       = 3 // for one page, when Microsoft's servers fail without asking for a wait
-	// overdue is after how long without a finished census the operator is told.
+	// overdue is how long a census may take before the operator is warned.
 	overdue = 72 * time.Hour
 )
 
@@ -34,16 +34,16 @@ var errBusy = errors.New("another run holds the census of the connection")
 type Connections interface {
 	// Followed returns the connections whose tenants are followed.
 	Followed(ctx context.Context) ([]connection.Connection, error)
-	// ReportDirectory tells what reading a tenant's directory came to: nil, or an error that wraps fault.Refused.
+	// ReportDirectory reports the outcome of reading a tenant's directory: nil, or an error that wraps fault.Refused.
 	ReportDirectory(ctx context.Context, c connection.ID, outcome error) error
 }
 
 // Census reads the directories of all tenants: everybody at first and then weekly, what changed daily, and the
 // groups of a scope.
 //
-// A pass goes page by page. A page's people are stored, and then the link to the next page is: a crash makes
-// the next run read one page again. Before everybody is read a link for later changes is taken, so that what
-// changes meanwhile is told by the next changes. Memory holds a page, however large the tenant is.
+// A pass goes page by page. It stores a page's people, and then the link to the next page: after a crash the
+// next run reads one page again. Before it reads everybody it takes a link for later changes, so that the next
+// pass learns what changed meanwhile. Memory holds one page, however large the tenant is.
 type Census struct {
 	Connections Connections
 	Directory   Directory
@@ -64,7 +64,7 @@ type Outcome struct {
 	Busy        int // that another run holds
 	Failed      int
 	Finished    int // whose pass came to its end
-	People      int // that the directory told of
+	People      int // that the directory listed
 }
 
 // Run takes the census of every connection where it is due, and returns when all are done, patience has run
@@ -128,7 +128,7 @@ func (c *Census) one(ctx context.Context, conn connection.Connection, holder str
 		if err == nil {
 			outcome.Finished = 1
 		}
-		err = errors.Join(err, p.end(ctx, err), p.tell(ctx, err))
+		err = errors.Join(err, p.end(ctx, err), p.report(ctx, err))
 	}
 	if err == nil || errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		return outcome // the next run goes on
@@ -189,8 +189,8 @@ func (c *Census) begin(ctx context.Context, conn connection.Connection, holder s
 	return p, nil
 }
 
-// due is the pass that is to begin now, if any. denied tells that the connection says that its directory is
-// refused: that is to be looked at again, as is a doubt of whoever asked for a single person.
+// due is the pass that is to begin now, if any. denied says that the connection reports its directory as
+// refused: then it is tried again, as it is after a look-up of a single person was refused.
 func (s State) due(scope Scope, denied bool, now time.Time) Phase {
 	switch {
 	case now.Sub(s.Swept) >= sweepEvery || s.Delta == "":
@@ -203,8 +203,8 @@ func (s State) due(scope Scope, denied bool, now time.Time) Phase {
 	return ""
 }
 
-// Free takes the lease of a connection's census from whoever holds it. It is for a process that knows that no
-// other takes it.
+// Free releases the lease of a connection's census, whoever holds it. It is for a process that knows that no
+// other runs.
 func (c *Census) Free(ctx context.Context, id connection.ID) error {
 	state, err := c.Roster.State(ctx, id)
 	if err != nil || state.holder == "" {

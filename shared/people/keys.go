@@ -13,7 +13,7 @@ import (
 //	access                                  partition      sort
 //	a person; everybody, in pages           c|person|b     p
 //	whose an address or a principal is      c|name|b       <address, lower case>   (id: p)
-//	addresses that the directory lacks      c|unknown      <address, lower case>   expires
+//	addresses that are not in the directory c|unknown      <address, lower case>   expires
 //	the last send of a person               c|send|b       p
 //	gate and scope                          c|scope        scope
 //	a list that a scope refers to           c|list|n|b     <address>, or p
@@ -21,9 +21,9 @@ import (
 //	how far the census has come; lease      c|census       state
 //	domains of the tenant                   c|domains      <domain, lower case>
 //
-// A person is found by a name in two steps, and the second one decides: a name that points at somebody who does
-// not have it says nothing. So a name may outlive its person's having it, and a crash between the two writes
-// leaves nothing to mend.
+// A name is looked up in two steps, and the second one decides: the name leads to a person, and the person's
+// own item says whether the name is still theirs. So a name may be left behind, and a crash between the two
+// writes does no harm.
 const (
 	buckets    = 16
 	scopeSort  = "scope"

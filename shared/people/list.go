@@ -14,8 +14,8 @@ import (
 const (
 	// chunkSize is how many people are looked at together.
 	chunkSize = 500
-	// quietAfter is after how long without a send somebody who is monitored is said to be quiet. It may be
-	// nothing, or mean that Microsoft does not audit the mailbox.
+	// quietAfter is how long a monitored person may send nothing before they are reported as quiet. It may be a
+	// holiday; it may mean that Microsoft does not audit the mailbox.
 	quietAfter = 30 * 24 * time.Hour
 )
 
@@ -66,9 +66,9 @@ func (r *Roster) chunks(ctx context.Context, c connection.ID, after ObjectID) it
 	}
 }
 
-// All yields everybody whom the directory has, with the coverage of this moment, in an order that stays; after
-// "" is from the beginning. It reads as it is consumed, and holds a chunk. While the groups of a scope are not
-// read yet, nobody counts as in it.
+// All yields everybody whom the directory has, with the coverage of this moment, in a stable order; after ""
+// starts at the beginning. It reads as it is consumed, and holds one chunk in memory. Until the groups of a
+// scope have been read, nobody counts as in scope.
 func (r *Roster) All(ctx context.Context, c connection.ID, after ObjectID) iter.Seq2[Covered, error] {
 	return func(yield func(Covered, error) bool) {
 		scope, err := r.Scope(ctx, c)

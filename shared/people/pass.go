@@ -90,15 +90,16 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 		p.state.NotBefore = now.Add(min(wait, maxWait))
 	}
 	err := p.Roster.saveState(ctx, p.conn.ID, p.state)
-	if errors.Is(err, table.ErrConflict) { // the lease ran out and is another's; or it was saved, and said not to be
+	// the lease ran out and another run has it; or the write was done but reported as failed
+	if errors.Is(err, table.ErrConflict) {
 		return nil
 	}
 	return err
 }
 
-// tell reports to the connection whether the directory was refused, when that is news. What is not reported is
-// by a later pass: one is due for as long as the connection says that the directory is refused.
-func (p *pass) tell(ctx context.Context, outcome error) error {
+// report tells the connection whether the directory was refused, if that is news. If the report fails, a later
+// pass repeats it: one is due for as long as the connection says that the directory is refused.
+func (p *pass) report(ctx context.Context, outcome error) error {
 	refused := errors.Is(outcome, fault.Refused) && !errors.Is(outcome, fault.Ours)
 	if !refused && (outcome != nil || p.conn.Denied == "") {
 		return nil
@@ -181,7 +182,8 @@ func (p *pass) listed(list func(context.Context, connection.Tenant, string) (Pag
 	return func(ctx context.Context, link string) (Page, error) { return list(ctx, p.conn.Tenant, link) }
 }
 
-// learn asks for the domains of the tenant. A tenant that does not tell them is no failure: members' names tell most.
+// learn asks for the domains of the tenant. If the tenant refuses, that is no failure: the names of members
+// show most of them.
 func (p *pass) learn(ctx context.Context) {
 	domains, err := p.Directory.Domains(ctx, p.conn.Tenant)
 	if err == nil {
@@ -193,7 +195,7 @@ func (p *pass) learn(ctx context.Context) {
 	}
 }
 
-// store keeps what a page tells. Somebody who was told of in part is asked for.
+// store saves the people of a page. A person who came only in part is looked up.
 func (p *pass) store(ctx context.Context, changes []Change) error {
 	var people []Person
 	var left []ObjectID
@@ -232,8 +234,8 @@ func (p *pass) ask(ctx context.Context, id ObjectID) (Person, error) {
 	})
 }
 
-// leavers asks for everybody whom the sweep did not tell of, for pages may miss somebody while the directory
-// changes; who is not there has left. The link is the last one that was asked for.
+// leavers looks up everybody whom the sweep did not list, since pages may miss a person while the directory
+// changes. Those who are not found have left. The link is the last person who was looked up.
 func (p *pass) leavers(ctx context.Context) error {
 	after := ObjectID(p.state.Link)
 	for chunk, err := range p.Roster.chunks(ctx, p.conn.ID, after) {

@@ -14,7 +14,7 @@ type ObjectID string
 // contains.
 const AdvancedAuditing = "2f442157-a11c-46b9-ae5b-6e39ff4e5849"
 
-// Person is one user of a tenant's directory, as Graph tells ("user resource type").
+// Person is one user of a tenant's directory (Graph: "user resource type").
 type Person struct {
 	ID        ObjectID
 	Principal string   // userPrincipalName, as Microsoft writes it
@@ -27,15 +27,15 @@ type Person struct {
 type Facts struct {
 	Enabled bool // accountEnabled
 	Guest   bool // userType is Guest: the mail that it has is its home's
-	// Mailbox says that a member has an address. Graph does not tell of mailboxes themselves without a permission
-	// to read them; this takes one on premises for one in the cloud, whose audit log then tells nothing of it.
+	// Mailbox says that a member has an address. Graph shows mailboxes themselves only to those who may read them.
+	// So a mailbox on premises counts as one in the cloud, and the audit log then has nothing of it.
 	Mailbox bool
 	// Plan is the capabilityStatus of AdvancedAuditing, the best where there are several: Enabled, Warning,
 	// Suspended, LockedOut, Deleted; "" for a person without the plan.
 	Plan string
 }
 
-// Licensed tells whether the plan can be used: Warning is the grace period of a subscription that has ended
+// Licensed reports whether the plan can be used: Warning is the grace period of a subscription that has ended
 // ("assignedPlan resource type").
 func (f Facts) Licensed() bool { return f.Plan == "Enabled" || f.Plan == "Warning" }
 
@@ -44,11 +44,11 @@ func Fold(address string) string {
 	return strings.ToLower(strings.ToValidUTF8(strings.TrimSpace(address), "\ufffd"))
 }
 
-// Change is one thing that the directory tells: a person as it is now, or that it is no more.
+// Change is one entry of a directory page: a person as they are now, or that they have left.
 type Change struct {
 	Person
 	Removed bool // only ID is set
-	Partial bool // the directory told a part of the person only: whoever needs the rest asks for it
+	Partial bool // only a part of the person came: look them up for the rest
 }
 
 // Page is one page of a directory.

@@ -20,10 +20,10 @@ type Roster struct {
 	Rand  io.Reader
 }
 
-// Put stores people as the directory tells of them now. Doing it again is harmless.
+// Put stores people as the directory has them now. Doing it again is harmless.
 //
-// The names are written before the people, and those that a person has no more are taken away last: a crash in
-// between leaves names that point at somebody who does not have them, which find nobody.
+// The names are written before the people, and names that a person has lost are removed last. A crash in
+// between leaves names that lead to a person who does not have them; a look-up ignores those.
 func (r *Roster) Put(ctx context.Context, c connection.ID, people ...Person) error {
 	now := moment(r.Now())
 	news := make([]entry, 0, len(people))
@@ -35,14 +35,14 @@ func (r *Roster) Put(ctx context.Context, c connection.ID, people ...Person) err
 	return r.write(ctx, c, news, false)
 }
 
-// add is Put of somebody who was asked for by a name that led nowhere. So all names are written, whatever is
-// there; those that the person has no more stay: they find nobody.
+// add stores a person whose name was not in the roster. It writes all of their names, whatever is there, and
+// removes none: a look-up ignores names that are left behind.
 func (r *Roster) add(ctx context.Context, c connection.ID, p Person) error {
 	return r.write(ctx, c, []entry{{Person: p.cleaned(), seen: moment(r.Now())}}, true)
 }
 
-// Remove says that the directory has these people no more. What they were is remembered for 30 days, for mail
-// that they sent comes later than the news that they left.
+// Remove records that these people have left the directory. They are remembered for 30 days, because the mail
+// that they sent arrives later than the news that they left.
 func (r *Roster) Remove(ctx context.Context, c connection.ID, ids ...ObjectID) error {
 	now := moment(r.Now())
 	news := make([]entry, len(ids))
@@ -52,10 +52,10 @@ func (r *Roster) Remove(ctx context.Context, c connection.ID, ids ...ObjectID) e
 	return r.write(ctx, c, news, false)
 }
 
-// write stores news of people: the names that are new, and none is left that they have no more; or all names,
-// and none is taken away.
+// write stores what changed about people. It adds the names that are new and removes those that are lost; with
+// all it writes every name and removes none.
 func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, all bool) error {
-	// The directory may tell twice of somebody on a page: the last word counts.
+	// The directory may list a person twice on a page: the last entry counts.
 	last := make(map[ObjectID]entry, len(news))
 	for _, e := range news {
 		last[e.ID] = e
@@ -75,12 +75,13 @@ func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, all b
 		was, known := were[id]
 		next := was.after(last[id])
 		if !next.gone.IsZero() && (!known || !was.gone.IsZero()) {
-			continue // nobody we knew, or gone before
+			continue // we did not know them, or they had left before
 		}
 		entries = append(entries, next.item(c))
 		has, had := next.names(), was.names()
 		for _, name := range has {
-			// Who is gone gets no name, for it may be another's by now; so whoever is back gets all of them.
+			// A person who has left gets no name, since it may be somebody else's by now. One who is back gets all of
+			// them again.
 			if next.gone.IsZero() && (all || !was.gone.IsZero() || !slices.Contains(had, name)) {
 				names = append(names, table.Item{Key: nameKey(c, name), Attrs: table.Attrs{"id": string(id)}})
 			}
@@ -91,7 +92,7 @@ func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, all b
 			}
 		}
 	}
-	// A Load keeps no order, and a person who is there is taken for one who has these names already.
+	// Load keeps no order among items, and a stored person is assumed to have their names already: names first.
 	for _, items := range [][]table.Item{names, entries} {
 		if err := r.Table.Load(ctx, items...); err != nil {
 			return fmt.Errorf("store %d people of connection %s: %w", len(entries), c, err)
@@ -100,7 +101,7 @@ func (r *Roster) write(ctx context.Context, c connection.ID, news []entry, all b
 	return r.unname(ctx, c, stale)
 }
 
-// unname takes names away from people who have them no more, unless they are somebody else's by now.
+// unname removes names that their people have lost, unless the names are somebody else's by now.
 func (r *Roster) unname(ctx context.Context, c connection.ID, stale map[string]ObjectID) error {
 	for name, id := range stale {
 		item, err := r.Table.Get(ctx, nameKey(c, name))
@@ -135,7 +136,7 @@ func (r *Roster) entries(ctx context.Context, c connection.ID, ids []ObjectID) (
 	return found, nil
 }
 
-// named finds people by names in lower case; a name that nobody has is not in the answer.
+// named looks people up by names in lower case. A name that belongs to nobody is not in the result.
 func (r *Roster) named(ctx context.Context, c connection.ID, names []string) (map[string]entry, error) {
 	keys := make([]table.Key, 0, len(names))
 	for _, name := range names {
@@ -212,9 +213,9 @@ func principalDomains(people []Person) []string {
 	return domains
 }
 
-// Purge deletes what this room holds of a connection, at most budget items, and tells how many it deleted and
-// whether nothing is left. It may be called again after any error. The caller sees to it that no census and no
-// reading of the connection is under way.
+// Purge deletes what this room holds of a connection, at most budget items, and returns how many it deleted and
+// whether nothing is left. It may be called again after any error. The caller makes sure that no census and no
+// ingest of the connection is running.
 func (r *Roster) Purge(ctx context.Context, c connection.ID, budget int) (deleted int, done bool, err error) {
 	partitions := []string{unknownPartition(c), domainsPartition(c)}
 	for b := range buckets {
@@ -229,7 +230,7 @@ func (r *Roster) Purge(ctx context.Context, c connection.ID, budget int) (delete
 			partitions = append(partitions, listPartition(c, list, b))
 		}
 	}
-	// The names of the lists go after the lists, so that a purge that is broken off finds them again.
+	// The lists are deleted before their names, so that an interrupted purge still finds them.
 	partitions = append(partitions, listsPartition(c), scopeKey(c).Partition, censusKey(c).Partition)
 	for _, p := range partitions {
 		n, done, err := table.Empty(ctx, r.Table, table.Query{Partition: p}, budget-deleted)

@@ -70,7 +70,7 @@ func (r *Roster) Scope(ctx context.Context, c connection.ID) (Scope, error) {
 	return s, nil
 }
 
-// store writes a scope at the revision it was read. table.ErrConflict tells that somebody else changed it.
+// store writes a scope at the revision it was read. table.ErrConflict means that another writer changed it.
 func (r *Roster) store(ctx context.Context, c connection.ID, s Scope) error {
 	groups := make([]string, len(s.Groups))
 	for i, g := range s.Groups {
@@ -92,8 +92,7 @@ func (r *Roster) store(ctx context.Context, c connection.ID, s Scope) error {
 // maxTries bounds how often a change of a scope is tried again when another writer came first.
 const maxTries = 5
 
-// change applies f to the scope. f may run several times, and changes nothing about a scope that is already as
-// it should be.
+// change applies f to the scope. f may run several times; it leaves a scope alone that is already as it should be.
 func (r *Roster) change(ctx context.Context, c connection.ID, f func(*Scope)) (Scope, error) {
 	var failed error
 	for range maxTries {
@@ -123,9 +122,9 @@ func (s Scope) same(o Scope) bool {
 		s.Listed == o.Listed && s.Uploaded.Equal(o.Uploaded) && s.Expanded.Equal(o.Expanded)
 }
 
-// SetScope changes who may be monitored, from the next message that is read on: also in blobs that are open,
-// for a mail is judged when it is read. What was kept stays. Other groups than before are read by the next
-// census, and until then blobs stay open.
+// SetScope changes who is in scope. It takes effect with the next message that is read, in blobs that are open
+// too, because a mail is judged when it is read. What was kept stays. If the groups change, the next census
+// reads them, and blobs stay open until then.
 func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate Gate, groups []ObjectID) (Scope,
 	error) {
 	return r.change(ctx, c, func(s *Scope) {
@@ -136,9 +135,9 @@ func (r *Roster) SetScope(ctx context.Context, c connection.ID, kind Kind, gate 
 	})
 }
 
-// ReplaceUsers makes addresses, which are in lower case and each there once, the uploaded list. The list is
-// whole before the scope refers to it, so the old one counts to the last moment, and a crash in between leaves
-// a list that the next census takes away.
+// ReplaceUsers replaces the uploaded list. The addresses are in lower case and distinct. The list is complete
+// before the scope refers to it, so the old one counts until the last moment; a crash in between leaves a list
+// that the next census removes.
 func (r *Roster) ReplaceUsers(ctx context.Context, c connection.ID, addresses []string) (Scope, error) {
 	list, err := r.newList(ctx, c)
 	if err != nil {
@@ -155,7 +154,7 @@ func (r *Roster) ReplaceUsers(ctx context.Context, c connection.ID, addresses []
 	})
 }
 
-// newList begins a list. It is remembered before it has an entry, so that none is left behind that nobody knows.
+// newList begins a list. Its name is stored before its first entry, so that no list is ever left behind unnoticed.
 func (r *Roster) newList(ctx context.Context, c connection.ID) (string, error) {
 	b := make([]byte, 8)
 	if _, err := io.ReadFull(r.Rand, b); err != nil {
@@ -181,10 +180,10 @@ func (r *Roster) enlist(ctx context.Context, c connection.ID, list string, entri
 	return nil
 }
 
-// abandoned is after how long a list that no scope refers to is taken away: whoever was writing it has given up.
+// abandoned is the age at which a list that no scope refers to is removed: its writer has given up by then.
 const abandoned = 24 * time.Hour
 
-// tidy takes away the lists that the scope refers to no more.
+// tidy removes the lists that the scope no longer refers to.
 func (r *Roster) tidy(ctx context.Context, c connection.ID) error {
 	s, err := r.Scope(ctx, c)
 	if err != nil {
@@ -215,7 +214,7 @@ func (r *Roster) tidy(ctx context.Context, c connection.ID) error {
 	return nil
 }
 
-// lists are the lists that there are, with when they were begun.
+// lists returns the names of all lists, with the time at which each was begun.
 func (r *Roster) lists(ctx context.Context, c connection.ID) (map[string]time.Time, error) {
 	lists := map[string]time.Time{}
 	for item, err := range r.Table.Query(ctx, table.Query{Partition: listsPartition(c)}) {
@@ -227,9 +226,9 @@ func (r *Roster) lists(ctx context.Context, c connection.ID) (map[string]time.Ti
 	return lists, nil
 }
 
-// expanded is the scope with a new list of its groups' people. The list before stays for mail that was sent
-// before: audit records come hours later than accounts are deleted, and taken out of groups. Of several lists
-// within half a day the first one stays.
+// expanded is the scope with a new list of its groups' people. The former list is kept for mail that was sent
+// earlier: audit records arrive hours after accounts are deleted or removed from groups. Of several lists
+// within half a day, the first is the one that is kept.
 func (s Scope) expanded(list string, now time.Time) Scope {
 	if now.Sub(s.Expanded) >= changesEvery/2 {
 		s.former = s.members
@@ -238,7 +237,7 @@ func (s Scope) expanded(list string, now time.Time) Scope {
 	return s
 }
 
-// before is the scope as it was before its groups were last read. ok is false when it was none, or when that
+// before is the scope as it was before its groups were last read. ok is false when there was none, or when it
 // makes no difference.
 func (s Scope) before() (was Scope, ok bool) {
 	was = s
@@ -246,7 +245,7 @@ func (s Scope) before() (was Scope, ok bool) {
 	return was, s.Kind == Groups && s.former != ""
 }
 
-// within tells who of the entries is in the scope.
+// within reports which of the entries are in the scope.
 func (r *Roster) within(ctx context.Context, c connection.ID, s Scope, entries []entry) (map[ObjectID]bool, error) {
 	in := make(map[ObjectID]bool, len(entries))
 	list, names := s.users, func(e entry) []string { return e.names() }

@@ -14,7 +14,7 @@ type Phase string
 
 const (
 	Sweeping  Phase = "sweep"   // everybody is read
-	Leaving   Phase = "leavers" // those that were not told of any more are asked for one by one
+	Leaving   Phase = "leavers" // people whom the sweep did not list are looked up one by one
 	Changing  Phase = "changes" // what changed is read
 	Expanding Phase = "groups"  // the groups of the scope are read
 )
@@ -23,7 +23,7 @@ const (
 type State struct {
 	Phase    Phase     // under way, or ""
 	Begun    time.Time // when the pass under way, or the last one, began
-	People   int64     // that the directory told of in that pass
+	People   int64     // that the directory listed in that pass
 	Finished time.Time // when the last pass ended; zero before the first
 	Swept    time.Time // when everybody was last read to the end
 	Failures int64     // runs that failed in a row
@@ -35,8 +35,7 @@ type State struct {
 	Delta string // where the next changes are
 	next  string // the Delta of when the sweep under way began
 
-	// doubted is when somebody who asked for a single person was last refused. It is an item of its own, which
-	// needs no lease.
+	// doubted is when the look-up of a single person was last refused. It is an item of its own, which needs no lease.
 	doubted time.Time
 
 	holder   string
@@ -80,8 +79,8 @@ func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
 	}, nil
 }
 
-// doubt asks for a pass of the census soon, for the directory refused to tell of a person: the census tells the
-// connection.
+// doubt asks for a pass of the census soon, because the directory refused a look-up: the census reports that to
+// the connection.
 func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
 	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c), Attrs: table.Attrs{"at": table.Stamp(r.Now())}}); err != nil {
 		return fmt.Errorf("ask for a census of connection %s: %w", c, err)
@@ -89,7 +88,7 @@ func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
 	return nil
 }
 
-// saveState writes a state at the revision it was read. table.ErrConflict tells that another run took the lease.
+// saveState writes a state at the revision it was read. table.ErrConflict means that another run took the lease.
 func (r *Roster) saveState(ctx context.Context, c connection.ID, s State) error {
 	op := table.Op{Verb: table.Replace, Item: table.Item{Key: censusKey(c), Revision: s.revision, Attrs: table.Attrs{
 		"phase": string(s.Phase), "begun": table.Stamp(s.Begun), "people": s.People, "finished": table.Stamp(s.Finished),

@@ -17,7 +17,7 @@ const (
 	maxAddresses = 500  // addresses that are kept of a person; Exchange takes 400
 )
 
-// item is what is stored of a person. Texts are Microsoft's, and made storable.
+// item is a person as stored. Texts come from Microsoft, and are cut to what can be stored.
 func (e entry) item(c connection.ID) table.Item {
 	item := table.Item{Key: personKey(c, e.ID), Attrs: table.Attrs{
 		"principal": cut(e.Principal), "name": cut(e.Name), "addresses": e.Addresses,
@@ -46,7 +46,7 @@ func readEntry(item table.Item) entry {
 	}
 }
 
-// cleaned is a person as it can be stored: addresses that could be keys, and no more of them than a person can have.
+// cleaned is a person with those addresses that can be keys, and no more of them than Exchange allows.
 func (p Person) cleaned() Person {
 	p.Addresses = slices.DeleteFunc(slices.Clone(p.Addresses), func(a string) bool {
 		return a == "" ||
