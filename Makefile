@@ -36,9 +36,8 @@ check-template: ## check the AWS template and build every function, without an A
 	@.ci/template
 
 deploy: ## build and deploy to AWS; the first time it asks for what the stack needs
-	@command -v sam >/dev/null || { echo 'the SAM CLI is missing; make check-template installs it in ~/.cache/mailtrail'; exit 1; }
-	sam build
-	sam deploy $$(grep -q '^stack_name' samconfig.toml || echo --guided)
+	@sam=$$(command -v sam) || sam=$$(.ci/tools)/sam || exit 1; set -x; functions/flags "$$sam" build && \
+		"$$sam" deploy $$(grep -q '^stack_name' samconfig.toml || echo --guided)
 
 fuzz: ## fuzz every parser with FUZZTIME inputs each (10000x)
 	@.ci/fuzz $(FUZZTIME)

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// run builds all functions once.
+// run builds all functions once, with the flags that they are shipped with.
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "functions")
 	if err != nil {
@@ -53,11 +53,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	arguments := []string{"build", "-o", dir + string(filepath.Separator)}
+	arguments := []string{"go", "build", "-o", dir + string(filepath.Separator)}
 	for _, name := range slices.Sorted(maps.Keys(needed())) {
 		arguments = append(arguments, "./"+name)
 	}
-	if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("./flags", arguments...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s\n%v\n", out, err)
 		return 1
 	}

@@ -41,10 +41,10 @@ func functions(ctx context.Context, r *report) error {
 	return errors.Join(coldStart(ctx, r, search, empty), warm(ctx, r, search))
 }
 
-// build builds a function as SAM does, for this machine unless the environment names another.
+// build builds a function with the flags that it is shipped with, for this machine unless the environment names another.
 func build(ctx context.Context, binary, folder string, env ...string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", binary, module+folder)
-	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	cmd := exec.CommandContext(ctx, "functions/flags", "go", "build", "-o", binary, module+folder)
+	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w: %.500s", folder, err, out)
 	}
@@ -74,7 +74,7 @@ func zipped(ctx context.Context, r *report, dir, name string) error {
 	if err := archive.Close(); err != nil {
 		return err
 	}
-	return r.below("functions."+name+".zip", float64(size)/1e6, "MB", 15)
+	return r.below("functions."+name+".zip", float64(size)/1e6, "MB", 6)
 }
 
 // counter counts what is written to it.

@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 	})
 }
 
-// build builds each function of the template, as `sam build` does, for this machine.
+// build builds each function of the template as it is shipped, but for this machine.
 func build(ctx context.Context, t *template, into string) error {
 	begun := time.Now()
 	for _, id := range t.named(typeFunction) {
@@ -66,8 +66,8 @@ func build(ctx context.Context, t *template, into string) error {
 		if err != nil {
 			return fmt.Errorf("function %s: %w", id, err)
 		}
-		command := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-o", filepath.Join(into, filepath.Base(folder)), "./"+folder)
-		command.Env = append(os.Environ(), "CGO_ENABLED=0")
+		binary := filepath.Join(into, filepath.Base(folder))
+		command := exec.CommandContext(ctx, "functions/flags", "go", "build", "-o", binary, "./"+folder)
 		if out, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", id, err, out)
 		}
