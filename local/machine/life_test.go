@@ -198,7 +198,7 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/deauthorize", "", http.StatusOK, nil)
 	w.ask(http.MethodDelete, "/v1/connections/"+added.ID, "", http.StatusAccepted, nil)
 	d = w.becomes(added.ID, "Deauthorized", "is being deleted")
-	if d.Purge == nil || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "Deleting begins at") || d.DisplayName != "Fernhill Ltd" {
+	if d.Purge == nil || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "The deletion begins at") || d.DisplayName != "Fernhill Ltd" {
 		t.Errorf("%+v", d)
 	}
 	for _, h := range d.History {

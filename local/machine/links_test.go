@@ -72,13 +72,13 @@ func TestALinkIsGoodOnceForADayAndInOneBrowser(t *testing.T) {
 	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusOK {
 		t.Fatalf("%d %s", status, page)
 	}
-	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link does not work any more") {
+	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link is no longer valid") {
 		t.Errorf("a link used twice: %d %s", status, page)
 	}
 
 	late := w.add("Late")
 	w.sim.Advance(24*time.Hour + time.Second)
-	if status, page := w.consent(late.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link does not work any more") {
+	if status, page := w.consent(late.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link is no longer valid") {
 		t.Errorf("an expired link: %d %s", status, page)
 	}
 

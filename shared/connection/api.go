@@ -10,8 +10,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// API is how connections are added, read and changed: /v1/connections. A client that is limited to some connections sees
-// and changes no others, and adds none, for it could not see them.
+// API is how connections are added, read and changed: /v1/connections. A client that is limited to some connections
+// sees and changes no others, and adds none, for it could not see them.
 type API struct {
 	Registry *Registry
 	Trail    *access.Trail
@@ -39,9 +39,12 @@ func (a *API) Routes() []access.Route {
 	}
 }
 
-// Of makes a handler of one for the connection that the path names as {id}. A connection outside the caller's limit does
-// not exist for the caller: both are ErrNotFound, before anything else of the request is looked at.
-func Of(get func(context.Context, ID) (Connection, error), h func(http.ResponseWriter, *http.Request, Connection) error) func(http.ResponseWriter, *http.Request) error {
+// Of makes a handler of one for the connection that the path names as {id}. A connection outside the caller's limit
+// does not exist for the caller: both are ErrNotFound, before anything else of the request is looked at.
+func Of(
+	get func(context.Context, ID) (Connection, error),
+	h func(http.ResponseWriter, *http.Request, Connection) error,
+) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		c, err := get(r.Context(), ID(r.PathValue("id")))
 		if err != nil {
@@ -54,7 +57,7 @@ func Of(get func(context.Context, ID) (Connection, error), h func(http.ResponseW
 	}
 }
 
-// shown is a connection on the wire. Times are RFC 3339 in UTC, null when it has not come to that.
+// shown is a connection on the wire. Times are RFC 3339 in UTC, and null for what has not happened yet.
 type shown struct {
 	ID          ID         `json:"id"`
 	DisplayName string     `json:"displayName"`
@@ -67,12 +70,12 @@ type shown struct {
 	CreatedBy   string     `json:"createdBy"`
 	Consented   *time.Time `json:"consented"`
 	ConsentedBy *string    `json:"consentedBy"`
-	// DirectoryProblem says what is wrong when the tenant does not let us read who is in it; null otherwise. The reason says the same, unless
-	// the audit log has a problem too.
+	// DirectoryProblem says what is wrong when the tenant refuses to list its users; null otherwise. The reason says
+	// the same, unless the audit log has a problem too.
 	DirectoryProblem *string    `json:"directoryProblem"`
 	Subscribed       *time.Time `json:"subscribed"`
 	AuthorizeURL     string     `json:"authorizeUrl,omitempty"` // only in the answer to the request that made it
-	Purge            *purge     `json:"purge,omitempty"`        // only of a connection that is being deleted
+	Purge            *purge     `json:"purge,omitempty"`        // only for a connection that is being deleted
 }
 
 // purge is a Purge on the wire.
@@ -92,9 +95,18 @@ type step struct {
 
 func show(c Connection) shown {
 	s := shown{
-		ID: c.ID, DisplayName: c.DisplayName, Cloud: c.Tenant.Cloud, TenantID: orNull(c.Tenant.ID), Status: c.Status, Since: orNull(c.Since), Reason: c.Reason,
-		Created: orNull(c.Created), CreatedBy: c.CreatedBy, Consented: orNull(c.Consented), ConsentedBy: orNull(c.ConsentedBy),
-		Subscribed: orNull(c.Subscribed),
+		ID:          c.ID,
+		DisplayName: c.DisplayName,
+		Cloud:       c.Tenant.Cloud,
+		TenantID:    orNull(c.Tenant.ID),
+		Status:      c.Status,
+		Since:       orNull(c.Since),
+		Reason:      c.Reason,
+		Created:     orNull(c.Created),
+		CreatedBy:   c.CreatedBy,
+		Consented:   orNull(c.Consented),
+		ConsentedBy: orNull(c.ConsentedBy),
+		Subscribed:  orNull(c.Subscribed),
 	}
 	if c.Denied != "" {
 		s.DirectoryProblem = orNull(CauseOf(c.Denied).Reason(c.DisplayName))
@@ -216,8 +228,11 @@ func (a *API) link(w http.ResponseWriter, r *http.Request, c Connection) error {
 	return nil
 }
 
-// turn is a change of status that needs nothing but the connection.
-func (a *API) turn(what string, change func(context.Context, ID, string) (Connection, error)) func(http.ResponseWriter, *http.Request, Connection) error {
+// turn handles a change of status that needs no input but the connection.
+func (a *API) turn(
+	what string,
+	change func(context.Context, ID, string) (Connection, error),
+) func(http.ResponseWriter, *http.Request, Connection) error {
 	return func(w http.ResponseWriter, r *http.Request, c Connection) error {
 		if err := a.act(r, what, c, nil); err != nil {
 			return err

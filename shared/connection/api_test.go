@@ -30,7 +30,11 @@ type desk struct {
 // enter creates a client, and returns its id and a token.
 func (d *desk) enter(asked access.NewClient) (id, token string) {
 	d.t.Helper()
-	client, _, err := (&access.Clients{Table: d.table, Now: d.clock.now, Rand: rand.Reader}).Create(d.t.Context(), "test", asked)
+	client, _, err := (&access.Clients{Table: d.table, Now: d.clock.now, Rand: rand.Reader}).Create(
+		d.t.Context(),
+		"test",
+		asked,
+	)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -47,7 +51,10 @@ func newDesk(t *testing.T) *desk {
 		d.ids[role], d.tokens[role] = d.enter(access.NewClient{Name: string(role), Roles: []access.Role{role}})
 	}
 	api := &connection.API{
-		Registry: d.registry, Trail: d.trail, Begin: "https://mailtrail.example" + connection.BeginPath, Log: slog.New(slog.DiscardHandler),
+		Registry: d.registry,
+		Trail:    d.trail,
+		Begin:    "https://mailtrail.example" + connection.BeginPath,
+		Log:      slog.New(slog.DiscardHandler),
 		Progress: func(_ context.Context, id connection.ID) (connection.Progress, error) {
 			return connection.Progress{Ledger: map[string]any{"connection": id, "listed": 7}}, d.ledger
 		},
@@ -75,7 +82,9 @@ func TestAPIAddsAConnection(t *testing.T) {
 	}
 	added := decodeJSON[map[string]any](t, w.Body.String())
 	id, _ := added["id"].(string)
-	if added["displayName"] != "Acme" || added["cloud"] != "gcc" || added["status"] != "Initializing" || added["tenantId"] != nil || added["createdBy"] != d.ids[access.Admin] {
+	if added["displayName"] != "Acme" || added["cloud"] != "gcc" || added["status"] != "Initializing" ||
+		added["tenantId"] != nil ||
+		added["createdBy"] != d.ids[access.Admin] {
 		t.Errorf("added %v", added)
 	}
 	if w.Header().Get("Location") != "/v1/connections/"+id {
@@ -93,7 +102,9 @@ func TestAPIAddsAConnection(t *testing.T) {
 		w = d.call(role, "GET", "/v1/connections/"+id, "")
 		one := decodeJSON[map[string]any](t, w.Body.String())
 		history, _ := one["history"].([]any)
-		if one["tenantId"] != string(acme) || len(history) != 2 || fmt.Sprint(one["ledger"]) != fmt.Sprint(map[string]any{"connection": id, "listed": 7}) || one["authorizeUrl"] != nil {
+		if one["tenantId"] != string(acme) || len(history) != 2 ||
+			fmt.Sprint(one["ledger"]) != fmt.Sprint(map[string]any{"connection": id, "listed": 7}) ||
+			one["authorizeUrl"] != nil {
 			t.Errorf("%s gets %d %s", role, w.Code, w.Body)
 		}
 		w = d.call(role, "GET", "/v1/connections", "")
@@ -105,7 +116,9 @@ func TestAPIAddsAConnection(t *testing.T) {
 }
 
 func TestAPIListIsEmptyAndNotNull(t *testing.T) {
-	if w := newDesk(t).call(access.Analyst, "GET", "/v1/connections", ""); strings.TrimSpace(w.Body.String()) != `{"connections":[]}` {
+	if w := newDesk(t).call(access.Analyst, "GET", "/v1/connections", ""); strings.TrimSpace(
+		w.Body.String(),
+	) != `{"connections":[]}` {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -149,7 +162,8 @@ func TestAPIRefusesBodies(t *testing.T) {
 func problem(t *testing.T, w *httptest.ResponseRecorder, status int, field, kind string) {
 	t.Helper()
 	got := decodeJSON[struct{ Problems []access.Problem }](t, w.Body.String())
-	if w.Code != status || len(got.Problems) != 1 || got.Problems[0].Field != field || got.Problems[0].Type != kind || got.Problems[0].Description == "" {
+	if w.Code != status || len(got.Problems) != 1 || got.Problems[0].Field != field || got.Problems[0].Type != kind ||
+		got.Problems[0].Description == "" {
 		t.Errorf("%d %s; want %d, field %q, type %s", w.Code, w.Body, status, field, kind)
 	}
 }
@@ -163,7 +177,13 @@ func TestAPITurns(t *testing.T) {
 		status connection.Status
 	}{{"deauthorize", connection.Deauthorized}, {"deauthorize", connection.Deauthorized}, {"resume", connection.Initializing}} {
 		if d.get(id).Status == connection.Deauthorized {
-			problem(t, d.call(access.Admin, "POST", "/v1/connections/"+string(id)+"/link", ""), http.StatusConflict, "id", "DEAUTHORIZED")
+			problem(
+				t,
+				d.call(access.Admin, "POST", "/v1/connections/"+string(id)+"/link", ""),
+				http.StatusConflict,
+				"id",
+				"DEAUTHORIZED",
+			)
 		}
 		w := d.call(access.Admin, "POST", "/v1/connections/"+string(id)+"/"+step.path, "")
 		if w.Code != http.StatusOK || d.get(id).Status != step.status {
@@ -172,7 +192,11 @@ func TestAPITurns(t *testing.T) {
 	}
 	w := d.call(access.Admin, "POST", "/v1/connections/"+string(id)+"/link", "")
 	fresh := decodeJSON[map[string]string](t, w.Body.String())["authorizeUrl"]
-	if _, link, ok := strings.Cut(fresh, "?link="); w.Code != http.StatusCreated || !ok || d.browser().open(link).status != http.StatusOK {
+	if _, link, ok := strings.Cut(
+		fresh,
+		"?link=",
+	); w.Code != http.StatusCreated || !ok ||
+		d.browser().open(link).status != http.StatusOK {
 		t.Errorf("link: %d %s", w.Code, w.Body)
 	}
 }
@@ -183,11 +207,27 @@ func TestAPIRenames(t *testing.T) {
 	d.add("Globex")
 	path := "/v1/connections/" + string(id)
 	w := d.call(access.Admin, "PATCH", path, `{"displayName":" Acme  Ltd "}`)
-	if got := decodeJSON[map[string]any](t, w.Body.String()); w.Code != http.StatusOK || got["displayName"] != "Acme Ltd" {
+	if got := decodeJSON[map[string]any](
+		t,
+		w.Body.String(),
+	); w.Code != http.StatusOK ||
+		got["displayName"] != "Acme Ltd" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	problem(t, d.call(access.Admin, "PATCH", path, `{"displayName":"GLOBEX"}`), http.StatusConflict, "displayName", "ALREADY_REGISTERED")
-	problem(t, d.call(access.Admin, "PATCH", path, `{"displayName":""}`), http.StatusBadRequest, "displayName", "INVALID_VALUE")
+	problem(
+		t,
+		d.call(access.Admin, "PATCH", path, `{"displayName":"GLOBEX"}`),
+		http.StatusConflict,
+		"displayName",
+		"ALREADY_REGISTERED",
+	)
+	problem(
+		t,
+		d.call(access.Admin, "PATCH", path, `{"displayName":""}`),
+		http.StatusBadRequest,
+		"displayName",
+		"INVALID_VALUE",
+	)
 	problem(t, d.call(access.Admin, "PATCH", path, `{"cloud":"gcc"}`), http.StatusBadRequest, "cloud", "UNKNOWN_FIELD")
 	if got := d.get(id).DisplayName; got != "Acme Ltd" {
 		t.Errorf("it is called %q", got)
@@ -215,7 +255,13 @@ func TestAPIDeletesWhatIsDeauthorized(t *testing.T) {
 		method, rest, _ := strings.Cut(act, " ")
 		problem(t, d.call(access.Admin, method, path+rest, `{"displayName":"B"}`), http.StatusConflict, "id", "PURGING")
 	}
-	if w := d.call(access.Admin, "POST", path+"/deauthorize", ""); w.Code != http.StatusOK || d.get(id).Purge.Asked.IsZero() {
+	if w := d.call(
+		access.Admin,
+		"POST",
+		path+"/deauthorize",
+		"",
+	); w.Code != http.StatusOK ||
+		d.get(id).Purge.Asked.IsZero() {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -225,7 +271,13 @@ func TestAPIUnknownConnection(t *testing.T) {
 	for _, id := range []string{"aaaaaaaaaaaa", "x", "%7C", "..%2F"} {
 		for _, call := range []string{"GET ", "PATCH ", "DELETE ", "POST /link", "POST /deauthorize", "POST /resume"} {
 			method, rest, _ := strings.Cut(call, " ")
-			problem(t, d.call(access.Admin, method, "/v1/connections/"+id+rest, `{"displayName":"Acme"}`), http.StatusNotFound, "id", "NOT_FOUND")
+			problem(
+				t,
+				d.call(access.Admin, method, "/v1/connections/"+id+rest, `{"displayName":"Acme"}`),
+				http.StatusNotFound,
+				"id",
+				"NOT_FOUND",
+			)
 		}
 	}
 }
@@ -234,11 +286,29 @@ func TestAPIAnalystChangesNothing(t *testing.T) {
 	d := newDesk(t)
 	id, _ := d.add("Acme")
 	for _, path := range []string{"", "/" + string(id) + "/link", "/" + string(id) + "/deauthorize", "/" + string(id) + "/resume"} {
-		problem(t, d.call(access.Analyst, "POST", "/v1/connections"+path, `{"displayName":"B"}`), http.StatusForbidden, "", "FORBIDDEN")
-		problem(t, d.call("", "POST", "/v1/connections"+path, `{"displayName":"B"}`), http.StatusUnauthorized, "", "UNAUTHORIZED")
+		problem(
+			t,
+			d.call(access.Analyst, "POST", "/v1/connections"+path, `{"displayName":"B"}`),
+			http.StatusForbidden,
+			"",
+			"FORBIDDEN",
+		)
+		problem(
+			t,
+			d.call("", "POST", "/v1/connections"+path, `{"displayName":"B"}`),
+			http.StatusUnauthorized,
+			"",
+			"UNAUTHORIZED",
+		)
 	}
 	for _, method := range []string{"PATCH", "DELETE"} {
-		problem(t, d.call(access.Analyst, method, "/v1/connections/"+string(id), `{"displayName":"B"}`), http.StatusForbidden, "", "FORBIDDEN")
+		problem(
+			t,
+			d.call(access.Analyst, method, "/v1/connections/"+string(id), `{"displayName":"B"}`),
+			http.StatusForbidden,
+			"",
+			"FORBIDDEN",
+		)
 	}
 	for _, path := range []string{"", "/" + string(id)} {
 		problem(t, d.call("", "GET", "/v1/connections"+path, ""), http.StatusUnauthorized, "", "UNAUTHORIZED")
@@ -268,7 +338,13 @@ func TestAPIActWithoutTrail(t *testing.T) {
 			faulty.Table = d.table
 			d.trail.Table = faulty
 			for _, path := range []string{"", "/" + string(id) + "/link", "/" + string(id) + "/deauthorize"} {
-				problem(t, d.call(access.Admin, "POST", "/v1/connections"+path, `{"displayName":"B"}`), http.StatusServiceUnavailable, "", "UNAVAILABLE")
+				problem(
+					t,
+					d.call(access.Admin, "POST", "/v1/connections"+path, `{"displayName":"B"}`),
+					http.StatusServiceUnavailable,
+					"",
+					"UNAVAILABLE",
+				)
 			}
 			all, err := d.registry.List(t.Context())
 			if err != nil || len(all) != 1 || all[0].Status != connection.Initializing {

@@ -22,7 +22,8 @@ func TestForgedConsentWithoutSignIn(t *testing.T) {
 	o := newOffice(t)
 	_, link := o.add("Acme")
 	b := o.browser()
-	b.callback("admin_consent", "True", "tenant", string(globex), "state", b.signIn(link)).refused(t, http.StatusBadRequest)
+	b.callback("admin_consent", "True", "tenant", string(globex), "state", b.signIn(link)).
+		refused(t, http.StatusBadRequest)
 	o.nothingConnected()
 }
 
@@ -89,7 +90,8 @@ func TestStatesThatAreNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { b.raw(query).refused(t, http.StatusBadRequest) })
 	}
-	b.callback("code", "good", "state", strings.Repeat("A", 43)).refused(t, http.StatusGone) // of our shape, and unknown
+	// of our shape, and unknown
+	b.callback("code", "good", "state", strings.Repeat("A", 43)).refused(t, http.StatusGone)
 	o.nothingConnected()
 	b.state(b.callback("code", "good", "state", state)) // none of them used the state up
 }
@@ -222,7 +224,8 @@ func TestConsentThatIsNotTrue(t *testing.T) {
 		o := newOffice(t)
 		_, link := o.add("Acme")
 		b := o.browser()
-		b.callback("admin_consent", value, "tenant", string(acme), "state", b.consent(link)).refused(t, http.StatusForbidden)
+		b.callback("admin_consent", value, "tenant", string(acme), "state", b.consent(link)).
+			refused(t, http.StatusForbidden)
 		o.nothingConnected()
 	}
 }

@@ -13,7 +13,7 @@ import (
 // attemptLifetime is how long an administrator may take for one step at Microsoft.
 const attemptLifetime = 15 * time.Minute
 
-// errState means that there is no attempt for a state: unknown, expired, or used before.
+// errState means that no attempt has this state: it is unknown, has expired, or was used before.
 var errState = errors.New("the state is unknown, expired or used")
 
 // stage says which step at Microsoft an attempt waits for.
@@ -24,14 +24,15 @@ const (
 	consenting stage = "consent"
 )
 
-// attempt is one step at Microsoft that is under way. It is stored under the hash of its state, and holds no secret.
+// attempt is one step at Microsoft that an administrator has begun. It is stored under the hash of its state and holds
+// no secret.
 type attempt struct {
 	connection ID
 	cloud      Cloud
 	stage      stage
 	cookie     string // SHA-256 of the browser's cookie, hex
 	expires    time.Time
-	// Of a consent: who signed in before.
+	// Set for a consent: who signed in before it.
 	tenant        TenantID
 	administrator string
 }
@@ -47,7 +48,8 @@ func (a attempt) item(stateHash string) table.Item {
 	}
 }
 
-// useLink closes the link and stores the attempt for its connection in one Commit. Of two callers with one link one gets ErrLink.
+// useLink closes the link and stores the attempt for its connection in one Commit. If two callers use one link, one of
+// them gets ErrLink.
 func (r *Registry) useLink(ctx context.Context, link, stateHash string, a attempt) (attempt, error) {
 	s, err := r.byLink(ctx, link)
 	if err != nil {
@@ -73,8 +75,9 @@ func (r *Registry) start(ctx context.Context, stateHash string, a attempt) error
 	return nil
 }
 
-// take removes the attempt and returns it, or errState. Of two callers with one state one gets errState: the attempt is deleted
-// under its revision before anybody acts on it. When the table fails nobody may act, for it may be gone.
+// take removes the attempt and returns it, or errState. If two callers show one state, one of them gets errState: the
+// attempt is deleted at its revision before anybody acts on it. When the table fails, nobody may act, because the
+// attempt may be gone.
 func (r *Registry) take(ctx context.Context, stateHash string) (attempt, error) {
 	item, err := r.Table.Get(ctx, attemptKey(stateHash))
 	if errors.Is(err, table.ErrAbsent) {
@@ -92,8 +95,15 @@ func (r *Registry) take(ctx context.Context, stateHash string) (attempt, error) 
 	}
 	f := fields{attrs: item.Attrs}
 	a := attempt{
-		connection: ID(f.text("connection")), cloud: Cloud(f.text("cloud")), stage: stage(f.text("stage")), cookie: f.text("cookie"),
-		expires: f.time("expires"), tenant: TenantID(f.text("tenant")), administrator: f.text("administrator"),
+		connection: ID(
+			f.text("connection"),
+		),
+		cloud:         Cloud(f.text("cloud")),
+		stage:         stage(f.text("stage")),
+		cookie:        f.text("cookie"),
+		expires:       f.time("expires"),
+		tenant:        TenantID(f.text("tenant")),
+		administrator: f.text("administrator"),
 	}
 	if f.err != nil {
 		return attempt{}, fmt.Errorf("read attempt: %w", f.err)

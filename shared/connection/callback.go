@@ -21,14 +21,15 @@ const (
 	subscribeTimeout = 10 * time.Second
 )
 
-// The roles that may consent to application permissions of Microsoft Graph ("Grant tenant-wide admin consent"), as their template
-// ids stand in "wids". An Application Administrator may not.
+// The roles that may consent to application permissions of Microsoft Graph ("Grant tenant-wide admin consent"), as
+// their template ids stand in "wids". An Application Administrator may not.
 const (
 	globalAdministrator         = "62e90394-69f5-4237-9190-012177145e10"
 	privilegedRoleAdministrator = "e8611ab8-c189-46e8-94e1-60213ab1f814"
 )
 
-// reply is what Microsoft sent back through the browser. Nothing in it is to be believed: whoever holds the browser can write it.
+// reply is what Microsoft sent back through the browser. Nothing in it can be trusted: whoever controls the browser can
+// write it.
 type reply struct {
 	state        string
 	failed       bool   // there is an error; then nothing else counts, for "admin_consent=True" comes with errors too
@@ -41,8 +42,8 @@ type reply struct {
 	hasConsent   bool // "tenant" or "admin_consent" is there
 }
 
-// readReply reads a callback's query, and refuses one that cannot be Microsoft's: oversized, unreadable, without a state of our
-// shape, or with a value twice.
+// readReply reads a callback's query, and refuses one that cannot be Microsoft's: oversized, unreadable, without a
+// state of our shape, or with a value twice.
 func readReply(raw string) (reply, error) {
 	if len(raw) > maxQuery {
 		return reply{}, errors.New("the query is too long")
@@ -70,12 +71,15 @@ func readReply(raw string) (reply, error) {
 	}
 	if p.failed {
 		p.failure = failureOf(q.Get("error_description"))
-		p.declined = p.failure == "AADSTS65004" || slices.Contains([]string{"access_denied", "permission_denied", "consent_required"}, q.Get("error")) && p.failure == ""
+		p.declined = p.failure == "AADSTS65004" ||
+			slices.Contains([]string{"access_denied", "permission_denied", "consent_required"}, q.Get("error")) &&
+				p.failure == ""
 	}
 	return p, nil
 }
 
-// failureOf finds the code that a description starts with: "AADSTS65004: User declined to consent…". The rest is not repeated to anybody.
+// failureOf finds the code that a description starts with: "AADSTS65004: User declined to consent…". The rest is shown
+// to nobody.
 func failureOf(description string) string {
 	code, _, _ := strings.Cut(description, ":")
 	digits, ok := strings.CutPrefix(code, "AADSTS")
@@ -85,7 +89,8 @@ func failureOf(description string) string {
 	return code
 }
 
-// callback takes both steps' answers. The state is used up before anything else is looked at, so that no answer counts twice.
+// callback receives the answers to both steps. It uses the state up before it looks at anything else, so that no answer
+// counts twice.
 func (c *Consent) callback(w http.ResponseWriter, r *http.Request) {
 	p, err := readReply(r.URL.RawQuery)
 	if err != nil {
@@ -122,7 +127,7 @@ func (c *Consent) callback(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// signedIn proves who signed in, and sends the administrator on to consent for the tenant of the id_token.
+// signedIn verifies who signed in, and sends the administrator on to consent for the tenant that the id_token names.
 func (c *Consent) signedIn(w http.ResponseWriter, r *http.Request, a attempt, p reply, cookie string) {
 	ctx := r.Context()
 	who, err := c.SignIn.Redeem(ctx, a.cloud, p.code, challengeOf(cookie, p.state))
@@ -154,7 +159,7 @@ func (c *Consent) signedIn(w http.ResponseWriter, r *http.Request, a attempt, p 
 	seeOther(w, to)
 }
 
-// admit decides whether who signed in may consent for the connection.
+// admit decides whether the user who signed in may consent for the connection.
 func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (refusal, error) {
 	switch {
 	case !who.Tenant.valid() || who.Object == "":
@@ -167,20 +172,32 @@ func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (refu
 	if err := c.Registry.free(ctx, a.connection, who.Tenant); err != nil {
 		return refusalOf(err), fmt.Errorf("tenant %s: %w", who.Tenant, err)
 	}
-	// A tenant of GCC signs in where the commercial ones do, and could consent to a connection that never finds its audit log.
+	// A GCC tenant signs in at the same place as a commercial one. Without this check it could be bound to a connection
+	// that never finds its audit log.
 	if cloud, err := c.SignIn.CloudOf(ctx, Tenant{ID: who.Tenant, Cloud: a.cloud}); err == nil && cloud != a.cloud {
-		return notAccepted, &fault.Error{Kind: fault.Refused, Code: OtherCloud + string(cloud), Err: fmt.Errorf("tenant %s lives in cloud %s, and not in %s", who.Tenant, cloud, a.cloud)}
+		return notAccepted, &fault.Error{
+			Kind: fault.Refused,
+			Code: OtherCloud + string(cloud),
+			Err:  fmt.Errorf("tenant %s lives in cloud %s, and not in %s", who.Tenant, cloud, a.cloud),
+		}
 	}
 	return 0, nil
 }
 
-// consented ends the consent. Order of writes: the trail, then the connection, then the subscription. A crash after the trail leaves an
-// entry of a consent that must be given again; after the connection, a connection that the poller subscribes.
+// consented ends the consent. Order of writes: the trail, then the connection, then the subscription. A crash after the
+// trail leaves an entry for a consent that has to be given again; a crash after the connection leaves a connection that
+// the poller subscribes.
 func (c *Consent) consented(w http.ResponseWriter, r *http.Request, a attempt, p reply) {
 	ctx := r.Context()
 	switch {
 	case p.tenant != a.tenant:
-		c.refuse(w, r, a.connection, otherTenant, fmt.Errorf("signed in to tenant %s, and the reply names another one", a.tenant))
+		c.refuse(
+			w,
+			r,
+			a.connection,
+			otherTenant,
+			fmt.Errorf("signed in to tenant %s, and the reply names another one", a.tenant),
+		)
 		return
 	case !p.adminConsent:
 		c.refuse(w, r, a.connection, declined, errors.New("admin_consent is not True"))
@@ -203,14 +220,14 @@ func (c *Consent) consented(w http.ResponseWriter, r *http.Request, a attempt, p
 	}
 	c.Grants.Forget(conn.Tenant)
 	writeResult(w, http.StatusOK, resultPage{
-		Title:    "Mailtrail may read the audit log now",
+		Title:    "Mailtrail may now read the audit log",
 		Sentence: "The connection " + conn.DisplayName + " is authorized.",
 		Next:     c.firstLook(ctx, conn),
 	})
 }
 
-// firstLook starts the subscription, and says what is still to be waited for. Its failures are nothing to trouble the administrator
-// with: permissions can take up to an hour, and the poller tries again.
+// firstLook starts the subscription, and says what is still to be waited for. Its failures are nothing to trouble the
+// administrator with: permissions can take up to an hour, and the poller tries again.
 func (c *Consent) firstLook(ctx context.Context, conn Connection) string {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
@@ -221,7 +238,10 @@ func (c *Consent) firstLook(ctx context.Context, conn Connection) string {
 	}
 	switch {
 	case len(missing) > 0:
-		return "These permissions are still spreading through Microsoft's directory: " + strings.Join(missing, ", ") + ". This can take up to an hour. You can close this page."
+		return "These permissions are still spreading through Microsoft's directory: " + strings.Join(
+			missing,
+			", ",
+		) + ". This can take up to an hour. You can close this page."
 	case err != nil:
 		return "The permissions can take up to an hour to spread through Microsoft's directory. You can close this page."
 	}

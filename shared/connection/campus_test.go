@@ -34,8 +34,8 @@ type campus struct {
 	client *m365.Client
 }
 
-// newCampus has the tenants acme and globex in the commercial cloud. front, if not nil, changes the address of the commercial login;
-// GCC High is another simulation, with a tenant of its own.
+// newCampus has the tenants acme and globex in the commercial cloud. front, if not nil, changes the address of the
+// commercial login; GCC High is another simulation, with a tenant of its own.
 func newCampus(t *testing.T, front func(login string) string) *campus {
 	t.Helper()
 	c := newClock()
@@ -67,17 +67,33 @@ func newCampus(t *testing.T, front func(login string) string) *campus {
 		t.Fatal(err)
 	}
 	k.client = client
-	k.serve(client, client, func(ctx context.Context, t connection.Tenant) error { return client.Subscribe(ctx, t, audit.Exchange) })
+	k.serve(
+		client,
+		client,
+		func(ctx context.Context, t connection.Tenant) error { return client.Subscribe(ctx, t, audit.Exchange) },
+	)
 	return k
 }
 
 // microsoft starts a simulation of a cloud with our application and the tenants, each with the same people.
-func microsoft(t *testing.T, c *clock, cloud, callback string, tenants ...connection.TenantID) (*m365sim.Server, *m365sim.Doors) {
+func microsoft(
+	t *testing.T,
+	c *clock,
+	cloud, callback string,
+	tenants ...connection.TenantID,
+) (*m365sim.Server, *m365sim.Doors) {
 	t.Helper()
 	sim := m365sim.New(m365sim.Options{Seed: 1, Now: c.now, Cloud: cloud})
 	sim.AddApp(m365sim.App{
-		ClientID: appID, DisplayName: "Mailtrail", HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: appSecret}},
-		RedirectURIs: []string{callback}, ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: []string{"Mail.Read", "User.Read.All"},
+		ClientID:    appID,
+		DisplayName: "Mailtrail",
+		HomeTenant:  publisher,
+		Secrets:     []m365sim.Secret{{Value: appSecret}},
+		RedirectURIs: []string{
+			callback,
+		},
+		ActivityRoles: []string{"ActivityFeed.Read"},
+		GraphRoles:    []string{"Mail.Read", "User.Read.All"},
 	})
 	for _, tenant := range tenants {
 		domain := string(tenant[:8]) + ".example"
@@ -86,8 +102,14 @@ func microsoft(t *testing.T, c *clock, cloud, callback string, tenants ...connec
 			{boss, globalAdministrator}, {clerk, ""}, {helper, applicationAdministrator},
 		} {
 			p := world.Person{
-				ID: "0000000" + string(rune('1'+i)) + string(tenant[8:]), DisplayName: who.name, UserPrincipalName: who.name + "@" + domain,
-				UserType: "Member", Enabled: true, Password: "password-of-" + who.name,
+				ID: "0000000" + string(
+					rune('1'+i),
+				) + string(tenant[8:]),
+				DisplayName:       who.name,
+				UserPrincipalName: who.name + "@" + domain,
+				UserType:          "Member",
+				Enabled:           true,
+				Password:          "password-of-" + who.name,
 			}
 			if who.role != "" {
 				p.Roles = []string{who.role}
@@ -123,7 +145,11 @@ func (b *browser) at(address *url.URL, name string, tenant connection.TenantID, 
 	if action == nil {
 		b.t.Fatalf("Microsoft shows no form: %d %s", shown.status, shown.body)
 	}
-	form := url.Values{"account": {name + "@" + string(tenant[:8]) + ".example"}, "password": {"password-of-" + name}, "action": {button}}
+	form := url.Values{
+		"account":  {name + "@" + string(tenant[:8]) + ".example"},
+		"password": {"password-of-" + name},
+		"action":   {button},
+	}
 	for _, field := range microsoftHidden.FindAllStringSubmatch(shown.body, -1) {
 		form.Set(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
 	}

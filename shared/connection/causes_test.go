@@ -36,8 +36,9 @@ func everyCode() []string {
 	return append(append(codes, strings.Fields(graphCodes)...), strings.Fields(ourCodes)...)
 }
 
-// Pain 14: errors that nobody can act on. The golden file has, for every code, whose fault it is, what becomes of the connection in the
-// first hour after the consent and later, and the sentence and the action that the administrator reads.
+// Pain 14: errors that nobody can act on. The golden file has, for every code, whose fault it is, what becomes of the
+// connection in the first hour after the consent and later, and the sentence and the action that the administrator
+// reads.
 func TestEveryErrorOfMicrosoftTellsWhatIsWrongAndWhatToDo(t *testing.T) {
 	var got strings.Builder
 	r, clock := newRegistry(t)
@@ -99,7 +100,14 @@ func blame(c connection.Cause) string {
 }
 
 // statusAfter is the status of a connection that was consented to so long ago, after a poll that failed with the code.
-func statusAfter(t *testing.T, r *connection.Registry, clock *clock, id connection.ID, code string, after time.Duration) connection.Status {
+func statusAfter(
+	t *testing.T,
+	r *connection.Registry,
+	clock *clock,
+	id connection.ID,
+	code string,
+	after time.Duration,
+) connection.Status {
 	t.Helper()
 	if _, err := r.Consented(t.Context(), id, administrator(acme)); err != nil {
 		t.Fatal(err)

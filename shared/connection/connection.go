@@ -1,5 +1,5 @@
-// Package connection holds what it means that a tenant has let us in: the connection, its life and history, and the
-// consent by which an administrator opens it.
+// Package connection holds the connections: each is a tenant that has let us in, or is about to. It covers their life
+// and history, and the consent by which an administrator opens one.
 package connection
 
 import (
@@ -16,8 +16,8 @@ type TenantID string
 
 func (t TenantID) valid() bool { return IsGUID(string(t)) && string(t) == strings.ToLower(string(t)) }
 
-// IsGUID says whether s is a GUID as Microsoft writes the ids of tenants, people, groups and applications: 32 hexadecimal digits of
-// either case, with four hyphens.
+// IsGUID says whether s is a GUID as Microsoft writes the ids of tenants, people, groups and applications: 32
+// hexadecimal digits of either case, with four hyphens.
 func IsGUID(s string) bool {
 	if len(s) != 36 {
 		return false
@@ -79,11 +79,12 @@ type Tenant struct {
 	Cloud Cloud
 }
 
-// Status is where a connection is in its life (Incydr: Data Connections, status).
+// Status is the state of a connection (Incydr: Data Connections, status).
 type Status string
 
 const (
-	Initializing Status = "Initializing" // not consented yet, or permissions are still spreading through Microsoft's directory
+	// not consented yet, or permissions are still spreading through Microsoft's directory
+	Initializing Status = "Initializing"
 	Monitoring   Status = "Monitoring"
 	Error        Status = "Error"
 	Deauthorized Status = "Deauthorized"
@@ -101,23 +102,25 @@ type Connection struct {
 	CreatedBy   string    // who added it: an API client's id
 	Consented   time.Time // when the administrator consented; zero before
 	ConsentedBy string    // the administrator's object id in the tenant ("oid"), never an address
-	// Denied is the code of what Microsoft refused when the tenant's directory was last asked who is in it; "" when nothing. It stands beside
-	// what polling comes to: without the directory nobody can say whose mail is to be kept, however well the audit log is listed.
+	// Denied is the code of Microsoft's refusal when the tenant's users were last listed; "" when they were listed. It
+	// is kept apart from the outcome of polling: however well the audit log is listed, without the directory nobody can
+	// say whose mail is to be kept.
 	Denied     string
 	Subscribed time.Time // when the audit subscription was first seen enabled; zero before
-	Stopping   time.Time // since when the subscription at Microsoft is to be stopped; zero when there is nothing to stop
-	Resumed    time.Time // when it was last resumed: what was parked before is queued again; zero when it never was
-	Purge      Purge
-	Revision   int64 // the table's, for replacing
+	// since when the subscription at Microsoft waits to be stopped; zero when there is nothing to stop
+	Stopping time.Time
+	Resumed  time.Time // when it was last resumed; what was parked before that is queued again; zero if never
+	Purge    Purge
+	Revision int64 // the table's, for replacing
 }
 
-// Purge is how far the deletion of a connection with all its data has come; zero when nobody asked for it.
+// Purge is the progress of deleting a connection with all its data; zero when nobody has asked for that.
 type Purge struct {
 	Asked   time.Time
 	By      string // who asked: an API client's id
-	Deleted int64  // items of the tables that were deleted so far
+	Deleted int64  // table items deleted so far
 }
 
-// Followed says whether the tenant's audit log is followed, and its events are shown in searches. A connection in Error is followed
-// too: that is how it returns to Monitoring by itself.
+// Followed says whether the tenant's audit log is followed, and its events are shown in searches. A connection in Error
+// is followed too: that is how it returns to Monitoring by itself.
 func (c Connection) Followed() bool { return c.Status != Deauthorized && c.Tenant.ID != "" }

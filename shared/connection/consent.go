@@ -21,8 +21,8 @@ const BeginPath = "/consent/begin"
 
 const (
 	stylePath = "/consent/style.css"
-	// cookieName has the __Host- prefix: a browser takes the cookie from this very host only, over TLS only, so that no other
-	// host of the domain can plant one.
+	// cookieName has the __Host- prefix: a browser takes the cookie from this very host only, over TLS only, so that no
+	// other host of the domain can plant one.
 	cookieName     = "__Host-mailtrail-consent"
 	cookieLifetime = time.Hour
 	maxForm        = 4 << 10
@@ -32,22 +32,23 @@ const (
 //
 //	link -> page -> sign-in at Microsoft -> callback -> consent at Microsoft -> callback -> connection
 //
-// Microsoft's consent callback proves nothing: whoever knows a tenant's id can write one. So the administrator signs in first, and
-// the tenant is the one that the verified id_token names; it must be an administrator who may consent, and the consent that follows
-// must be for that tenant. Each step is one attempt in the table, found by the hash of its state, used up by the first callback
-// that shows it, and bound to the browser by a cookie.
+// Microsoft's consent callback proves nothing: whoever knows a tenant's id can write one. So the administrator signs in
+// first, and the tenant is the one that the verified id_token names; it must be an administrator who may consent, and
+// the consent that follows must be for that tenant. Each step is one attempt in the table, found by the hash of its
+// state, used up by the first callback that shows it, and bound to the browser by a cookie.
 type Consent struct {
 	Registry *Registry
 	SignIn   SignIn
 	Grants   Grants
-	// Subscribe starts the tenant's audit subscription. It is idempotent, and the poller does it again.
+	// Subscribe starts the tenant's audit subscription. It is idempotent, and the poller repeats it.
 	Subscribe    func(ctx context.Context, t Tenant) error
 	Trail        *access.Trail
 	Log          *slog.Logger
 	CallbackPath string // of the redirect URI that is registered at Microsoft: one for both steps
 }
 
-// Routes are the doors of the consent. All are public: the link, and then the state and the cookie, are what lets in.
+// Routes are the doors of the consent. All are public: what lets a request in is the link, and later the state and the
+// cookie.
 func (c *Consent) Routes() []access.Route {
 	door := func(pattern string, h http.HandlerFunc) access.Route {
 		return access.Route{Pattern: pattern, Public: true, Handler: h}
@@ -60,7 +61,8 @@ func (c *Consent) Routes() []access.Route {
 	}
 }
 
-// show names the connection and what will be asked for. It uses nothing up: mail scanners and browsers open links unasked.
+// show names the connection and the permissions that will be asked for. It uses nothing up, because mail scanners and
+// browsers open links on their own.
 func (c *Consent) show(w http.ResponseWriter, r *http.Request) {
 	link, ok := single(r.URL.Query(), "link")
 	if !ok {
@@ -90,8 +92,8 @@ func (c *Consent) show(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// begin uses the link up and sends the browser to Microsoft. The link is closed and the attempt is stored in one Commit: a crash
-// after it costs the administrator a new link, nothing more.
+// begin uses the link up and sends the browser to Microsoft. One Commit closes the link and stores the attempt: after a
+// crash the administrator needs a new link, and nothing else is lost.
 func (c *Consent) begin(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
@@ -101,7 +103,8 @@ func (c *Consent) begin(w http.ResponseWriter, r *http.Request) {
 	link, hasLink := single(r.PostForm, "link")
 	token, hasToken := single(r.PostForm, "token")
 	cookie, hasCookie := browser(r)
-	if !hasLink || !hasToken || !hasCookie || subtle.ConstantTimeCompare([]byte(token), []byte(formToken(cookie, link))) != 1 {
+	if !hasLink || !hasToken || !hasCookie ||
+		subtle.ConstantTimeCompare([]byte(token), []byte(formToken(cookie, link))) != 1 {
 		c.refuse(w, r, "", badForm, errors.New("the form does not belong to this browser"))
 		return
 	}
@@ -141,13 +144,13 @@ func (c *Consent) loginOrigin(cloud Cloud) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// challengeOf derives the nonce and the PKCE verifier from the browser's cookie: so the table, which holds but hashes of cookie and
-// state, holds nothing that could finish a sign-in.
+// challengeOf derives the nonce and the PKCE verifier from the browser's cookie. The table stores only hashes of the
+// cookie and the state, so nothing in it could complete a sign-in.
 func challengeOf(cookie, state string) Challenge {
 	return Challenge{State: state, Nonce: derive(cookie, "nonce|"+state), Verifier: derive(cookie, "verifier|"+state)}
 }
 
-// formToken ties the form to the browser that it was shown in, so that no other site can post it.
+// formToken ties the form to the browser that it was shown in, so that no other site can submit it.
 func formToken(cookie, link string) string { return derive(cookie, "form|"+link) }
 
 func derive(cookie, label string) string {
@@ -156,7 +159,7 @@ func derive(cookie, label string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// browser is the cookie's value, if it is one of ours.
+// browser returns the cookie's value if it has the shape of ours.
 func browser(r *http.Request) (string, bool) {
 	cookies := r.CookiesNamed(cookieName)
 	if len(cookies) != 1 || !isSecret(cookies[0].Value) {
@@ -169,11 +172,11 @@ func setCookie(w http.ResponseWriter, value string) {
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: int(cookieLifetime.Seconds()),
 		Secure: true, HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, // Strict would keep it from the callback, which comes from Microsoft
+		SameSite: http.SameSiteLaxMode, // with Strict the callback, which comes from Microsoft, would lack it
 	})
 }
 
-// single is the value of a parameter that stands exactly once.
+// single returns the value of a parameter that occurs exactly once.
 func single(values url.Values, name string) (string, bool) {
 	v := values[name]
 	if len(v) != 1 {
@@ -182,14 +185,14 @@ func single(values url.Values, name string) (string, bool) {
 	return v[0], true
 }
 
-// seeOther redirects without a body, which would repeat the address and the state in it.
+// seeOther redirects without a body, since a body would repeat the address and the state in it.
 func seeOther(w http.ResponseWriter, to string) {
 	secure(w, "'none'")
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// refusalOf is what an administrator is told of an error of the registry or of Microsoft.
+// refusalOf is the refusal that an administrator sees for an error of the registry or of Microsoft.
 func refusalOf(err error) refusal {
 	switch {
 	case errors.Is(err, ErrLink), errors.Is(err, ErrNotFound):

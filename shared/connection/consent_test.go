@@ -16,10 +16,16 @@ func TestAdministratorAuthorizes(t *testing.T) {
 
 	shown := b.open(link)
 	shown.safe(t)
-	if shown.status != http.StatusOK || !strings.Contains(shown.body, "Acme &lt;b&gt;") || !strings.Contains(shown.body, "ActivityFeed.Read") {
+	if shown.status != http.StatusOK || !strings.Contains(shown.body, "Acme &lt;b&gt;") ||
+		!strings.Contains(shown.body, "ActivityFeed.Read") {
 		t.Errorf("the first page does not name the connection and the permissions: %d %s", shown.status, shown.body)
 	}
-	if policy := shown.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https://login.example;") {
+	if policy := shown.header.Get(
+		"Content-Security-Policy",
+	); !strings.Contains(
+		policy,
+		"form-action 'self' https://login.example;",
+	) {
 		t.Errorf("the form may not lead to the login: %s", policy)
 	}
 	done := b.authorize(link, acme)
@@ -31,7 +37,8 @@ func TestAdministratorAuthorizes(t *testing.T) {
 	if got.Tenant.ID != acme || got.ConsentedBy != "admin-of-acme" || got.Status != connection.Initializing {
 		t.Errorf("connected as %+v", got)
 	}
-	if len(o.subscribed) != 1 || o.subscribed[0] != got.Tenant || len(o.grants.forgotten) != 1 || o.grants.forgotten[0] != got.Tenant {
+	if len(o.subscribed) != 1 || o.subscribed[0] != got.Tenant || len(o.grants.forgotten) != 1 ||
+		o.grants.forgotten[0] != got.Tenant {
 		t.Errorf("subscribed %v, forgot the tokens of %v", o.subscribed, o.grants.forgotten)
 	}
 	if o.log.Len() > 0 {
@@ -138,7 +145,8 @@ func TestStyleIsServed(t *testing.T) {
 	o := newOffice(t)
 	b := o.browser()
 	p := b.read(b.http.Get(b.base + "/consent/style.css"))
-	if p.status != http.StatusOK || !strings.HasPrefix(p.header.Get("Content-Type"), "text/css") || p.header.Get("X-Content-Type-Options") != "nosniff" {
+	if p.status != http.StatusOK || !strings.HasPrefix(p.header.Get("Content-Type"), "text/css") ||
+		p.header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("%d %v", p.status, p.header)
 	}
 }

@@ -127,7 +127,12 @@ func TestConsentedWhileTheTableIsAway(t *testing.T) {
 	}
 	failing := *r
 	failing.Table = &tabletest.Faulty{Table: r.Table, Before: onCommit(0)}
-	if _, err := failing.Consented(t.Context(), added.ID, administrator(acme)); !errors.Is(err, fault.Retry) || !errors.Is(err, errDisk) {
+	if _, err := failing.Consented(
+		t.Context(),
+		added.ID,
+		administrator(acme),
+	); !errors.Is(err, fault.Retry) ||
+		!errors.Is(err, errDisk) {
 		t.Errorf("while the table was away: %v", err)
 	}
 	if got, err := r.Get(t.Context(), added.ID); err != nil || got != added && got.Tenant.ID != "" {
@@ -138,8 +143,8 @@ func TestConsentedWhileTheTableIsAway(t *testing.T) {
 	}
 }
 
-// Whatever write of a whole consent fails, in either way: the administrator gets a page that helps, and with a new link the consent
-// ends well.
+// Whatever write of a whole consent fails, in either way: the administrator gets a page that helps, and with a new link
+// the consent ends well.
 func TestConsentWhenAnyWriteFails(t *testing.T) {
 	for _, done := range []bool{false, true} {
 		for n := 1; n <= 6; n++ {

@@ -12,8 +12,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// Whatever an attacker writes into the callback's query, even with a state and the cookie of a sign-in under way: it answers with a
-// page, and nothing is connected.
+// Whatever an attacker writes into the callback's query, even with a state and the cookie of a sign-in under way: it
+// answers with a page, and nothing is connected.
 func FuzzCallback(f *testing.F) {
 	for _, seed := range []string{
 		"", "state=STATE", "code=bad&state=STATE", "admin_consent=True&tenant=11111111-2222-3333-4444-555555555555&state=STATE",
@@ -62,12 +62,17 @@ func FuzzDisplayName(f *testing.F) {
 		case err != nil:
 			t.Fatalf("%q: %v", name, err)
 		}
-		if n := utf8.RuneCountInString(c.DisplayName); n < 1 || n > connection.MaxName || strings.TrimSpace(c.DisplayName) != c.DisplayName || !utf8.ValidString(c.DisplayName) {
+		if n := utf8.RuneCountInString(c.DisplayName); n < 1 || n > connection.MaxName || strings.TrimSpace(c.DisplayName) != c.DisplayName ||
+			!utf8.ValidString(c.DisplayName) {
 			t.Errorf("%q became %q", name, c.DisplayName)
 		}
 		for _, other := range []string{c.DisplayName, strings.ToUpper(c.DisplayName), strings.ToLower(c.DisplayName), "\t" + name + " "} {
 			_, _, err := o.registry.Add(t.Context(), other, connection.Commercial, "key-1")
-			if same := strings.EqualFold(strings.Join(strings.Fields(other), " "), c.DisplayName); same && !errors.Is(err, connection.ErrName) {
+			if same := strings.EqualFold(
+				strings.Join(strings.Fields(other), " "),
+				c.DisplayName,
+			); same &&
+				!errors.Is(err, connection.ErrName) {
 				t.Errorf("%q beside %q: %v", other, c.DisplayName, err)
 			}
 		}

@@ -14,8 +14,9 @@ import (
 //	who has a tenant         tenant|<tenant id>      lock
 //	a consent under way      attempt|<SHA-256, hex>  attempt  the hash of its state; expires after 15 minutes
 //
-// Listing connections reads one partition: they are some hundreds at most, and written when something changes. A lock is created
-// in the same Commit as the connection that holds it, so that of two writers exactly one gets the name or the tenant.
+// Listing connections reads one partition: there are some hundreds at most, and they are written only when something
+// changes. A lock is created in the same Commit as the connection that holds it, so that of two writers exactly one
+// gets the name or the tenant.
 
 const (
 	connectionPartition = "connection"

@@ -10,19 +10,21 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// spreading is how long after a consent missing permissions are no error: Microsoft's directory takes up to an hour to know them
-// everywhere.
+// spreading is how long missing permissions are no error after a consent: they take up to an hour to spread through
+// Microsoft's directory.
 const spreading = time.Hour
 
 const (
-	waitsForConsent   = "Waiting for an administrator of the tenant to consent. If the link has expired or was used, ask for a new one."
-	waitsForFirstPoll = "Waiting for the first look into the audit log."
-	permissionsSpread = "The permissions were granted a short while ago and are still spreading through Microsoft's directory. This can take up to an hour; nothing needs to be done."
-	deauthorized      = "Monitoring was stopped. Events are hidden until it is resumed."
+	waitsForConsent = "Waiting for an administrator of the tenant to consent. If the link has expired or was " +
+		"used, ask for a new one."
+	waitsForFirstPoll = "Waiting for the first listing of the audit log."
+	permissionsSpread = "The permissions were granted a short while ago and are still spreading through Microsoft's " +
+		"directory. This can take up to an hour; nothing needs to be done."
+	deauthorized = "Monitoring was stopped. Events are hidden until it is resumed."
 )
 
-// Consented binds the connection to the tenant whose administrator has consented: the connection and its lock on the tenant in one
-// Commit. The administrator's tenant must have been proven by a verified sign-in. Doing it again is harmless. Errors:
+// Consented binds the connection to the tenant whose administrator has consented: the connection and its lock on the
+// tenant in one Commit. A verified sign-in must have proven the administrator's tenant. It is idempotent. Errors:
 // ErrNotFound, ErrTenant, ErrDeauthorized, or the table's.
 func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Connection, error) {
 	if !a.Tenant.valid() || a.Object == "" {
@@ -57,8 +59,8 @@ func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Conne
 	})
 }
 
-// Deauthorize stops following the tenant and hides its events at once. Nothing is deleted; the poller stops the subscription at Microsoft
-// at its next tick. Doing it again is harmless.
+// Deauthorize stops following the tenant and hides its events at once. It deletes nothing; the poller stops the
+// subscription at Microsoft at its next tick. It is idempotent.
 func (r *Registry) Deauthorize(ctx context.Context, id ID, by string) (Connection, error) {
 	now := r.now()
 	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
@@ -74,8 +76,8 @@ func (r *Registry) Deauthorize(ctx context.Context, id ID, by string) (Connectio
 	})
 }
 
-// Resume follows the tenant again and shows its events. On a connection that is not deauthorized it does nothing. Errors: ErrNotFound,
-// ErrPurging, or the table's.
+// Resume follows the tenant again and shows its events. It does nothing to a connection that is not deauthorized.
+// Errors: ErrNotFound, ErrPurging, or the table's.
 func (r *Registry) Resume(ctx context.Context, id ID, by string) (Connection, error) {
 	now := r.now()
 	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
@@ -94,12 +96,13 @@ func (r *Registry) Resume(ctx context.Context, id ID, by string) (Connection, er
 	})
 }
 
-// Stopping returns the connections whose subscription at Microsoft is to be stopped.
+// Stopping returns the connections whose subscription at Microsoft waits to be stopped.
 func (r *Registry) Stopping(ctx context.Context) ([]Connection, error) {
 	return r.list(ctx, func(c Connection) bool { return !c.Stopping.IsZero() })
 }
 
-// Stopped says that there is nothing to stop at Microsoft any more. A connection that was resumed meanwhile stays as it is.
+// Stopped records that there is nothing left to stop at Microsoft. It leaves a connection alone that was resumed
+// meanwhile.
 func (r *Registry) Stopped(ctx context.Context, id ID) error {
 	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
 		s.Stopping = time.Time{}
@@ -108,8 +111,8 @@ func (r *Registry) Stopped(ctx context.Context, id ID) error {
 	return err
 }
 
-// free is nil when the connection may be bound to the tenant, and ErrTenant when one of them belongs elsewhere. Consented decides; this
-// only spares an administrator a consent that would be refused.
+// free is nil when the connection may be bound to the tenant, and ErrTenant when one of them belongs elsewhere.
+// Consented makes the decision; this check only spares an administrator a consent that would be refused.
 func (r *Registry) free(ctx context.Context, id ID, t TenantID) error {
 	s, err := r.get(ctx, id)
 	if err != nil {
@@ -131,7 +134,8 @@ func (r *Registry) free(ctx context.Context, id ID, t TenantID) error {
 	return err
 }
 
-// LogChanges is a Registry's Changed that writes a line for each change, which alarms are made of: as a warning when it is Error.
+// LogChanges returns a Changed for a Registry that logs a line for each change of status, as a warning when it is
+// Error. Alarms are made of these lines.
 func LogChanges(log *slog.Logger) func(c Connection, by string) {
 	return func(c Connection, by string) {
 		level := slog.LevelInfo

@@ -31,11 +31,11 @@ func TestReport(t *testing.T) {
 		{"the audit log is off, in the first hour", time.Minute, refusedBy(connection.AuditLogOff), connection.Error, "Turn auditing on in the Microsoft Purview portal"},
 		{"a refusal that nobody knows", time.Minute, refusedBy("AADSTS4711"), connection.Error, "There was an issue with the connection to Acme: Microsoft refused access (AADSTS4711)"},
 		{"a refusal without a code", time.Minute, fault.Refused, connection.Error, "There was an issue with the connection to Acme"},
-		{"our own credential", time.Minute, own, connection.Initializing, "first look"},
-		{"our own credential, called refused", time.Minute, refusedBy("AADSTS7000222"), connection.Initializing, "first look"},
-		{"throttled", time.Minute, &fault.Error{Kind: fault.Retry, Code: "AF429", Err: errors.New("throttled")}, connection.Initializing, "first look"},
-		{"something else", time.Minute, errors.New("disk full"), connection.Initializing, "first look"},
-		{"poison", time.Minute, fault.Poison, connection.Initializing, "first look"},
+		{"our own credential", time.Minute, own, connection.Initializing, "first listing"},
+		{"our own credential, called refused", time.Minute, refusedBy("AADSTS7000222"), connection.Initializing, "first listing"},
+		{"throttled", time.Minute, &fault.Error{Kind: fault.Retry, Code: "AF429", Err: errors.New("throttled")}, connection.Initializing, "first listing"},
+		{"something else", time.Minute, errors.New("disk full"), connection.Initializing, "first listing"},
+		{"poison", time.Minute, fault.Poison, connection.Initializing, "first listing"},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			r, c := newRegistry(t)
@@ -48,7 +48,8 @@ func TestReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Status != step.status || !strings.Contains(got.Reason, step.reason) || (step.reason == "") != (got.Reason == "") {
+			if got.Status != step.status || !strings.Contains(got.Reason, step.reason) ||
+				(step.reason == "") != (got.Reason == "") {
 				t.Errorf("%s, %q; want %s, %q", got.Status, got.Reason, step.status, step.reason)
 			}
 		})

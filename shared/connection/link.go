@@ -17,13 +17,13 @@ const (
 	secretBytes  = 32 // of links, states and cookies: 256 bits
 )
 
-// NewLink opens a new link for a connection, and closes the one that was open: for a consent that never came, or that must be given
-// again. Errors: ErrNotFound, ErrDeauthorized, ErrPurging, or the table's.
+// NewLink opens a new link for a connection, and closes the one that was open: for a consent that was never given, or
+// has to be given again. Errors: ErrNotFound, ErrDeauthorized, ErrPurging, or the table's.
 func (r *Registry) NewLink(ctx context.Context, id ID, by string) (link string, err error) {
 	now, written := r.now(), ""
 	_, err = r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
 		if written != "" && s.link == written {
-			return nil, nil // the table had done it, and then failed to say so
+			return nil, nil // the table had done it and then reported a failure
 		}
 		switch {
 		case !s.Purge.Asked.IsZero():
@@ -42,7 +42,7 @@ func (r *Registry) NewLink(ctx context.Context, id ID, by string) (link string, 
 	return link, nil
 }
 
-// openLink gives s a fresh link: its id, a dot, and a secret.
+// openLink gives s a new link: its id, a dot, and a secret.
 func (r *Registry) openLink(s *stored, now time.Time) (string, error) {
 	secret, err := r.newSecret()
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *Registry) newSecret() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// isSecret tells whether s has the shape of newSecret's, before anything is looked up or compared.
+// isSecret says whether s has the shape of a secret, before anything is looked up or compared.
 func isSecret(s string) bool {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(b) == secretBytes && len(s) == base64.RawURLEncoding.EncodedLen(secretBytes)

@@ -28,14 +28,16 @@ func TestAtMicrosoft(t *testing.T) {
 			if done.status != http.StatusOK || !strings.Contains(done.body, "Monitoring begins now") {
 				t.Fatalf("%d %s\n%s", done.status, done.body, k.log)
 			}
-			if got := k.get(id); got.Tenant != (connection.Tenant{ID: acme, Cloud: cloud}) || got.ConsentedBy != "00000001"+string(acme[8:]) {
+			if got := k.get(id); got.Tenant != (connection.Tenant{ID: acme, Cloud: cloud}) ||
+				got.ConsentedBy != "00000001"+string(acme[8:]) {
 				t.Errorf("connected as %+v", got)
 			}
 		})
 	}
 }
 
-// What Microsoft says when a tenant shuts us out becomes the connection's sentence, and its end becomes Monitoring by itself.
+// What Microsoft says when a tenant shuts us out becomes the connection's sentence, and its end becomes Monitoring by
+// itself.
 func TestStatusFollowsMicrosoft(t *testing.T) {
 	k := newCampus(t, nil)
 	id, link := k.addIn(connection.Commercial)
@@ -159,7 +161,8 @@ func TestWrongNonce(t *testing.T) {
 	k := newCampus(t, nil)
 	_, link := k.addIn(connection.Commercial)
 	b := k.browser()
-	b.follow(b.at(with(b.press(link).location, "nonce", strings.Repeat("n", 43)), boss, acme, "accept")).refused(t, http.StatusForbidden)
+	b.follow(b.at(with(b.press(link).location, "nonce", strings.Repeat("n", 43)), boss, acme, "accept")).
+		refused(t, http.StatusForbidden)
 	if !strings.Contains(k.log.String(), "another sign-in") {
 		t.Errorf("refused for something else:\n%s", k.log)
 	}

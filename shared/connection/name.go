@@ -1,19 +1,22 @@
 package connection
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/table"
 )
 
 // MaxName is how many characters (Unicode code points) a display name may have.
 const MaxName = 100
 
-// cleanName is the display name as it is stored: without white space around it, and one blank for each run of white space inside.
-// Control characters and invisible ones are refused, for they would let one name look like another.
+// cleanName is the display name as it is stored: trimmed, with one space for each run of white space. It refuses
+// control characters and invisible ones, because they would let one name look like another.
 func cleanName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	refuse := func(problem string) (string, error) { return "", access.Invalid("displayName", problem) }
@@ -30,7 +33,8 @@ func cleanName(name string) (string, error) {
 	return name, nil
 }
 
-// fold maps names that differ in letter case alone to one text: two folded names are the same when strings.EqualFold says so.
+// fold maps names that differ only in letter case to one text: two folded names are equal exactly when
+// strings.EqualFold says so.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
@@ -39,4 +43,34 @@ func fold(name string) string {
 		}
 		return least
 	}, name)
+}
+
+// Rename gives a connection another display name: the connection, the lock on the new name, and the end of the lock on
+// the old one in one Commit. If several writers want one name, exactly one gets it. Errors: *access.Refused,
+// ErrNotFound, ErrName, ErrPurging, or the table's.
+func (r *Registry) Rename(ctx context.Context, id ID, displayName, by string) (Connection, error) {
+	name, err := cleanName(displayName)
+	if err != nil {
+		return Connection{}, err
+	}
+	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
+		if !s.Purge.Asked.IsZero() {
+			return nil, ErrPurging
+		}
+		was := fold(s.DisplayName)
+		s.DisplayName = name
+		if fold(name) == was { // only the letter case differs: the lock is the same
+			return nil, nil
+		}
+		switch holder, err := r.holder(ctx, nameKey(fold(name))); {
+		case err == nil && holder != id:
+			return nil, ErrName
+		case err != nil && !errors.Is(err, table.ErrAbsent):
+			return nil, err
+		}
+		return []table.Op{
+			{Verb: table.Create, Item: lock(nameKey(fold(name)), id)},
+			{Verb: table.Delete, Item: table.Item{Key: nameKey(was)}},
+		}, nil
+	})
 }

@@ -77,7 +77,10 @@ func (l *login) SignInURL(cloud connection.Cloud, c connection.Challenge) (strin
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.challenges[c.State] = c
-	return "https://login.example/organizations/authorize?" + url.Values{"state": {c.State}, "cloud": {string(cloud)}}.Encode(), nil
+	return "https://login.example/organizations/authorize?" + url.Values{
+		"state": {c.State},
+		"cloud": {string(cloud)},
+	}.Encode(), nil
 }
 
 func (l *login) ConsentURL(t connection.Tenant, state string) (string, error) {
@@ -93,14 +96,22 @@ func (l *login) CloudOf(_ context.Context, t connection.Tenant) (connection.Clou
 	return l.cloud, nil
 }
 
-func (l *login) Redeem(_ context.Context, _ connection.Cloud, code string, c connection.Challenge) (connection.Administrator, error) {
+func (l *login) Redeem(
+	_ context.Context,
+	_ connection.Cloud,
+	code string,
+	c connection.Challenge,
+) (connection.Administrator, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return connection.Administrator{}, l.err
 	}
 	if code != "good" || l.challenges[c.State] != c {
-		return connection.Administrator{}, fmt.Errorf("the sign-in was begun with another challenge, or the code %q is none", code)
+		return connection.Administrator{}, fmt.Errorf(
+			"the sign-in was begun with another challenge, or the code %q is none",
+			code,
+		)
 	}
 	return l.who, nil
 }
@@ -171,12 +182,19 @@ func bareOffice(t testing.TB, c *clock, tbl table.Table) *office {
 	return o
 }
 
-func (o *office) serve(s connection.SignIn, g connection.Grants, subscribe func(context.Context, connection.Tenant) error) {
+func (o *office) serve(
+	s connection.SignIn,
+	g connection.Grants,
+	subscribe func(context.Context, connection.Tenant) error,
+) {
 	consent := &connection.Consent{
 		Registry: o.registry, SignIn: s, Grants: g, Subscribe: subscribe, Trail: o.trail, CallbackPath: "/consent/callback",
 		Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	}
-	guard := &access.Guard{Tokens: &access.Tokens{Table: o.table, Now: o.clock.now, Rand: rand.Reader}, Log: slog.New(slog.DiscardHandler)}
+	guard := &access.Guard{
+		Tokens: &access.Tokens{Table: o.table, Now: o.clock.now, Rand: rand.Reader},
+		Log:    slog.New(slog.DiscardHandler),
+	}
 	o.server.Config.Handler = access.Mux(guard, consent.Routes())
 	o.server.StartTLS()
 }

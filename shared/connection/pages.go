@@ -34,7 +34,8 @@ type resultPage struct {
 type refusal int
 
 const (
-	badLink refusal = iota + 1
+	unavailable refusal = iota
+	badLink
 	badForm
 	badReply
 	badState
@@ -42,53 +43,113 @@ const (
 	declined
 	notAccepted
 	noAdministrator
+	noRoles
 	guest
 	otherTenant
+	wrongTenant
 	tenantTaken
 	deauthorizedMeanwhile
-	unavailable
 	broken
 )
 
 const newLink = "Ask whoever sent you the link for a new one, and begin again."
 
-// page is what the administrator sees of a refusal. The cause goes to the log.
-func (v refusal) page() (status int, p resultPage) {
-	switch v {
-	case badLink:
-		return http.StatusGone, resultPage{Title: "This link does not work any more", Sentence: "A link works once, and for 24 hours.", Next: newLink}
-	case badForm:
-		return http.StatusForbidden, resultPage{Title: "This page was open for too long", Sentence: "The form does not belong to this browser any more, or the browser keeps no cookies.", Next: "Open the link that you were sent again, and allow cookies for this site. It has not been used up."}
-	case badReply:
-		return http.StatusBadRequest, resultPage{Title: "This is not an answer from Microsoft", Sentence: "What came back from Microsoft is incomplete or was changed on the way. Nothing was connected.", Next: newLink}
-	case badState:
-		return http.StatusGone, resultPage{Title: "This step is over", Sentence: "The answer from Microsoft came too late, or was used before. Nothing was connected by it.", Next: newLink}
-	case otherBrowser:
-		return http.StatusForbidden, resultPage{Title: "Another browser began this", Sentence: "The sign-in must end in the browser that it began in. Nothing was connected.", Next: newLink}
-	case declined:
-		return http.StatusForbidden, resultPage{Title: "The consent was not given", Sentence: "The sign-in or the consent was cancelled at Microsoft. Nothing was connected.", Next: "If that was not meant: ask whoever sent you the link for a new one, and begin again."}
-	case notAccepted:
-		return http.StatusForbidden, resultPage{Title: "Microsoft did not let you in", Sentence: "The sign-in or the consent did not succeed at Microsoft. Nothing was connected.", Next: "Sign in with a work account of the tenant. " + newLink}
-	case noAdministrator:
-		return http.StatusForbidden, resultPage{Title: "An administrator is needed", Sentence: "The account that you signed in with is neither a Global Administrator nor a Privileged Role Administrator of its tenant. Nothing was connected.", Next: "Activate the role, or send the request on to somebody who holds it. " + newLink}
-	case guest:
-		return http.StatusForbidden, resultPage{Title: "A guest cannot consent", Sentence: "The account that you signed in with is a guest of the tenant. Nothing was connected.", Next: "Sign in with an administrator's account of the tenant itself. " + newLink}
-	case otherTenant:
-		return http.StatusForbidden, resultPage{Title: "The tenants differ", Sentence: "You signed in to one tenant, and the consent came back for another. Nothing was connected.", Next: newLink}
-	case tenantTaken:
-		return http.StatusConflict, resultPage{Title: "The tenant is already registered", Sentence: "The tenant belongs to another connection, or this connection belongs to another tenant. Nothing was changed.", Next: "Tell whoever sent you the link: the connection that has the tenant can be authorized again."}
-	case deauthorizedMeanwhile:
-		return http.StatusConflict, resultPage{Title: "The connection was stopped", Sentence: "The connection was deauthorized while you were at Microsoft. It stays so.", Next: "Tell whoever sent you the link: it has to be resumed first."}
-	case broken:
-		return http.StatusInternalServerError, resultPage{Title: "Mailtrail is not set up correctly", Sentence: "This is not your fault. Nothing was connected.", Next: "Tell whoever runs Mailtrail, and name the reference below."}
-	}
-	return http.StatusServiceUnavailable, resultPage{Title: "That did not work now", Sentence: "Microsoft or our own storage cannot be reached. It is not certain that the connection was authorized.", Next: "Wait some minutes. " + newLink}
+// refusals are what the administrator sees of each.
+var refusals = map[refusal]struct {
+	status int
+	page   resultPage
+}{
+	unavailable: {http.StatusServiceUnavailable, resultPage{
+		Title:    "This does not work at the moment",
+		Sentence: "Microsoft or our own storage could not be reached. The connection may or may not be authorized.",
+		Next:     "Wait a few minutes. " + newLink,
+	}},
+	badLink: {http.StatusGone, resultPage{
+		Title:    "This link is no longer valid",
+		Sentence: "A link works once, for 24 hours.",
+		Next:     newLink,
+	}},
+	badForm: {http.StatusForbidden, resultPage{
+		Title:    "This page was open for too long",
+		Sentence: "The form no longer belongs to this browser, or the browser does not keep cookies.",
+		Next:     "Allow cookies for this site, and open the link that you were sent again. It has not been used up.",
+	}},
+	badReply: {http.StatusBadRequest, resultPage{
+		Title:    "This is not an answer from Microsoft",
+		Sentence: "The answer is incomplete, or was changed on the way. Nothing was connected.",
+		Next:     newLink,
+	}},
+	badState: {http.StatusGone, resultPage{
+		Title:    "This step is over",
+		Sentence: "The answer from Microsoft came too late, or had been used before. It connected nothing.",
+		Next:     newLink,
+	}},
+	otherBrowser: {http.StatusForbidden, resultPage{
+		Title:    "Another browser began this",
+		Sentence: "The sign-in must end in the browser that it began in. Nothing was connected.",
+		Next:     newLink,
+	}},
+	declined: {http.StatusForbidden, resultPage{
+		Title:    "The consent was not given",
+		Sentence: "The sign-in or the consent was cancelled at Microsoft. Nothing was connected.",
+		Next:     "If you did not mean to cancel it, ask whoever sent you the link for a new one, and begin again.",
+	}},
+	notAccepted: {http.StatusForbidden, resultPage{
+		Title:    "Microsoft did not let you in",
+		Sentence: "The sign-in or the consent did not succeed at Microsoft. Nothing was connected.",
+		Next:     "Sign in with a work account of the tenant. " + newLink,
+	}},
+	noAdministrator: {http.StatusForbidden, resultPage{
+		Title: "An administrator is needed",
+		Sentence: "The account that you signed in with is neither a Global Administrator nor a Privileged Role " +
+			"Administrator of its tenant. Nothing was connected.",
+		Next: "Activate the role, or forward the request to somebody who holds it. " + newLink,
+	}},
+	noRoles: {http.StatusForbidden, resultPage{
+		Title: "Mailtrail cannot see your roles",
+		Sentence: "Microsoft did not say which directory roles you hold, so we cannot see whether you may consent. " +
+			"Either you hold none, or Mailtrail's registration does not ask for them. Nothing was connected.",
+		Next: "If you are a Global Administrator or a Privileged Role Administrator, ask whoever runs Mailtrail to add the " +
+			"claim wids and the group membership claim DirectoryRole to its registration, and mention the reference below. " +
+			"Otherwise forward the request to an administrator. " + newLink,
+	}},
+	guest: {http.StatusForbidden, resultPage{
+		Title:    "A guest cannot consent",
+		Sentence: "The account that you signed in with is a guest of the tenant. Nothing was connected.",
+		Next:     "Sign in with an administrator's account of the tenant itself. " + newLink,
+	}},
+	otherTenant: {http.StatusForbidden, resultPage{
+		Title:    "The tenants differ",
+		Sentence: "You signed in to one tenant, and the consent came back for another. Nothing was connected.",
+		Next:     newLink,
+	}},
+	wrongTenant: {http.StatusForbidden, resultPage{
+		Title:    "This link is for another tenant",
+		Sentence: "The connection was added for one tenant, and you signed in to a different one. Nothing was connected.",
+		Next:     "Sign in with an administrator's account of that tenant. " + newLink,
+	}},
+	tenantTaken: {http.StatusConflict, resultPage{
+		Title: "The tenant is already registered",
+		Sentence: "The tenant belongs to another connection, or this connection belongs to another tenant. " +
+			"Nothing was changed.",
+		Next: "Tell whoever sent you the link: the connection that has the tenant can be authorized again.",
+	}},
+	deauthorizedMeanwhile: {http.StatusConflict, resultPage{
+		Title:    "The connection was stopped",
+		Sentence: "The connection was deauthorized while you were at Microsoft, and stays deauthorized.",
+		Next:     "Tell whoever sent you the link that it has to be resumed first.",
+	}},
+	broken: {http.StatusInternalServerError, resultPage{
+		Title:    "Mailtrail is not set up correctly",
+		Sentence: "This is not your fault. Nothing was connected.",
+		Next:     "Tell whoever runs Mailtrail, and mention the reference below.",
+	}},
 }
 
-// refuse ends a consent: the page for the administrator, and the cause, once, for the log. The log gets neither the address nor any
-// of its parameters.
+// refuse ends a consent. The administrator gets a page, and the log gets the cause, but neither the address nor its
+// parameters.
 func (c *Consent) refuse(w http.ResponseWriter, r *http.Request, id ID, v refusal, cause error) {
-	status, p := v.page()
+	status, p := refusals[v].status, refusals[v].page
 	if known, ok := tenantCause(fault.Code(cause)); ok && v == notAccepted {
 		p.Sentence, p.Next = known.Sentence+" Nothing was connected.", known.Action+" "+newLink
 	}
@@ -99,12 +160,26 @@ func (c *Consent) refuse(w http.ResponseWriter, r *http.Request, id ID, v refusa
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	c.Log.Log(r.Context(), level, "consent refused", "reference", p.Reference, "connection", id, "status", status, "title", p.Title, "err", cause)
+	c.Log.Log(
+		r.Context(),
+		level,
+		"consent refused",
+		"reference",
+		p.Reference,
+		"connection",
+		id,
+		"status",
+		status,
+		"title",
+		p.Title,
+		"err",
+		cause,
+	)
 	writeResult(w, status, p)
 }
 
 func writeBegin(w http.ResponseWriter, loginOrigin string, p beginPage) {
-	// A form's redirects count as its actions in Chromium, so the login has to be allowed too.
+	// Chromium counts the redirects of a form as its actions, so the login has to be allowed as well.
 	writePage(w, http.StatusOK, "'self' "+loginOrigin, "begin.html", p)
 }
 
@@ -121,13 +196,16 @@ func writePage(w http.ResponseWriter, status int, formAction, name string, data 
 	secure(w, formAction)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // a browser that went away does not miss it
+	_, _ = w.Write(body.Bytes()) // a browser that has gone away does not need it
 }
 
-// secure sets what holds for every answer of the consent: no scripts, no frames, no trace of the address elsewhere.
+// secure sets the headers of every answer of the consent: no scripts, no frames, and no referrer.
 func secure(w http.ResponseWriter, formAction string) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action "+formAction+"; frame-ancestors 'none'")
+	h.Set(
+		"Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; base-uri 'none'; form-action "+formAction+"; frame-ancestors 'none'",
+	)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")

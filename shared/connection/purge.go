@@ -13,24 +13,25 @@ import (
 )
 
 const (
-	// settling is how long after a connection was deauthorized something may still be stored for it: what had begun before. On AWS nothing
-	// runs for longer than 15 minutes.
+	// settling is how long work that began before a connection was deauthorized may still store something for it. On
+	// AWS nothing runs for longer than 15 minutes.
 	settling = 16 * time.Minute
-	// unstopped is how long a purge waits for the subscription to be stopped at Microsoft. After that it is left to end with the tenant.
+	// unstopped is how long a purge waits until the subscription is stopped at Microsoft. After that the subscription
+	// is left alone.
 	unstopped = 24 * time.Hour
-	// slice is how many items of one room a tick deletes at most, and sliceTime how long it may take for all.
+	// slice is how many items of one room a tick deletes at most, and sliceTime is how long a tick may take.
 	slice     = 50_000
 	sliceTime = 40 * time.Second
 )
 
 const purging = "The connection is being deleted, with all that was stored of it. This cannot be undone."
 
-// Room deletes what a room holds of a connection, at most about budget items, and tells how many it deleted and whether nothing is left. It
-// can be called again after any error.
+// Room deletes what a room stores for a connection, about budget items at most. It returns how many it deleted and
+// whether nothing is left. It can be called again after any error.
 type Room func(ctx context.Context, id ID, budget int) (deleted int, done bool, err error)
 
-// Purge asks for a connection to be deleted with all its data: one that was deauthorized, or that no administrator has consented to. From
-// then on nothing calls it back. Asking again is harmless. Errors: ErrNotFound, ErrInUse, or the table's.
+// Purge asks for a connection to be deleted with all its data. The connection must be deauthorized, or no administrator
+// has consented to it yet. It cannot be undone. It is idempotent. Errors: ErrNotFound, ErrInUse, or the table's.
 func (r *Registry) Purge(ctx context.Context, id ID, by string) (Connection, error) {
 	now := r.now()
 	return r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {
@@ -47,20 +48,20 @@ func (r *Registry) Purge(ctx context.Context, id ID, by string) (Connection, err
 	})
 }
 
-// Purger deletes the connections that somebody asked to be deleted, slice by slice. Order: what the rooms hold, then the history, then the
-// connection with its locks on name and tenant in one Commit. A crash anywhere leaves a connection that is being deleted, and the next tick
-// goes on. Two at once do the same work twice, which is harmless.
+// Purger deletes connections slice by slice after Purge was asked for. Order of deletes: what the rooms store, then the
+// history, then the connection with its locks on name and tenant in one Commit. A crash anywhere leaves a connection
+// that is being deleted, and the next tick continues. Two purgers at once do the same work twice, which is harmless.
 type Purger struct {
 	Registry *Registry
 	Rooms    []Room
 	Trail    *access.Trail
 	Log      *slog.Logger
-	Mine     func(ID) bool // which connections are this purger's; nil is all
-	Slice    int           // items of a room and tick; 0 is 50,000
+	Mine     func(ID) bool // which connections this purger deletes; nil means all
+	Slice    int           // items per room and tick; 0 means 50,000
 }
 
-// Tick deletes one slice of each connection that is being deleted. One connection's failure is logged and stops no other; the error is about
-// the list of connections only.
+// Tick deletes one slice of each connection that is being deleted. The failure of one connection is logged and stops no
+// other; the error concerns the list of connections only.
 func (p *Purger) Tick(ctx context.Context) error {
 	all, err := p.Registry.list(ctx, func(c Connection) bool { return !c.Purge.Asked.IsZero() })
 	if err != nil {
@@ -73,13 +74,20 @@ func (p *Purger) Tick(ctx context.Context) error {
 			continue
 		}
 		if err := p.purge(ctx, c); err != nil && ctx.Err() == nil {
-			p.Log.WarnContext(ctx, "deleting a connection failed, and goes on at the next tick", "connection", c.ID, "err", err)
+			p.Log.WarnContext(
+				ctx,
+				"deleting a connection failed, and goes on at the next tick",
+				"connection",
+				c.ID,
+				"err",
+				err,
+			)
 		}
 	}
 	return nil
 }
 
-// purge deletes a slice of one connection, and the connection itself when that was the last one.
+// purge deletes a slice of one connection, and after the last slice the connection itself.
 func (p *Purger) purge(ctx context.Context, c Connection) error {
 	if now := p.Registry.now(); now.Before(c.purgeable(now)) {
 		return nil
@@ -95,7 +103,7 @@ func (p *Purger) purge(ctx context.Context, c Connection) error {
 			break
 		}
 	}
-	if deleted > 0 { // whoever looks sees it going on; of two purgers the higher number stays
+	if deleted > 0 { // shows progress; of two purgers the higher number stays
 		if err := p.Registry.purged(ctx, c.ID, c.Purge.Deleted+int64(deleted)); err != nil {
 			return errors.Join(failed, err)
 		}
@@ -113,8 +121,8 @@ func (p *Purger) slice() int {
 	return slice
 }
 
-// purgeable is when deleting may begin: when all has ended that had begun before the connection was deauthorized, and its subscription is
-// stopped. What was never consented to has nothing under way.
+// purgeable is when the deletion may begin: when all work that had begun before the connection was deauthorized has
+// ended, and its subscription is stopped. A connection without a consent has no work under way.
 func (c Connection) purgeable(now time.Time) time.Time {
 	switch {
 	case c.Tenant.ID == "":
@@ -127,7 +135,7 @@ func (c Connection) purgeable(now time.Time) time.Time {
 	return c.Since.Add(settling)
 }
 
-// purged says how much has been deleted of a connection.
+// purged stores how many items of a connection have been deleted.
 func (r *Registry) purged(ctx context.Context, id ID, n int64) error {
 	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
 		s.Purge.Deleted = max(s.Purge.Deleted, n)
@@ -136,7 +144,7 @@ func (r *Registry) purged(ctx context.Context, id ID, n int64) error {
 	return err
 }
 
-// end deletes the history, and then the connection and its locks. The trail has it before that.
+// end writes the trail, and then deletes the history, the connection and its locks.
 func (p *Purger) end(ctx context.Context, id ID) error {
 	r := p.Registry
 	s, err := r.get(ctx, id)
@@ -146,17 +154,34 @@ func (p *Purger) end(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
-	detail, err := json.Marshal(map[string]string{"connection": string(id), "displayName": s.DisplayName, "tenant": string(s.Tenant.ID), "asked": s.Purge.By})
+	detail, err := json.Marshal(
+		map[string]string{
+			"connection":  string(id),
+			"displayName": s.DisplayName,
+			"tenant":      string(s.Tenant.ID),
+			"asked":       s.Purge.By,
+		},
+	)
 	if err != nil {
 		return err
 	}
 	err = p.Trail.Record(ctx, access.Entry{
-		Who: Poller, What: "connection.purged", Detail: string(detail), Count: s.Purge.Deleted, Connections: access.Limit{string(id)},
+		Who:         Poller,
+		What:        "connection.purged",
+		Detail:      string(detail),
+		Count:       s.Purge.Deleted,
+		Connections: access.Limit{string(id)},
 	})
 	if err != nil {
 		return err
 	}
-	if _, done, err := table.Empty(ctx, r.Table, table.Query{Partition: historyPartition(id)}, slice); err != nil || !done {
+	if _, done, err := table.Empty(
+		ctx,
+		r.Table,
+		table.Query{Partition: historyPartition(id)},
+		slice,
+	); err != nil ||
+		!done {
 		return err
 	}
 	ops := []table.Op{
@@ -169,6 +194,15 @@ func (p *Purger) end(ctx context.Context, id ID) error {
 	if err := r.Table.Commit(ctx, ops...); err != nil {
 		return fmt.Errorf("delete connection %s: %w", id, err)
 	}
-	p.Log.InfoContext(ctx, "a connection was deleted, with all that was stored of it", "connection", id, "tenant", s.Tenant.ID, "items", s.Purge.Deleted)
+	p.Log.InfoContext(
+		ctx,
+		"a connection was deleted, with all that was stored of it",
+		"connection",
+		id,
+		"tenant",
+		s.Tenant.ID,
+		"items",
+		s.Purge.Deleted,
+	)
 	return nil
 }

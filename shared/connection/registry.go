@@ -24,23 +24,26 @@ var (
 	ErrNotFound error = &access.Refused{Status: http.StatusNotFound, Problems: []access.Problem{
 		{Field: "id", Type: "NOT_FOUND", Description: "There is no such connection."},
 	}}
-	// ErrDeauthorized means that the connection was deauthorized, and must be resumed before anybody authorizes it again: so that a
-	// consent which was under way does not undo the deauthorizing.
+	// ErrDeauthorized means that the connection was deauthorized and must be resumed before it is authorized again. So
+	// a consent that was already under way cannot undo the deauthorizing.
 	ErrDeauthorized = conflict("id", "DEAUTHORIZED", "The connection is deauthorized: resume it first.")
-	// ErrPurging means that the connection is being deleted with all its data, which nothing calls back.
+	// ErrPurging means that the connection is being deleted with all its data, which cannot be undone.
 	ErrPurging = conflict("id", "PURGING", "The connection is being deleted, and cannot be changed any more.")
 	// ErrInUse means that the connection is followed, and must be deauthorized before it can be deleted.
 	ErrInUse = conflict("id", "IN_USE", "The connection is followed: deauthorize it first.")
-	// ErrLink means that the link is unknown, expired, or was used before. It never tells which.
+	// ErrLink means that the link is unknown, has expired, or was used before. It never says which.
 	ErrLink = errors.New("the link is not valid any more")
 )
 
 // conflict is an error for what cannot be done as things stand: 409.
 func conflict(field, kind, description string) error {
-	return &access.Refused{Status: http.StatusConflict, Problems: []access.Problem{{Field: field, Type: kind, Description: description}}}
+	return &access.Refused{
+		Status:   http.StatusConflict,
+		Problems: []access.Problem{{Field: field, Type: kind, Description: description}},
+	}
 }
 
-// Poller stands in the history for changes that polling the tenant brought.
+// Poller is who made a change, in the history, when polling the tenant brought it about.
 const Poller = "mailtrail"
 
 const (
@@ -48,20 +51,26 @@ const (
 	maxHistory = 500 // how many changes History returns
 )
 
-// Registry holds the connections. It is safe for concurrent use, also by several processes: what changes is replaced under the
-// revision that was read, and done again when another writer came first.
+// Registry holds the connections. It is safe for concurrent use, also by several processes: a change replaces the item
+// at the revision that was read, and is repeated when another writer came first.
 type Registry struct {
 	Table table.Table
 	Now   func() time.Time
 	Rand  io.Reader
-	// Changed is told of every change of a status when it is durable, and by whom it was made; nil is nobody. A crash between the two
-	// tells nobody: the history has it.
+	// Changed, if not nil, is called with every change of status once it is durable, and with who made it. After a
+	// crash between the two it is not called; the history has the change.
 	Changed func(c Connection, by string)
 }
 
-// Add registers a connection that waits for an administrator's consent. link is the secret of the one-time page where the consent
-// begins; it is good for 24 hours, and only its hash is stored. Errors: *access.Refused, ErrName, or the table's.
-func (r *Registry) Add(ctx context.Context, displayName string, cloud Cloud, by string) (c Connection, link string, err error) {
+// Add registers a connection that waits for an administrator's consent. link opens the page where the consent begins;
+// it works once, for 24 hours, and only the hash of its secret is stored. Errors: *access.Refused, ErrName, or the
+// table's.
+func (r *Registry) Add(
+	ctx context.Context,
+	displayName string,
+	cloud Cloud,
+	by string,
+) (c Connection, link string, err error) {
 	name, err := cleanName(displayName)
 	if err != nil {
 		return Connection{}, "", err
@@ -70,7 +79,13 @@ func (r *Registry) Add(ctx context.Context, displayName string, cloud Cloud, by 
 		return Connection{}, "", access.Invalid("cloud", "The cloud must be one of commercial, gcc, gcchigh, dod.")
 	}
 	for range maxTries {
-		if c, link, err = r.add(ctx, name, cloud, by); err == nil || errors.Is(err, ErrName) || errors.Is(err, table.ErrInvalid) || ctx.Err() != nil {
+		if c, link, err = r.add(
+			ctx,
+			name,
+			cloud,
+			by,
+		); err == nil || errors.Is(err, ErrName) || errors.Is(err, table.ErrInvalid) ||
+			ctx.Err() != nil {
 			break
 		}
 	}
@@ -107,8 +122,8 @@ func (r *Registry) add(ctx context.Context, name string, cloud Cloud, by string)
 	if err == nil {
 		return s.Connection, link, nil
 	}
-	// Whoever has the name tells what happened: another writer, nobody (try again), or we ourselves, when the table did it and
-	// then failed to say so.
+	// Who holds the name now shows what happened: another writer, nobody (try again), or we ourselves if the table did
+	// it and then reported a failure.
 	switch holder, held := r.holder(ctx, nameKey(fold(name))); {
 	case held != nil && !errors.Is(held, table.ErrAbsent):
 		return Connection{}, "", errors.Join(err, held)
@@ -160,8 +175,8 @@ func (r *Registry) Followed(ctx context.Context) ([]Connection, error) {
 	return r.list(ctx, Connection.Followed)
 }
 
-// Follows says whether the connection is followed now: only then may anything of its tenant be stored. A connection that does not
-// exist is not followed.
+// Follows says whether the connection is followed now: only then may anything of its tenant be stored. A connection
+// that does not exist is not followed.
 func (r *Registry) Follows(ctx context.Context, id ID) (bool, error) {
 	c, err := r.Get(ctx, id)
 	if errors.Is(err, ErrNotFound) {
@@ -206,11 +221,16 @@ func (r *Registry) History(ctx context.Context, id ID) ([]Change, error) {
 	return out, nil
 }
 
-// change applies f to the connection and stores what came of it, with an item of history when its status or reason changed, and
-// with the other operations that f asks for: all in one Commit. f may run several times, so it is idempotent: on a connection that
-// is already as it should be it changes nothing, and then nothing is written. So a Commit that was done and then reported as
-// failed is found done.
-func (r *Registry) change(ctx context.Context, id ID, by string, f func(*stored) ([]table.Op, error)) (Connection, error) {
+// change applies f to the connection and stores the result in one Commit, together with an item of history if its
+// status or reason changed, and with the operations that f returns. f may run several times, so it must be idempotent:
+// it changes nothing if the connection is already as it should be, and then nothing is written. That is how a Commit
+// that was done but reported as failed is recognized.
+func (r *Registry) change(
+	ctx context.Context,
+	id ID,
+	by string,
+	f func(*stored) ([]table.Op, error),
+) (Connection, error) {
 	var failed error
 	for range maxTries {
 		was, err := r.get(ctx, id)
@@ -244,7 +264,7 @@ func (r *Registry) change(ctx context.Context, id ID, by string, f func(*stored)
 	return Connection{}, fmt.Errorf("change connection %s: %w: %w", id, fault.Retry, failed)
 }
 
-// holder is the connection that holds a lock, or table.ErrAbsent.
+// holder returns the connection that holds a lock, or table.ErrAbsent.
 func (r *Registry) holder(ctx context.Context, key table.Key) (ID, error) {
 	item, err := r.Table.Get(ctx, key)
 	if err != nil {
@@ -275,7 +295,7 @@ func (id ID) valid() bool {
 	return len(id) == 12 && strings.Trim(string(id), "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
-// random reads n bytes, all of them or none.
+// random reads exactly n bytes.
 func random(from io.Reader, n int) ([]byte, error) {
 	b := make([]byte, n)
 	if _, err := io.ReadFull(from, b); err != nil {

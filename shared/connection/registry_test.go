@@ -37,7 +37,10 @@ func TestAddedConnectionWaitsForConsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.DisplayName != "Acme Inc" || got.Tenant.Cloud != connection.Commercial || got.Status != connection.Initializing || got.CreatedBy != "key-7" || !got.Created.Equal(c.now()) {
+	if got.DisplayName != "Acme Inc" || got.Tenant.Cloud != connection.Commercial ||
+		got.Status != connection.Initializing ||
+		got.CreatedBy != "key-7" ||
+		!got.Created.Equal(c.now()) {
 		t.Errorf("added as %+v", got)
 	}
 	if got.Followed() {
@@ -170,7 +173,9 @@ func TestConsentBindsTheTenantForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Tenant.ID != acme || got.Status != connection.Initializing || got.ConsentedBy != "admin" || !got.Consented.Equal(c.now()) || !got.Followed() {
+	if got.Tenant.ID != acme || got.Status != connection.Initializing || got.ConsentedBy != "admin" ||
+		!got.Consented.Equal(c.now()) ||
+		!got.Followed() {
 		t.Errorf("consented as %+v", got)
 	}
 	if _, err := r.Consented(t.Context(), added.ID, administrator(globex)); !errors.Is(err, connection.ErrTenant) {

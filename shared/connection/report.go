@@ -9,9 +9,10 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Report tells the connection what its last poll came to. nil is Monitoring, unless the directory is refused. fault.Refused is Error with a
-// sentence that says what is wrong and what to do, except for permissions that are still spreading. Everything else, our own refused credential above
-// all, leaves the connection as it is. It writes only when the status or the reason changes.
+// Report records the outcome of the last poll on the connection. nil means Monitoring, unless the directory is refused.
+// fault.Refused means Error, with a sentence that says what is wrong and what to do, except while permissions are still
+// spreading. Anything else leaves the connection as it is, above all a refusal of our own credential. Report writes
+// only when the status or the reason changes.
 func (r *Registry) Report(ctx context.Context, id ID, outcome error) error {
 	now := r.now()
 	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
@@ -21,9 +22,10 @@ func (r *Registry) Report(ctx context.Context, id ID, outcome error) error {
 	return err
 }
 
-// ReportDirectory tells the connection what reading its tenant's directory came to. fault.Refused is kept in Denied, and shows itself as it does
-// in Report until nil takes it back; the next poll that goes well then says Monitoring. Everything else changes nothing. A connection that
-// is in Error keeps its reason, which polls have given it and may still give it: the next poll that goes well tells of the directory.
+// ReportDirectory records the outcome of reading the tenant's directory on the connection. fault.Refused is kept in
+// Denied, and shows as it does in Report, until nil clears it; the next poll that succeeds then sets Monitoring.
+// Anything else changes nothing. A connection that is already in Error keeps the reason that polling gave it: the next
+// poll that succeeds shows the directory's problem.
 func (r *Registry) ReportDirectory(ctx context.Context, id ID, outcome error) error {
 	now := r.now()
 	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
@@ -44,13 +46,13 @@ func (r *Registry) ReportDirectory(ctx context.Context, id ID, outcome error) er
 	return err
 }
 
-// unnamed stands for a refusal that came without a code.
+// unnamed is stored for a refusal without a code.
 const unnamed = "Refused"
 
-// after is the connection as a poll's outcome leaves it.
+// after is the connection after a poll with this outcome.
 func (c Connection) after(outcome error, now time.Time) Connection {
 	if !c.Followed() {
-		return c // deauthorized while the poll ran: it stays so
+		return c // it was deauthorized while the poll ran, and stays so
 	}
 	if outcome == nil {
 		if c.Subscribed.IsZero() {
@@ -68,7 +70,7 @@ func (c Connection) after(outcome error, now time.Time) Connection {
 	return c.refused(fault.Code(outcome), now)
 }
 
-// blames tells whether an outcome is the tenant's affair.
+// blames says whether an outcome is the tenant's to mend.
 func blames(outcome error) bool {
 	if !errors.Is(outcome, fault.Refused) || errors.Is(outcome, fault.Ours) {
 		return false

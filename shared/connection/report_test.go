@@ -10,7 +10,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// TestPollAndDirectoryAreBothToBeWell plays what polls (p) and the census (d) report, one after the other, and looks at the connection after each.
+// TestPollAndDirectoryAreBothToBeWell plays what polls (p) and the census (d) report, one after the other, and looks at
+// the connection after each.
 func TestPollAndDirectoryAreBothToBeWell(t *testing.T) {
 	const (
 		noUsers  = "Authorization_RequestDenied"
@@ -63,9 +64,9 @@ func TestPollAndDirectoryAreBothToBeWell(t *testing.T) {
 			{"p", "", connection.Monitoring, "", ""},
 		}},
 		"nothing is known of the audit log yet": {2 * time.Hour, []step{
-			{"d", "", connection.Initializing, "first look", ""},
-			{"d", "AADSTS7000222", connection.Initializing, "first look", ""},
-			{"d", "ErrorAccessDenied", connection.Initializing, "first look", ""},
+			{"d", "", connection.Initializing, "first listing", ""},
+			{"d", "AADSTS7000222", connection.Initializing, "first listing", ""},
+			{"d", "ErrorAccessDenied", connection.Initializing, "first listing", ""},
 			{"d", "none", connection.Error, "Microsoft refused access (Refused)", "Microsoft refused access"},
 		}},
 	} {
@@ -99,7 +100,8 @@ func TestPollAndDirectoryAreBothToBeWell(t *testing.T) {
 					problem = connection.CauseOf(got.Denied).Reason(got.DisplayName)
 				}
 				if got.Status != s.status || !strings.Contains(got.Reason, s.reason) || (s.reason == "") != (got.Reason == "") ||
-					!strings.Contains(problem, s.problem) || (s.problem == "") != (problem == "") {
+					!strings.Contains(problem, s.problem) ||
+					(s.problem == "") != (problem == "") {
 					t.Errorf("step %d, %s %s: %s %q, directory %q", i, s.who, s.code, got.Status, got.Reason, problem)
 				}
 			}
@@ -124,7 +126,11 @@ func TestWhatTheDirectoryRefusedIsForgottenWithConsentAndResume(t *testing.T) {
 		},
 	} {
 		clock.advance(2 * time.Hour)
-		if err := errors.Join(r.ReportDirectory(t.Context(), id, refusedBy("Authorization_RequestDenied")), again(), r.Report(t.Context(), id, nil)); err != nil {
+		if err := errors.Join(
+			r.ReportDirectory(t.Context(), id, refusedBy("Authorization_RequestDenied")),
+			again(),
+			r.Report(t.Context(), id, nil),
+		); err != nil {
 			t.Fatal(err)
 		}
 		if c, err := r.Get(t.Context(), id); err != nil || c.Status != connection.Monitoring || c.Denied != "" {

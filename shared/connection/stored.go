@@ -7,7 +7,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// stored is a connection as its item holds it. Two are equal with == when nothing changed.
+// stored is a connection as its item holds it. Two of them are equal (==) if nothing changed.
 type stored struct {
 	Connection
 	link      string    // SHA-256 of the open link's secret, hex; "" when none is open
@@ -94,8 +94,8 @@ func changeOf(item table.Item) (Change, error) {
 	return c, nil
 }
 
-// fields reads an item's attributes and keeps the first thing that is wrong. An attribute that is missing is zero: it was not thought of when
-// the item was written.
+// fields reads an item's attributes and keeps the first error. A missing attribute is zero: older code wrote the item
+// without it.
 type fields struct {
 	attrs table.Attrs
 	err   error

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// maxListing bounds one page of a listing; an entry is about 500 bytes, and pages of some hundreds are usual.
+	// maxListing bounds one page of a listing. An entry takes about 500 bytes, and a page usually has some hundreds of
+	// them.
 	maxListing = 8 << 20
-	// retention is how long a blob can be had at least, should its entry not say.
+	// retention is how long Microsoft keeps a blob if its entry does not say.
 	retention = 7 * 24 * time.Hour
-	// listingTime is how the API takes the times of a window: UTC, and no zone written.
+	// listingTime is how the API writes the times of a window: in UTC, without a zone.
 	listingTime = "2006-01-02T15:04:05"
 )
 
 // Subscribe makes sure that the tenant's subscription to a content type is enabled (Office 365 Management Activity API
-// reference, "Start a subscription"). It is idempotent: AF20024 says that it was enabled before. Microsoft asks for 15 minutes
-// between two starts, so call it when listing says audit.ErrNotSubscribed.
+// reference, "Start a subscription"). It is idempotent: AF20024 says that it was enabled before. Microsoft wants 15
+// minutes between two starts, so call it only when a listing returns audit.ErrNotSubscribed.
 func (c *Client) Subscribe(ctx context.Context, t connection.Tenant, ct audit.ContentType) error {
 	what := fmt.Sprintf("subscribe to %s of tenant %s", ct, t.ID)
 	ctx, cancel := brief(ctx)
@@ -45,8 +46,9 @@ func (c *Client) Subscribe(ctx context.Context, t connection.Tenant, ct audit.Co
 	return resp.Body.Close()
 }
 
-// Unsubscribe stops the tenant's subscription to a content type ("Stop a subscription"), and drops the tokens that are cached for the tenant. That
-// there is no subscription (AF20022), or that somebody disabled it (AF20023), is as well.
+// Unsubscribe stops the tenant's subscription to a content type ("Stop a subscription"), and drops the tokens that are
+// cached for the tenant. It also succeeds when there is no subscription (AF20022) or somebody has disabled it
+// (AF20023).
 func (c *Client) Unsubscribe(ctx context.Context, t connection.Tenant, ct audit.ContentType) error {
 	what := fmt.Sprintf("unsubscribe from %s of tenant %s", ct, t.ID)
 	ctx, cancel := brief(ctx)
@@ -67,9 +69,15 @@ func (c *Client) Unsubscribe(ctx context.Context, t connection.Tenant, ct audit.
 }
 
 // List returns one page of the blobs that became available in [from, to) ("List available content"). page is "", or a
-// former Page's Next, which holds its own window. Both times are cut to whole seconds; the caller keeps the window within 24
-// hours and 7 days back. audit.ErrNotSubscribed and audit.ErrPage are found in what it returns.
-func (c *Client) List(ctx context.Context, t connection.Tenant, ct audit.ContentType, from, to time.Time, page string) (audit.Page, error) {
+// former Page's Next, which holds its own window. Both times are cut to whole seconds; the caller keeps the window
+// within 24 hours and 7 days back. audit.ErrNotSubscribed and audit.ErrPage are found in what it returns.
+func (c *Client) List(
+	ctx context.Context,
+	t connection.Tenant,
+	ct audit.ContentType,
+	from, to time.Time,
+	page string,
+) (audit.Page, error) {
 	what := fmt.Sprintf("list %s of tenant %s", ct, t.ID)
 	ctx, cancel := brief(ctx)
 	defer cancel()
@@ -108,9 +116,10 @@ func (c *Client) listing(t connection.Tenant, ct audit.ContentType, from, to tim
 	return c.pinned(t, page)
 }
 
-// Open returns a content blob as a stream of JSON ("Retrieve content"); the caller closes it. The time that it takes is not
-// bounded, only its silence is. A blob that is no more is audit.ErrGone, and a URI that is not the tenant's cloud's is
-// fault.Poison with the code ForeignURI. Reading fails with fault.Retry when the answer breaks off.
+// Open returns a content blob as a stream of JSON ("Retrieve content"); the caller closes it. The stream may take any
+// time, but not fall silent for longer than patience. A blob that no longer exists is audit.ErrGone, and a URI outside
+// the tenant's cloud is fault.Poison with the code ForeignURI. Reading fails with fault.Retry when the answer breaks
+// off.
 func (c *Client) Open(ctx context.Context, t connection.Tenant, uri string) (io.ReadCloser, error) {
 	what := fmt.Sprintf("open a content blob of tenant %s", t.ID)
 	u, err := c.pinned(t, uri)
@@ -124,16 +133,18 @@ func (c *Client) Open(ctx context.Context, t connection.Tenant, uri string) (io.
 	return resp.Body, nil
 }
 
-// feed is the address of an operation on subscriptions.
+// feed returns the address of an operation on subscriptions.
 func (c *Client) feed(t connection.Tenant, operation string, query url.Values) (*url.URL, error) {
 	e, err := c.endpointsOf(t)
 	if err != nil {
 		return nil, err
 	}
-	return url.Parse(e.Activity + "/api/v1.0/" + string(t.ID) + "/activity/feed/subscriptions/" + operation + "?" + query.Encode())
+	return url.Parse(
+		e.Activity + "/api/v1.0/" + string(t.ID) + "/activity/feed/subscriptions/" + operation + "?" + query.Encode(),
+	)
 }
 
-// pinned is a URI of Microsoft's answer, checked to be of the tenant's cloud.
+// pinned parses a URI from an answer of Microsoft's, and checks that it belongs to the tenant's cloud.
 func (c *Client) pinned(t connection.Tenant, uri string) (*url.URL, error) {
 	e, err := c.endpointsOf(t)
 	if err != nil {
@@ -142,7 +153,8 @@ func (c *Client) pinned(t connection.Tenant, uri string) (*url.URL, error) {
 	return pin(e.Activity, "/api/v1", uri)
 }
 
-// foreign marks an address that cannot be used. For a listing it is kind Retry, since the next listing may come with another.
+// foreign marks an address that cannot be used. For a listing the kind is Retry, since the next listing may return
+// another address.
 func foreign(what string, kind, err error) error {
 	if err != errForeign {
 		return fmt.Errorf("%s: %w", what, err)
@@ -150,7 +162,7 @@ func foreign(what string, kind, err error) error {
 	return &fault.Error{Kind: kind, Code: ForeignURI, Err: fmt.Errorf("%s: %w", what, err)}
 }
 
-// parseListing reads all entries or none: an entry passed over would be a gap that nobody sees.
+// parseListing reads all entries or none: a skipped entry would be a gap that nobody sees.
 func parseListing(body []byte) ([]audit.Listed, error) {
 	var entries []struct {
 		Type    audit.ContentType `json:"contentType"`
@@ -177,7 +189,7 @@ func parseListing(body []byte) ([]audit.Listed, error) {
 	return blobs, nil
 }
 
-// parseTime takes a time without a zone for UTC, as Microsoft means it.
+// parseTime reads a time without a zone as UTC, which is what Microsoft means.
 func parseTime(s string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return t.UTC(), nil

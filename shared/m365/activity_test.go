@@ -26,8 +26,14 @@ func TestSubscribe(t *testing.T) {
 		answer(w, http.StatusOK, map[string]any{"contentType": "Audit.Exchange", "status": "enabled", "webhook": nil})
 	})
 	must(t, m.client(t).Subscribe(context.Background(), contoso(), audit.Exchange))
-	address(t, got.URL.String(), feed+"/subscriptions/start", map[string]string{"contentType": "Audit.Exchange", "PublisherIdentifier": publisher})
-	if got.Method != http.MethodPost || got.ContentLength != 0 || got.Header.Get("Authorization") != "Bearer "+roleToken(1) {
+	address(
+		t,
+		got.URL.String(),
+		feed+"/subscriptions/start",
+		map[string]string{"contentType": "Audit.Exchange", "PublisherIdentifier": publisher},
+	)
+	if got.Method != http.MethodPost || got.ContentLength != 0 ||
+		got.Header.Get("Authorization") != "Bearer "+roleToken(1) {
 		t.Errorf("asked %s with %d bytes and %q", got.Method, got.ContentLength, got.Header.Get("Authorization"))
 	}
 	again := newMicrosoft(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -43,10 +49,19 @@ func TestListAsksForTheWindow(t *testing.T) {
 		w.Header()["nextpageuri"] = []string{"https://next.example/verbatim?a=%24b"}
 		answer(w, http.StatusOK, []any{
 			map[string]any{
-				"contentType": "Audit.Exchange", "contentId": "20260504$x$audit_exchange$Audit_Exchange$na1", "contentUri": "https://manage.office.com/x",
-				"contentCreated": "2026-05-04T11:30:51.748Z", "contentExpiration": "2026-05-24T11:30:51.748Z", "news": map[string]any{"of": "2027"},
+				"contentType":       "Audit.Exchange",
+				"contentId":         "20260504$x$audit_exchange$Audit_Exchange$na1",
+				"contentUri":        "https://manage.office.com/x",
+				"contentCreated":    "2026-05-04T11:30:51.748Z",
+				"contentExpiration": "2026-05-24T11:30:51.748Z",
+				"news":              map[string]any{"of": "2027"},
 			},
-			map[string]any{"contentType": "Audit.Exchange", "contentId": "y", "contentUri": "https://manage.office.com/y", "contentCreated": "2026-05-04T11:30:52"},
+			map[string]any{
+				"contentType":    "Audit.Exchange",
+				"contentId":      "y",
+				"contentUri":     "https://manage.office.com/y",
+				"contentCreated": "2026-05-04T11:30:52",
+			},
 		})
 	})
 	zone := time.FixedZone("", 2*3600)
@@ -56,12 +71,27 @@ func TestListAsksForTheWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	address(t, got.String(), feed+"/subscriptions/content", map[string]string{
-		"contentType": "Audit.Exchange", "startTime": "2026-05-04T10:00:00", "endTime": "2026-05-04T11:00:00", "PublisherIdentifier": publisher,
+		"contentType":         "Audit.Exchange",
+		"startTime":           "2026-05-04T10:00:00",
+		"endTime":             "2026-05-04T11:00:00",
+		"PublisherIdentifier": publisher,
 	})
 	want := audit.Page{Next: "https://next.example/verbatim?a=%24b", Blobs: []audit.Listed{
 		{
-			ID: "20260504$x$audit_exchange$Audit_Exchange$na1", URI: "https://manage.office.com/x", Type: audit.Exchange,
-			Created: time.Date(2026, 5, 4, 11, 30, 51, 748e6, time.UTC), Expires: time.Date(2026, 5, 24, 11, 30, 51, 748e6, time.UTC),
+			ID:   "20260504$x$audit_exchange$Audit_Exchange$na1",
+			URI:  "https://manage.office.com/x",
+			Type: audit.Exchange,
+			Created: time.Date(
+				2026,
+				5,
+				4,
+				11,
+				30,
+				51,
+				748e6,
+				time.UTC,
+			),
+			Expires: time.Date(2026, 5, 24, 11, 30, 51, 748e6, time.UTC),
 		},
 		{
 			ID: "y", URI: "https://manage.office.com/y", Type: audit.Exchange,
@@ -85,7 +115,8 @@ func TestListFollowsThePageAsItIs(t *testing.T) {
 		"&PublisherIdentifier=" + publisher: next + "&PublisherIdentifier=" + publisher,
 		"&publisheridentifier=" + publisher: next + "&publisheridentifier=" + publisher,
 	} {
-		_, err := m.client(t).List(context.Background(), contoso(), audit.Exchange, time.Time{}, time.Time{}, m.URL+next+suffix)
+		_, err := m.client(t).
+			List(context.Background(), contoso(), audit.Exchange, time.Time{}, time.Time{}, m.URL+next+suffix)
 		must(t, err)
 		if got != want {
 			t.Errorf("asked for %s\nwant %s", got, want)
@@ -127,7 +158,11 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		c := m.client(t)
 		_, err := c.Open(context.Background(), contoso(), m.URL+feed+"/audit/x")
 		check(t, err, fault.Retry, m365.Redirect, status)
-		if host := strings.TrimPrefix(elsewhere.URL, "http://"); !strings.Contains(err.Error(), host) || strings.Contains(err.Error(), "secret-path") {
+		if host := strings.TrimPrefix(
+			elsewhere.URL,
+			"http://",
+		); !strings.Contains(err.Error(), host) ||
+			strings.Contains(err.Error(), "secret-path") {
 			t.Errorf("%v does not name %s alone", err, host)
 		}
 	}

@@ -8,16 +8,18 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// Application is our application as it is registered in one cloud. Registrations, tokens and credentials of one national cloud are good for
-// nothing in another ("National cloud deployments"); commercial and GCC share one, for they share a login.
+// Application is our application as it is registered in one cloud. Registrations, tokens and credentials of one
+// national cloud are not valid in another ("National cloud deployments"). Commercial and GCC share one, since they
+// share a login.
 type Application struct {
-	ClientID  string // the application's id
-	Publisher string // GUID of our own tenant in that cloud: PublisherIdentifier, by which Microsoft counts our requests apart
-	// Credentials prove that we are the application. While one is changed for another there are two; the one that worked last is
-	// tried first, and the other one when Microsoft refuses it.
+	ClientID string // the application's id
+	// GUID of our own tenant in that cloud: PublisherIdentifier, by which Microsoft counts our requests apart
+	Publisher string
+	// Credentials prove that we are the application. There are two while one replaces the other: the one that worked
+	// last is tried first, and the other if Microsoft refuses it.
 	Credentials []Credential
-	// Renew is asked for the credentials again when Microsoft has refused all of them; nil asks nobody. It may be called often, and by
-	// several callers at once: it bounds by itself how often it really looks.
+	// Renew, if not nil, reads the credentials again after Microsoft has refused all of them. It may be called often
+	// and concurrently: it limits by itself how often it really reads them.
 	Renew func(ctx context.Context) ([]Credential, error)
 }
 
@@ -36,7 +38,7 @@ func (a Application) check() error {
 	return errors.Join(append(wrong, checkCredentials(a.Credentials))...)
 }
 
-// registration is an Application at work.
+// registration is an Application with its keyring.
 type registration struct {
 	Application
 	keys *keyring
@@ -59,7 +61,7 @@ func (c Config) registrations() map[connection.Cloud]*registration {
 	return all
 }
 
-// application is that of the clouds that Applications does not name.
+// application is the one for all clouds that Applications does not name.
 func (c Config) application() Application {
 	a := Application{ClientID: c.ClientID, Publisher: c.Publisher, Credentials: c.Credentials, Renew: c.Renew}
 	if c.Secret != "" || c.Certificate != nil || len(c.Credentials) == 0 {
@@ -68,7 +70,7 @@ func (c Config) application() Application {
 	return a
 }
 
-// allNamed tells whether every cloud has an application of its own.
+// allNamed says whether Applications names every cloud.
 func (c Config) allNamed() bool {
 	for cloud := range c.Endpoints {
 		if _, ok := c.Applications[cloud]; !ok {

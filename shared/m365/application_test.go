@@ -17,8 +17,8 @@ const (
 	otherPublisher = "bbbbbbbb-2222-4222-8222-222222222222"
 )
 
-// Pain 13: endpoints of one cloud in the code. One client serves tenants of several clouds, each at its own hosts, with the application
-// that is registered there.
+// Pain 13: endpoints of one cloud in the code. One client serves tenants of several clouds, each at its own hosts, with
+// the application that is registered there.
 func TestEachCloudHasItsOwnHostsAndApplication(t *testing.T) {
 	var mu sync.Mutex
 	var asked []string
@@ -42,7 +42,9 @@ func TestEachCloudHasItsOwnHostsAndApplication(t *testing.T) {
 	c := first.client(t, func(c *m365.Config) {
 		c.Endpoints[connection.GCCHigh] = second.endpoints()[connection.Commercial]
 		c.Applications = map[connection.Cloud]m365.Application{connection.GCCHigh: {
-			ClientID: otherClientID, Publisher: otherPublisher, Credentials: []m365.Credential{{Secret: "of the other cloud"}},
+			ClientID:    otherClientID,
+			Publisher:   otherPublisher,
+			Credentials: []m365.Credential{{Secret: "of the other cloud"}},
 		}}
 	})
 	now := time.Now()
@@ -72,7 +74,11 @@ func TestEachCloudHasItsOwnHostsAndApplication(t *testing.T) {
 }
 
 func TestApplicationsOfCloudsAreChecked(t *testing.T) {
-	good := m365.Application{ClientID: otherClientID, Publisher: otherPublisher, Credentials: []m365.Credential{{Secret: "s"}}}
+	good := m365.Application{
+		ClientID:    otherClientID,
+		Publisher:   otherPublisher,
+		Credentials: []m365.Credential{{Secret: "s"}},
+	}
 	for wrong, change := range map[string]func(*m365.Config){
 		"":                                  func(c *m365.Config) {},
 		"cloud dod: there are no Endpoints": func(c *m365.Config) { c.Applications[connection.DoD] = good },

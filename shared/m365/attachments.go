@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// attachmentFields are those of the base type. Without $select Graph sends every file within the listing; contentId is not on the
-	// base type, and selecting it is an error.
+	// attachmentFields are those of the base type. Without $select Graph sends every file within the listing; contentId
+	// is not on the base type, and selecting it is an error.
 	attachmentFields = "id,name,contentType,size,isInline"
 	maxAttachments   = 4096     // Exchange takes 250 in a message
 	typeWithin       = 64 << 10 // in so many bytes of an attachment's JSON, its type is looked for
 )
 
-// attachment is Graph's resource type attachment, as far as it is read.
+// attachment is the part that we read of Graph's resource type attachment.
 type attachment struct {
 	Type        string `json:"@odata.type"`
 	ID          string `json:"id"`
@@ -35,9 +35,13 @@ type attachment struct {
 	Inline      bool   `json:"isInline"`
 }
 
-// Attachments lists what is attached to a message ("List attachments"), page by page. hasAttachments of the message is not asked: it is
-// false when all are inline.
-func (c *Client) Attachments(ctx context.Context, t connection.Tenant, mailbox, message string) ([]enrich.Attached, error) {
+// Attachments lists what is attached to a message ("List attachments"), page by page. It does not rely on the message's
+// hasAttachments, which is false when all attachments are inline.
+func (c *Client) Attachments(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, message string,
+) ([]enrich.Attached, error) {
 	what := fmt.Sprintf("list the attachments of a message of tenant %s", t.ID)
 	u, err := c.graphURL(t, messagePath(mailbox, message)+"/attachments", url.Values{"$select": {attachmentFields}})
 	if err != nil {
@@ -69,7 +73,7 @@ func (c *Client) Attachments(ctx context.Context, t connection.Tenant, mailbox, 
 	return all, nil
 }
 
-// following is the page that a link leads to, or nil when there is none.
+// following returns the address of the next page, or nil if there is none.
 func (c *Client) following(t connection.Tenant, what, link string) (*url.URL, error) {
 	if link == "" {
 		return nil, nil
@@ -81,10 +85,18 @@ func (c *Client) following(t connection.Tenant, what, link string) (*url.URL, er
 	return u, nil
 }
 
-func (c *Client) attached(ctx context.Context, t connection.Tenant, mailbox, message string, a attachment) (enrich.Attached, error) {
+func (c *Client) attached(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, message string,
+	a attachment,
+) (enrich.Attached, error) {
 	made := enrich.Attached{ID: a.ID, Name: a.Name, ContentType: a.ContentType, Inline: a.Inline, StoredSize: -1}
 	if a.ID == "" {
-		return made, unreadable(fmt.Sprintf("list the attachments of a message of tenant %s", t.ID), "an attachment has no id")
+		return made, unreadable(
+			fmt.Sprintf("list the attachments of a message of tenant %s", t.ID),
+			"an attachment has no id",
+		)
 	}
 	if a.Size != nil && *a.Size >= 0 {
 		made.StoredSize = *a.Size
@@ -99,7 +111,7 @@ func (c *Client) attached(ctx context.Context, t connection.Tenant, mailbox, mes
 	return made, nil
 }
 
-// attachmentKind goes by the type; where Graph tells none, only an attached item has no content type.
+// attachmentKind goes by the type. If Graph gives none: only an attached item has no content type.
 func attachmentKind(a attachment) forensic.Kind {
 	switch a.Type[strings.LastIndexByte(a.Type, '.')+1:] {
 	case "fileAttachment":
@@ -115,8 +127,8 @@ func attachmentKind(a attachment) forensic.Kind {
 	return forensic.FileKind
 }
 
-// attachmentType asks for the @odata.type that a listing with $select left out. Only an answer without $select is sure to have it,
-// and that holds the file too; the type stands before it, so no more than the beginning is read.
+// attachmentType asks for the @odata.type that a listing with $select left out. Only an answer without $select is sure
+// to have it, and that answer holds the file too. The type comes before the file, so only the beginning is read.
 func (c *Client) attachmentType(ctx context.Context, t connection.Tenant, mailbox, message, id string) (string, error) {
 	what := fmt.Sprintf("ask for the type of an attachment of tenant %s", t.ID)
 	ctx, cancel := brief(ctx)
@@ -137,7 +149,7 @@ func (c *Client) attachmentType(ctx context.Context, t connection.Tenant, mailbo
 	return typeIn(head), nil
 }
 
-// typeIn finds the @odata.type of an object of which only the beginning is there; "" when it is not in it.
+// typeIn finds the @odata.type in the beginning of an object; "" if it is not there.
 func typeIn(head []byte) string {
 	decoder := json.NewDecoder(bytes.NewReader(head))
 	depth, key, isKey := 0, "", false
@@ -172,9 +184,13 @@ func attachmentPath(mailbox, message, attachment string) string {
 	return messagePath(mailbox, message) + "/attachments/" + url.PathEscape(attachment)
 }
 
-// OpenAttachment streams the bytes of a file attachment ("Get attachment", $value). It is not part of a $batch, which would carry it as base64 in
-// one piece of JSON.
-func (c *Client) OpenAttachment(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (io.ReadCloser, string, error) {
+// OpenAttachment streams the bytes of a file attachment ("Get attachment", $value). It does not use $batch, which would
+// return the file as base64 inside one JSON value.
+func (c *Client) OpenAttachment(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, message, attachment string,
+) (io.ReadCloser, string, error) {
 	what := fmt.Sprintf("open an attachment of tenant %s", t.ID)
 	u, err := c.graphURL(t, attachmentPath(mailbox, message, attachment)+"/$value", nil)
 	if err != nil {
@@ -189,7 +205,7 @@ func (c *Client) OpenAttachment(ctx context.Context, t connection.Tenant, mailbo
 	return resp.Body, mediaType(resp.Header), nil
 }
 
-// mediaType is the type of an answer without its parameters, in lower case.
+// mediaType returns the media type of an answer, in lower case and without parameters.
 func mediaType(h http.Header) string {
 	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	return kind

@@ -20,15 +20,15 @@ import (
 // assertionLife is how long an assertion is good for; Microsoft asks for 5 to 10 minutes.
 const assertionLife = 10 * time.Minute
 
-// Certificate is our application's credential when it has no secret: the registered certificate and its RSA key, which may
-// live elsewhere (a key service), behind Signer.
+// Certificate is our application's credential when it has no secret: the registered certificate and its RSA key, which
+// may live behind Signer in a key service.
 type Certificate struct {
 	Leaf   *x509.Certificate
 	Signer crypto.Signer
 }
 
-// ParseCertificate reads PEM blocks: a CERTIFICATE (the first one, if there is a chain), and its PRIVATE KEY or RSA PRIVATE
-// KEY, unencrypted. Errors never quote the text.
+// ParseCertificate reads PEM blocks: a CERTIFICATE (the first one, if there is a chain), and its PRIVATE KEY or RSA
+// PRIVATE KEY, unencrypted. Errors never quote the text.
 func ParseCertificate(text []byte) (*Certificate, error) {
 	var c Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -76,7 +76,8 @@ func (c *Certificate) check() error {
 // application authentication certificate credentials": PS256 and x5t#S256).
 func (c *Certificate) assertion(clientID, tokenURL string, now time.Time, random io.Reader) (string, error) {
 	thumbprint := sha256.Sum256(c.Leaf.Raw)
-	options := new(jose.SignerOptions).WithType("JWT").WithHeader("x5t#S256", base64.RawURLEncoding.EncodeToString(thumbprint[:]))
+	options := new(jose.SignerOptions).WithType("JWT").
+		WithHeader("x5t#S256", base64.RawURLEncoding.EncodeToString(thumbprint[:]))
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.PS256, Key: &pssSigner{c.Signer, random}}, options)
 	if err != nil {
 		return "", err
@@ -86,12 +87,17 @@ func (c *Certificate) assertion(clientID, tokenURL string, now time.Time, random
 		return "", err
 	}
 	return jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: clientID, Subject: clientID, Audience: jwt.Audience{tokenURL}, ID: hex.EncodeToString(id),
-		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(assertionLife)),
+		Issuer:    clientID,
+		Subject:   clientID,
+		Audience:  jwt.Audience{tokenURL},
+		ID:        hex.EncodeToString(id),
+		IssuedAt:  jwt.NewNumericDate(now),
+		NotBefore: jwt.NewNumericDate(now),
+		Expiry:    jwt.NewNumericDate(now.Add(assertionLife)),
 	}).Serialize()
 }
 
-// pssSigner lets go-jose sign with any crypto.Signer and with our own randomness.
+// pssSigner lets go-jose sign with any crypto.Signer and our own source of randomness.
 type pssSigner struct {
 	signer crypto.Signer
 	random io.Reader
@@ -102,5 +108,9 @@ func (s *pssSigner) Algs() []jose.SignatureAlgorithm { return []jose.SignatureAl
 
 func (s *pssSigner) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
 	digest := sha256.Sum256(payload)
-	return s.signer.Sign(s.random, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256})
+	return s.signer.Sign(
+		s.random,
+		digest[:],
+		&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256},
+	)
 }

@@ -65,7 +65,8 @@ func TestAssertionsAreSignedByTheCertificate(t *testing.T) {
 	m.login = func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		if r.PostFormValue("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" || r.PostForm.Has("client_secret") {
+		if r.PostFormValue("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" ||
+			r.PostForm.Has("client_secret") {
 			t.Errorf("the form is not that of an assertion")
 		}
 		parsed, err := jwt.ParseSigned(r.PostFormValue("client_assertion"), []jose.SignatureAlgorithm{jose.PS256})

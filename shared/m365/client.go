@@ -1,15 +1,16 @@
-// Package m365 is the client for Microsoft 365: the login of Microsoft Entra ID, the Office 365 Management Activity API, and
-// Microsoft Graph.
+// Package m365 is the client for Microsoft 365: the login of Microsoft Entra ID, the Office 365 Management Activity
+// API, and Microsoft Graph.
 //
 // Each call follows a page of Microsoft's:
 //
-//   - SignInURL and Redeem: "Microsoft identity platform and OAuth 2.0 authorization code flow", "Secure applications and APIs
-//     by validating claims"
+//   - SignInURL and Redeem: "Microsoft identity platform and OAuth 2.0 authorization code flow", "Secure applications
+//     and APIs by validating claims"
 //   - ConsentURL: "Admin consent on the Microsoft identity platform"
-//   - tokens: "OAuth 2.0 client credentials flow on the Microsoft identity platform", "Microsoft identity platform application
-//     authentication certificate credentials"
+//   - tokens: "OAuth 2.0 client credentials flow on the Microsoft identity platform", "Microsoft identity platform
+//     application authentication certificate credentials"
 //   - Subscribe, List, Open: "Office 365 Management Activity API reference" and its page on troubleshooting
-//   - FindSent, FindAnywhere, Attachments, OpenAttachment: "List messages", "List attachments", "Get attachment" of Microsoft Graph
+//   - FindSent, FindAnywhere, Attachments, OpenAttachment: "List messages", "List attachments", "Get attachment" of
+//     Microsoft Graph
 //   - ResolveShared, OpenShared: "Access shared items", "Download the contents of a driveItem"
 //   - what an AADSTS code means: "Microsoft Entra authentication and authorization error codes"
 //
@@ -32,37 +33,40 @@ import (
 )
 
 const (
-	// callTime bounds a whole call whose answer is small. Content blobs have no such bound: see patience.
+	// callTime bounds a whole call whose answer is small. Content blobs are bounded by patience only.
 	callTime = time.Minute
-	// patience is how long an answer may give no sign of life: no header, or no byte of its body.
+	// patience is how long an answer may be silent: before its header, or between two bytes of its body.
 	patience = 30 * time.Second
 )
 
-// Config is what a Client needs to know: RedirectURL, and our application, once for all clouds or one for each.
+// Config configures a Client: RedirectURL, and our application, one for all clouds or one for each.
 type Config struct {
 	ClientID    string       // our application's id
 	Secret      string       // our application's client secret, or "" with a Certificate
 	Certificate *Certificate // our application's certificate, or nil with a Secret
-	Publisher   string       // GUID of our own tenant: PublisherIdentifier, by which Microsoft counts our requests apart
-	// Credentials are further ones of the application, while one is changed for another; they may stand in the place of Secret and Certificate.
+	// GUID of our own tenant: PublisherIdentifier, by which Microsoft counts our requests apart
+	Publisher string
+	// Credentials are further credentials of the application, while one replaces another. They may also be given
+	// instead of Secret and Certificate.
 	Credentials []Credential
 	Renew       func(ctx context.Context) ([]Credential, error) // see Application
 
-	// Applications are those of clouds that have one of their own; the fields above need not be set when every cloud has.
+	// Applications are the applications of clouds that have one of their own. The fields above may be empty if every
+	// cloud has.
 	Applications map[connection.Cloud]Application
 	RedirectURL  string // where sign-in and consent come back to; registered with every application
 
 	Endpoints   map[connection.Cloud]Endpoints // the clouds that are served; nil means Clouds()
 	Permissions Permissions                    // zero means RequiredPermissions()
 
-	// HTTP lends its transport (nil means one of our own, which follows no proxy of the environment). Its Timeout and
-	// CheckRedirect are not used: content streams for as long as it flows, and redirects are refused.
+	// HTTP lends its transport; nil means our own, which ignores proxies of the environment. Its Timeout and
+	// CheckRedirect are not used: content may stream for any time, and redirects are refused.
 	HTTP *http.Client
 	Now  func() time.Time // nil means time.Now
 	Rand io.Reader        // nil means crypto/rand.Reader
 }
 
-// Client speaks to Microsoft in the name of our application. It is safe for concurrent use.
+// Client talks to Microsoft as our application. It is safe for concurrent use.
 type Client struct {
 	config       Config
 	applications map[connection.Cloud]*registration
@@ -71,7 +75,7 @@ type Client struct {
 	scoped       scoped
 }
 
-// New checks the configuration, and names everything that is missing or wrong in it. It asks Microsoft nothing.
+// New checks the configuration; its error names everything that is missing or wrong. It does not contact Microsoft.
 func New(c Config) (*Client, error) {
 	if c.Endpoints == nil {
 		c.Endpoints = Clouds()
@@ -132,8 +136,8 @@ func isAbsolute(s string) bool {
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// transport is the one that was lent, or one that serves a thousand tenants from few connections: a cloud is three hosts, so
-// what is kept idle is counted per host, and a request of a thousand that wait finds a connection open.
+// transport is the lent one, or one that serves a thousand tenants with few connections. A cloud has three hosts, so
+// many idle connections are kept per host, and most of a thousand waiting requests find one open.
 func transport(lent *http.Client) http.RoundTripper {
 	if lent != nil && lent.Transport != nil {
 		return lent.Transport
@@ -147,15 +151,16 @@ func transport(lent *http.Client) http.RoundTripper {
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
-		// Of an attachment that streams faster than it is hashed, so much waits in memory; by default it would be 4 MB.
+		// An attachment that arrives faster than it is hashed waits in a buffer of this size; the default is 4 MB.
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20},
 	}
 }
 
-// refuseRedirect hands the redirect itself to the caller: Microsoft's APIs send none, and a token must not follow one.
+// refuseRedirect returns the redirect itself to the caller: Microsoft's APIs send none, and a token must not follow
+// one.
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// brief bounds a call whose answer is small.
+// brief limits a call whose answer is small.
 func brief(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callTime)
 }

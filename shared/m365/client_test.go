@@ -77,7 +77,8 @@ func TestCloudsAreComplete(t *testing.T) {
 		connection.Commercial: "https://manage.office.com", connection.GCC: "https://manage-gcc.office.com",
 		connection.GCCHigh: "https://manage.office365.us", connection.DoD: "https://manage.protection.apps.mil",
 	} {
-		if e := clouds[cloud]; e.Activity != activity || e.ActivityScope != activity+"/.default" || e.GraphScope != e.Graph+"/.default" {
+		if e := clouds[cloud]; e.Activity != activity || e.ActivityScope != activity+"/.default" ||
+			e.GraphScope != e.Graph+"/.default" {
 			t.Errorf("cloud %s: %+v", cloud, e)
 		}
 	}

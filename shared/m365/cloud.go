@@ -14,9 +14,9 @@ import (
 
 const maxDiscovery = 256 << 10
 
-// CloudOf asks the login of the connection's cloud where the tenant really lives. Its discovery document is public ("OpenID Connect on the
-// Microsoft identity platform"), and tells of tenants of other clouds too: by the sub-scope of their region, and by the name of
-// the login's instance. An error says that it did not tell.
+// CloudOf asks the login of the connection's cloud where the tenant really lives. Its discovery document is public
+// ("OpenID Connect on the Microsoft identity platform"), and describes tenants of other clouds too: by the sub-scope of
+// their region, and by the name of the login's instance. An error means that the cloud could not be found out.
 func (c *Client) CloudOf(ctx context.Context, t connection.Tenant) (connection.Cloud, error) {
 	what := fmt.Sprintf("find out the cloud of tenant %s", t.ID)
 	e, err := c.endpointsOf(t)
@@ -25,7 +25,12 @@ func (c *Client) CloudOf(ctx context.Context, t connection.Tenant) (connection.C
 	}
 	ctx, cancel := brief(ctx)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Login+"/"+string(t.ID)+"/v2.0/.well-known/openid-configuration", nil)
+	req, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodGet,
+		e.Login+"/"+string(t.ID)+"/v2.0/.well-known/openid-configuration",
+		nil,
+	)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
@@ -47,7 +52,7 @@ func (c *Client) CloudOf(ctx context.Context, t connection.Tenant) (connection.C
 	return "", unreadable(what, "the discovery document does not tell")
 }
 
-// parseDiscovery reads the cloud out of a discovery document; "" is none that we know.
+// parseDiscovery reads the cloud from a discovery document; "" if it is none that we know.
 func parseDiscovery(body []byte) connection.Cloud {
 	var said struct {
 		SubScope string `json:"tenant_region_sub_scope"`
@@ -71,7 +76,8 @@ func parseDiscovery(body []byte) connection.Cloud {
 	return ""
 }
 
-// naming names the cloud that the tenant lives in, when an error of the API or of the login may come from looking for it in the wrong one.
+// naming adds the cloud that the tenant lives in to an error that may come from looking for the tenant in the wrong
+// one.
 func (c *Client) naming(ctx context.Context, t connection.Tenant, err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -84,7 +90,7 @@ func (c *Client) naming(ctx context.Context, t connection.Tenant, err error) err
 	}
 	cloud, failed := c.CloudOf(ctx, t)
 	if failed != nil || cloud == t.Cloud {
-		return err // what the code says is all that is known
+		return err // we know no more than the code says
 	}
 	return &fault.Error{
 		Kind: fault.Refused, Code: connection.OtherCloud + string(cloud), Status: f.Status,

@@ -19,12 +19,21 @@ import (
 // Pain 13: the wrong cloud is recognised by its error and named, and what is no matter of clouds keeps its own.
 func TestTheWrongCloudIsNamed(t *testing.T) {
 	ids := map[connection.Cloud]connection.TenantID{
-		connection.Commercial: "55555555-0000-4444-8444-000000000001", connection.GCC: "55555555-0000-4444-8444-000000000002",
-		connection.GCCHigh: "55555555-0000-4444-8444-000000000003", connection.DoD: "55555555-0000-4444-8444-000000000004",
+		connection.Commercial: "55555555-0000-4444-8444-000000000001",
+		connection.GCC:        "55555555-0000-4444-8444-000000000002",
+		connection.GCCHigh:    "55555555-0000-4444-8444-000000000003",
+		connection.DoD:        "55555555-0000-4444-8444-000000000004",
 	}
 	for _, looked := range connection.Clouds() {
 		s := m365sim.New(m365sim.Options{Cloud: string(looked)})
-		s.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}}, ActivityRoles: []string{"ActivityFeed.Read"}})
+		s.AddApp(
+			m365sim.App{
+				ClientID:      clientID,
+				HomeTenant:    publisher,
+				Secrets:       []m365sim.Secret{{Value: secret}},
+				ActivityRoles: []string{"ActivityFeed.Read"},
+			},
+		)
 		for cloud, id := range ids {
 			s.AddTenant(world.Tenant{ID: string(id), Cloud: string(cloud), DefaultDomain: string(cloud) + ".test"}, nil)
 			must(t, s.Grant(string(id), clientID))
@@ -33,7 +42,12 @@ func TestTheWrongCloudIsNamed(t *testing.T) {
 		t.Cleanup(server.Close)
 		real := m365.Clouds()[looked]
 		c, err := m365.New(m365.Config{
-			ClientID: clientID, Secret: secret, RedirectURL: redirect, Publisher: publisher, HTTP: server.Client(), Now: s.Now,
+			ClientID:    clientID,
+			Secret:      secret,
+			RedirectURL: redirect,
+			Publisher:   publisher,
+			HTTP:        server.Client(),
+			Now:         s.Now,
 			Endpoints: map[connection.Cloud]m365.Endpoints{looked: {
 				Login: server.URL + "/login", Activity: server.URL + "/manage", Graph: server.URL + "/graph", Files: real.Files,
 				ActivityScope: real.ActivityScope, GraphScope: real.GraphScope,
@@ -55,7 +69,9 @@ func TestTheWrongCloudIsNamed(t *testing.T) {
 			if code := fault.Code(err); !errors.Is(err, fault.Refused) || code != connection.OtherCloud+string(lives) {
 				t.Errorf("a tenant of %s, looked for in %s: %v (%s)", lives, looked, err, code)
 			}
-			if reason := connection.CauseOf(fault.Code(err)).Reason("Acme"); !strings.Contains(reason, "lives in the cloud "+lives.Title()) || !strings.Contains(reason, "the cloud "+string(lives)+".") {
+			if reason := connection.CauseOf(fault.Code(err)).
+				Reason("Acme"); !strings.Contains(reason, "lives in the cloud "+lives.Title()) ||
+				!strings.Contains(reason, "the cloud "+string(lives)+".") {
 				t.Errorf("the administrator reads %q", reason)
 			}
 		}

@@ -12,7 +12,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// maxCredentials is how many credentials of one application are tried: an old one and a new one, while they are changed over.
+// maxCredentials bounds how many credentials of one application are tried. Two are usual while a new one replaces an
+// old one.
 const maxCredentials = 4
 
 // Credential proves that we are the application: a client secret or a certificate, and not both.
@@ -33,7 +34,7 @@ func (c Credential) check() error {
 	return nil
 }
 
-// same tells whether two credentials are one.
+// same says whether two credentials are the same.
 func (c Credential) same(o Credential) bool {
 	if c.Certificate == nil || o.Certificate == nil {
 		return c.Certificate == o.Certificate && c.Secret == o.Secret
@@ -54,7 +55,7 @@ func checkCredentials(all []Credential) error {
 	return errors.Join(wrong...)
 }
 
-// keyring holds the credentials of one application, the one that worked last in front. It is safe for concurrent use.
+// keyring holds the credentials of one application, the one that worked last first. It is safe for concurrent use.
 type keyring struct {
 	renew func(ctx context.Context) ([]Credential, error)
 
@@ -68,8 +69,8 @@ func (k *keyring) credentials() []Credential {
 	return k.all
 }
 
-// use tries f with one credential after the other, until one is not refused as such, and remembers it. When all are refused it asks
-// renew for others, and tries those that are new.
+// use calls f with one credential after the other until Microsoft does not refuse the credential itself, and remembers
+// that one. If all are refused, it asks renew for others and tries the new ones.
 func (k *keyring) use(ctx context.Context, f func(Credential) error) error {
 	all := k.credentials()
 	err := k.try(all, f)
@@ -93,7 +94,7 @@ func (k *keyring) use(ctx context.Context, f func(Credential) error) error {
 	return k.try(fresh, f)
 }
 
-// try returns the first outcome that is no refusal of the credential, or the last one.
+// try returns the first outcome that is not a refusal of the credential, or else the last one.
 func (k *keyring) try(all []Credential, f func(Credential) error) error {
 	var err error
 	for _, c := range all {
@@ -105,7 +106,7 @@ func (k *keyring) try(all []Credential, f func(Credential) error) error {
 	return err
 }
 
-// prefer puts a credential that was not refused in front.
+// prefer moves a credential that was not refused to the front.
 func (k *keyring) prefer(c Credential) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -116,8 +117,8 @@ func (k *keyring) prefer(c Credential) {
 	k.all = slices.Concat([]Credential{k.all[at]}, k.all[:at], k.all[at+1:])
 }
 
-// refusesCredential tells whether Microsoft refused the credential as such, so that another one may do: it is wrong, has expired, is not
-// registered, or is not what its time and form should be.
+// refusesCredential says whether Microsoft refused the credential itself, so that another one may work: it is wrong,
+// expired, not registered, or its assertion has the wrong form or time.
 func refusesCredential(err error) bool {
 	if !errors.Is(err, fault.Ours) {
 		return false
@@ -132,7 +133,7 @@ func refusesCredential(err error) bool {
 	}
 }
 
-// params are what the credential adds to a token request.
+// params returns what the credential adds to a token request.
 func (c *Client) params(cred Credential, clientID, tokenURL string) (url.Values, error) {
 	if cred.Certificate == nil {
 		return url.Values{"client_secret": {cred.Secret}}, nil
@@ -147,7 +148,7 @@ func (c *Client) params(cred Credential, clientID, tokenURL string) (url.Values,
 	}, nil
 }
 
-// secretsOf are the values of a token request that no error may repeat.
+// secretsOf returns the values of a token request that no error may contain.
 func secretsOf(params url.Values) []string {
 	return []string{params.Get("client_secret"), params.Get("client_assertion")}
 }

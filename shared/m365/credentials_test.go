@@ -132,10 +132,17 @@ func TestCredentialsAreReadAgainWhenAllAreRefused(t *testing.T) {
 
 func TestTheSignInFallsOverToTheOtherCredentialToo(t *testing.T) {
 	fresh := newCertificate(t)
-	s, c := simulated(t, m365sim.Options{}, func(c *m365.Config) { c.Credentials = []m365.Credential{{Certificate: fresh}} })
+	s, c := simulated(
+		t,
+		m365sim.Options{},
+		func(c *m365.Config) { c.Credentials = []m365.Credential{{Certificate: fresh}} },
+	)
 	s.AddApp(m365sim.App{
-		ClientID: clientID, HomeTenant: publisher, RedirectURIs: []string{redirect}, ActivityRoles: []string{"ActivityFeed.Read"},
-		Certificates: []*x509.Certificate{fresh.Leaf}, // and the secret is not registered any more
+		ClientID:      clientID,
+		HomeTenant:    publisher,
+		RedirectURIs:  []string{redirect},
+		ActivityRoles: []string{"ActivityFeed.Read"},
+		Certificates:  []*x509.Certificate{fresh.Leaf}, // and the secret is not registered any more
 	})
 	must(t, s.Grant(tenantID, clientID))
 	address, err := c.SignInURL(connection.Commercial, challenge())

@@ -12,9 +12,14 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// OpenEncoded streams the bytes of a file attachment out of its JSON ("Get attachment": contentBytes). That is a third longer than $value, and
-// tells its own end: bytes that are lost on the way, or a page in their place, cannot be taken for the file.
-func (c *Client) OpenEncoded(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (io.ReadCloser, error) {
+// OpenEncoded streams the bytes of a file attachment out of its JSON ("Get attachment": contentBytes). That is a third
+// longer than $value, but shows where it ends: a cut answer, or a proxy's page in its place, cannot be taken for the
+// file.
+func (c *Client) OpenEncoded(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, message, attachment string,
+) (io.ReadCloser, error) {
 	what := fmt.Sprintf("open an attachment of tenant %s as JSON", t.ID)
 	u, err := c.graphURL(t, attachmentPath(mailbox, message, attachment), nil)
 	if err != nil {
@@ -29,11 +34,11 @@ func (c *Client) OpenEncoded(ctx context.Context, t connection.Tenant, mailbox, 
 	return e, nil
 }
 
-// errNoFile says that the JSON is cut, or is not that of a file.
+// errNoFile means that the JSON is cut off, or is not that of a file.
 var errNoFile = errors.New("the answer is not the whole JSON of a file attachment")
 
-// encoded reads the member contentBytes of a JSON object, wherever it stands, in bounded memory. It returns io.EOF only when the object was
-// closed and nothing came after it.
+// encoded reads the member contentBytes of a JSON object, wherever it stands, in bounded memory. It returns io.EOF only
+// when the object was closed and nothing follows it.
 type encoded struct {
 	what  string
 	in    *bufio.Reader
@@ -44,7 +49,7 @@ type encoded struct {
 
 func (e *encoded) Close() error { return e.body.Close() }
 
-// Read returns errors of kind fault.Retry, but for io.EOF at the file's true end.
+// Read returns io.EOF at the file's true end; any other error is of kind fault.Retry.
 func (e *encoded) Read(p []byte) (int, error) {
 	n, err := e.bytes.Read(p)
 	var corrupt base64.CorruptInputError
@@ -96,7 +101,7 @@ func (t *base64Text) Read(p []byte) (n int, err error) {
 	return n, t.ended
 }
 
-// next is one byte of the answer; the answer must not end here.
+// next returns one byte of the answer, which must not end here.
 func (e *encoded) next() (byte, error) {
 	b, err := e.in.ReadByte()
 	if err == io.EOF {
@@ -105,8 +110,9 @@ func (e *encoded) next() (byte, error) {
 	return b, err
 }
 
-// escaped is the letter that a backslash began: JSON may write any letter of base64 as \u and its number, and a slash as \/. Passing over such a
-// plus (\u002B) would leave five letters of base64 in the place of one: another file, and nothing to tell it by.
+// escaped returns the letter that an escape stands for. JSON may write any letter of base64 as \u and its number, and a
+// slash as \/. Taking \u002B literally would yield five letters of base64 instead of one: a different file, and no
+// error.
 func (e *encoded) escaped() (byte, error) {
 	b, err := e.next()
 	if err != nil || b == '/' {
@@ -128,7 +134,7 @@ func (e *encoded) escaped() (byte, error) {
 	return byte(letter), nil
 }
 
-// find goes to the first letter of contentBytes.
+// find reads up to the first letter of contentBytes.
 func (e *encoded) find() error {
 	key := ""
 	for {
@@ -159,7 +165,7 @@ func (e *encoded) find() error {
 	}
 }
 
-// skip goes behind the end of a string, and returns its beginning as it is written.
+// skip reads to the end of a string, and returns its beginning as it is written.
 func (e *encoded) skip() (begin string, err error) {
 	const longest = 32
 	var kept []byte
@@ -183,7 +189,7 @@ func (e *encoded) skip() (begin string, err error) {
 	}
 }
 
-// close reads what follows the file until the object is closed, and sees to it that nothing comes then.
+// close reads on until the object is closed, and fails if anything follows it.
 func (e *encoded) close() error {
 	for e.depth > 0 {
 		b, err := e.next()

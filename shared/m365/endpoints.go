@@ -9,15 +9,15 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// Endpoints are the roots of one cloud, without a trailing slash, and the scopes of its two resources. They are data, so
-// that the national clouds, tests and a simulated tenant differ in nothing else.
+// Endpoints are the roots of one cloud, without a trailing slash, and the scopes of its two resources. They are data:
+// national clouds, tests and a simulated tenant differ in nothing else.
 type Endpoints struct {
 	Login    string // e.g. https://login.microsoftonline.com
 	Activity string // e.g. https://manage.office.com
 	Graph    string // e.g. https://graph.microsoft.com
 
-	// Files is the domain on whose hosts the files of OneDrive and SharePoint are served, e.g. sharepoint.com. "" means that no
-	// download is followed to another host.
+	// Files is the domain on whose hosts the files of OneDrive and SharePoint are served, e.g. sharepoint.com. "" means
+	// that no download is followed to another host.
 	Files string
 
 	ActivityScope string // e.g. https://manage.office.com/.default
@@ -25,13 +25,33 @@ type Endpoints struct {
 }
 
 // Clouds are Microsoft's four clouds that have the Office 365 Management Activity API (its reference, "Activity API
-// operations"; "National cloud deployments"). GCC signs in, and has its Graph, where the commercial cloud has them.
+// operations"; "National cloud deployments"). GCC shares the login and Graph of the commercial cloud.
 func Clouds() map[connection.Cloud]Endpoints {
 	return map[connection.Cloud]Endpoints{
-		connection.Commercial: cloud("https://login.microsoftonline.com", "https://manage.office.com", "https://graph.microsoft.com", "sharepoint.com"),
-		connection.GCC:        cloud("https://login.microsoftonline.com", "https://manage-gcc.office.com", "https://graph.microsoft.com", "sharepoint.com"),
-		connection.GCCHigh:    cloud("https://login.microsoftonline.us", "https://manage.office365.us", "https://graph.microsoft.us", "sharepoint.us"),
-		connection.DoD:        cloud("https://login.microsoftonline.us", "https://manage.protection.apps.mil", "https://dod-graph.microsoft.us", "sharepoint-mil.us"),
+		connection.Commercial: cloud(
+			"https://login.microsoftonline.com",
+			"https://manage.office.com",
+			"https://graph.microsoft.com",
+			"sharepoint.com",
+		),
+		connection.GCC: cloud(
+			"https://login.microsoftonline.com",
+			"https://manage-gcc.office.com",
+			"https://graph.microsoft.com",
+			"sharepoint.com",
+		),
+		connection.GCCHigh: cloud(
+			"https://login.microsoftonline.us",
+			"https://manage.office365.us",
+			"https://graph.microsoft.us",
+			"sharepoint.us",
+		),
+		connection.DoD: cloud(
+			"https://login.microsoftonline.us",
+			"https://manage.protection.apps.mil",
+			"https://dod-graph.microsoft.us",
+			"sharepoint-mil.us",
+		),
 	}
 }
 
@@ -69,7 +89,7 @@ func checkScope(name, scope string) error {
 	return nil
 }
 
-// endpoints are those of the cloud that a tenant lives in.
+// endpoints returns the endpoints of a cloud.
 func (c *Client) endpoints(cloud connection.Cloud) (Endpoints, error) {
 	e, ok := c.config.Endpoints[cloud]
 	if !ok {
@@ -78,7 +98,7 @@ func (c *Client) endpoints(cloud connection.Cloud) (Endpoints, error) {
 	return e, nil
 }
 
-// endpointsOf checks the tenant's id too, for it becomes part of paths.
+// endpointsOf also checks the tenant's id, because it becomes part of paths.
 func (c *Client) endpointsOf(t connection.Tenant) (Endpoints, error) {
 	if !connection.IsGUID(string(t.ID)) {
 		return Endpoints{}, fmt.Errorf("tenant id %q is no GUID", t.ID)

@@ -20,31 +20,32 @@ import (
 )
 
 const (
-	maxErrorBody = 64 << 10       // of an error's body, that much is looked at
-	maxMessage   = 200            // of Microsoft's message, that many characters are quoted
-	maxWait      = 24 * time.Hour // of Retry-After, that much is believed
-	// unsaidWait is for a throttle of Graph that does not say how long: asking at once would only be throttled, and counted, again.
+	maxErrorBody = 64 << 10       // bytes that are read of an error's body
+	maxMessage   = 200            // characters that are quoted of Microsoft's message
+	maxWait      = 24 * time.Hour // the longest Retry-After that we believe
+	// unsaidWait is the wait after a throttle of Graph that does not say how long. Asking at once would only be
+	// throttled again, and counted.
 	unsaidWait = 10 * time.Second
 )
 
-// answer is an answer that is no success.
+// answer is an unsuccessful answer.
 type answer struct {
 	what   string // what was tried, in our nouns
 	status int
 	header http.Header
 	body   []byte
-	hidden []string // what must not be quoted, should the answer repeat it
+	hidden []string // what must not be quoted if the answer repeats it
 	now    time.Time
 }
 
-// readAnswer takes what is to be known of an answer, and closes it. A body that breaks off is classified by what came.
+// readAnswer reads an answer and closes it. A body that breaks off is classified by what has arrived.
 func readAnswer(what string, resp *http.Response, now time.Time, hidden ...string) answer {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	return answer{what: what, status: resp.StatusCode, header: resp.Header, body: body, hidden: hidden, now: now}
 }
 
-// activityError classifies an answer of the Activity API; blob says that a content blob was asked for.
+// activityError classifies an answer of the Activity API; blob says whether a content blob was asked for.
 func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 	if redirected(a.status) {
 		return a.redirect()
@@ -52,7 +53,11 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 	code, message := apiCode(a.body)
 	if a.status == http.StatusBadRequest && !isActivityCode(code) && logOff(message, tenant) {
 		// The raw text is an exception of Microsoft's with its stack: none of it is quoted.
-		return a.fault(fault.Refused, connection.AuditLogOff, errors.New("the tenant's unified audit log is off or not provisioned yet"))
+		return a.fault(
+			fault.Refused,
+			connection.AuditLogOff,
+			errors.New("the tenant's unified audit log is off or not provisioned yet"),
+		)
 	}
 	detail := a.detail(code, message)
 	kind, known := kindOf(code)
@@ -73,11 +78,13 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 	return a.fault(fault.Retry, code, detail)
 }
 
-// graphError classifies an answer of Graph ("Microsoft Graph error responses and resource types"): by its code, as Microsoft says, and by
-// its status where the code is none that we know. The message is not quoted, for it holds addresses of the tenant's people.
+// graphError classifies an answer of Graph ("Microsoft Graph error responses and resource types"): by its code, as
+// Microsoft says, and by its status where the code is none that we know. The message is not quoted, because it holds
+// addresses of the tenant's people.
 //
-// fault.Refused is a permission that the application lacks (Authorization_RequestDenied), or a mailbox that the tenant keeps from us
-// (ErrorAccessDenied). fault.Poison is what is not there (404), not any more (410), or not so (405).
+// fault.Refused means that the application lacks a permission (Authorization_RequestDenied), or that the tenant denies
+// us the mailbox (ErrorAccessDenied). fault.Poison means that something does not exist (404), no longer exists (410),
+// or does not support the call (405).
 func (a answer) graphError() error {
 	if redirected(a.status) {
 		return a.redirect()
@@ -102,8 +109,8 @@ func (a answer) graphError() error {
 	return a.fault(fault.Retry, code, detail)
 }
 
-// loginError classifies an answer of the token endpoint. What is said to be transient is, whatever the number; then the
-// number tells more than "error"; then "error" does.
+// loginError classifies an answer of the token endpoint. An error that Microsoft calls transient is transient, whatever
+// its number. Otherwise the number decides, and after it "error".
 func (a answer) loginError() error {
 	if redirected(a.status) {
 		return a.redirect()
@@ -136,13 +143,25 @@ func (a answer) loginError() error {
 }
 
 func (a answer) fault(kind error, code string, detail error) error {
-	return &fault.Error{Kind: kind, Code: code, Status: a.status, After: retryAfter(a.header, a.now), Err: fmt.Errorf("%s: %w", a.what, detail)}
+	return &fault.Error{
+		Kind:   kind,
+		Code:   code,
+		Status: a.status,
+		After:  retryAfter(a.header, a.now),
+		Err:    fmt.Errorf("%s: %w", a.what, detail),
+	}
 }
 
-// throttled is a fault that always says how long to wait.
+// throttled returns a fault that always says how long to wait.
 func (a answer) throttled(code string, detail error) error {
 	wait := cmp.Or(retryAfter(a.header, a.now), unsaidWait)
-	return &fault.Error{Kind: fault.Retry, Code: code, Status: a.status, After: wait, Err: fmt.Errorf("%s: %w", a.what, detail)}
+	return &fault.Error{
+		Kind:   fault.Retry,
+		Code:   code,
+		Status: a.status,
+		After:  wait,
+		Err:    fmt.Errorf("%s: %w", a.what, detail),
+	}
 }
 
 func (a answer) detail(code, message string) error {
@@ -156,7 +175,7 @@ func (a answer) detail(code, message string) error {
 	return errors.New(text)
 }
 
-// redirect names the host that we were sent to, and nothing else of the address.
+// redirect names the host that we were sent to, but nothing else of the address.
 func (a answer) redirect() error {
 	host := "an unknown host"
 	if u, err := url.Parse(a.header.Get("Location")); err == nil && u.Host != "" {
@@ -169,14 +188,14 @@ func redirected(status int) bool { return status >= 300 && status < 400 }
 
 func (a answer) isJSON() bool { return isJSON(a.header) }
 
-// isJSON also takes an answer that does not say what it is: the decoder finds out.
+// isJSON also accepts an answer without a content type: the decoder finds out what it is.
 func isJSON(h http.Header) bool {
 	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	return kind == "" || kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
 }
 
-// apiCode reads {"error":{"code","message"}}, which is the form of both APIs, or {"Message"}, as the front end answers before the
-// Activity API is reached.
+// apiCode reads {"error":{"code","message"}}, the form of both APIs, or {"Message"}, which a front end of the Activity
+// API answers.
 func apiCode(body []byte) (code, message string) {
 	var said struct {
 		Error   json.RawMessage `json:"error"`
@@ -201,8 +220,8 @@ func isActivityCode(code string) bool {
 	return ok && err == nil
 }
 
-// logOff knows the answer for a tenant without a unified audit log ("Troubleshooting the Office 365 Management Activity
-// API"): the one failure that has nothing but a text to tell it by.
+// logOff recognizes the answer for a tenant without a unified audit log ("Troubleshooting the Office 365 Management
+// Activity API"). It is the only failure that only its text identifies.
 func logOff(message string, tenant connection.TenantID) bool {
 	return strings.Contains(strings.ToLower(message), "tenant "+strings.ToLower(string(tenant))+" does not exist")
 }
@@ -222,7 +241,7 @@ func loginNumber(description string, codes []int) (number int, message string) {
 	return number, message
 }
 
-// retryAfter reads seconds or an HTTP date; anything else is 0.
+// retryAfter reads the header Retry-After, in seconds or as an HTTP date; anything else is 0.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
@@ -234,7 +253,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// cleanCode keeps a code that is one, and drops a sentence in its place.
+// cleanCode keeps what looks like a code, and drops a sentence in its place.
 func cleanCode(s string) string {
 	strange := strings.ContainsFunc(s, func(r rune) bool {
 		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-' && r != '.'
@@ -245,8 +264,8 @@ func cleanCode(s string) string {
 	return s
 }
 
-// clean makes a quotable line of a message: without what must be hidden, without the stack and the trace ids that
-// Microsoft appends, and short.
+// clean makes a message quotable: one short line without what must be hidden, and without the stack and the trace ids
+// that Microsoft appends.
 func clean(message string, hidden []string) string {
 	for _, h := range hidden {
 		if h != "" {
@@ -271,9 +290,9 @@ func clean(message string, hidden []string) string {
 	return message
 }
 
-// unreachable is a failure without an answer: nobody said no, so the same call may succeed later.
+// unreachable is a failure without an answer: nobody refused anything, so the same call may succeed later.
 func unreachable(what string, err error, hidden ...string) error {
-	// The address in a *url.Error says no more than what does, and may be long.
+	// The address in a *url.Error says no more than what, and may be long.
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
@@ -281,7 +300,7 @@ func unreachable(what string, err error, hidden ...string) error {
 	return &fault.Error{Kind: fault.Retry, Err: fmt.Errorf("%s: %w", what, &quiet{clean(err.Error(), hidden), err})}
 }
 
-// quiet is an error whose text has been cleaned. errors.Is finds the cause, and whoever prints the tree does not.
+// quiet is an error with a cleaned text. errors.Is finds the cause, but printing does not show it.
 type quiet struct {
 	text  string
 	cause error
@@ -289,3 +308,66 @@ type quiet struct {
 
 func (q *quiet) Error() string        { return q.text }
 func (q *quiet) Is(target error) bool { return errors.Is(q.cause, target) }
+
+// Our own codes for what Microsoft has no code for, besides connection.AuditLogOff.
+const (
+	// ForeignURI: a URI in Microsoft's answer points outside the tenant's cloud. No token was sent to it.
+	ForeignURI = "ForeignURI"
+	// Redirect: the answer was a redirect, which is never followed.
+	Redirect = "Redirect"
+	// Unreadable: the answer had a good status, but is not what the API answers: a proxy's page, or cut or oversized
+	// JSON.
+	Unreadable = "Unreadable"
+	// NotPermitted: Graph forbids a call for which the token does not carry the permission.
+	NotPermitted = "NotPermitted"
+	// BadIDToken: the id_token of a sign-in is not acceptable.
+	BadIDToken = "BadIDToken"
+	// PersonalAccount: somebody signed in with a personal Microsoft account, which belongs to no tenant.
+	PersonalAccount = "PersonalAccount"
+)
+
+// activityCause returns the sentinel that callers of the Activity API branch on besides the kind of an error, or nil.
+func activityCause(code string) error {
+	switch code {
+	case "AF20022", // no subscription for the content type
+		"AF20023": // the subscription was disabled by an administrator or by Microsoft
+		return audit.ErrNotSubscribed
+	case "AF20031": // nextPage is not valid
+		return audit.ErrPage
+	case "AF20050", // the content does not exist
+		"AF20051", // the content has expired
+		"AF20052": // the content id is not valid
+		return audit.ErrGone
+	}
+	return nil
+}
+
+// kindOf returns the kind of a code. connection.CauseOf has the table, so that exactly what we call a refusal of the
+// tenant is what the connection has a sentence for. AF20024, already subscribed, is Retry: Subscribe treats it as
+// success.
+func kindOf(code string) (kind error, known bool) {
+	c := connection.CauseOf(code)
+	if c.Known && c.Class == nil {
+		return fault.Retry, true
+	}
+	return c.Class, c.Known
+}
+
+// loginErrorKind returns the kind of OAuth's "error" when we do not know the AADSTS number. Microsoft writes that
+// numbers may change and that "error" is what to branch on.
+func loginErrorKind(name string) (kind error, known bool) {
+	switch name {
+	case "temporarily_unavailable", "server_error":
+		return fault.Retry, true
+	case "invalid_client", "invalid_scope", "unsupported_grant_type":
+		return fault.Ours, true
+	case "unauthorized_client",
+		"invalid_grant",
+		"invalid_resource",
+		"access_denied",
+		"interaction_required",
+		"consent_required":
+		return fault.Refused, true
+	}
+	return nil, false
+}

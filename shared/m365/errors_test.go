@@ -119,9 +119,15 @@ func TestAuditLogOffIsRefusedWithoutItsText(t *testing.T) {
 		t.Errorf("the error quotes Microsoft's exception: %v", err)
 	}
 	// The same sentence about another tenant, or with a code of the API's own, is something else.
-	other := newMicrosoft(t, always(400, "application/json", strings.ReplaceAll(body, strings.ToUpper(tenantID), clientID)))
+	other := newMicrosoft(
+		t,
+		always(400, "application/json", strings.ReplaceAll(body, strings.ToUpper(tenantID), clientID)),
+	)
 	check(t, other.client(t).Subscribe(context.Background(), contoso(), audit.Exchange), fault.Retry, "", 400)
-	coded := newMicrosoft(t, always(400, "application/json", `{"error":{"code":"AF20023","message":"Tenant `+tenantID+` does not exist"}}`))
+	coded := newMicrosoft(
+		t,
+		always(400, "application/json", `{"error":{"code":"AF20023","message":"Tenant `+tenantID+` does not exist"}}`),
+	)
 	check(t, coded.client(t).Subscribe(context.Background(), contoso(), audit.Exchange), fault.Retry, "AF20023", 400)
 }
 
@@ -137,7 +143,12 @@ func TestLoginAnswersAreClassified(t *testing.T) {
 		{400, "invalid_grant", []int{65001, 53003, 530032, 650056}, fault.Refused},
 		{400, "invalid_request", []int{90002, 90038, 900382, 900432, 650052, 650054}, fault.Refused},
 		{400, "invalid_resource", []int{50001, 500011, 500014}, fault.Refused},
-		{401, "invalid_client", []int{7000215, 7000222, 700027, 700024, 50012, 50013, 50027, 7000216, 7000218, 700025}, fault.Ours},
+		{
+			401,
+			"invalid_client",
+			[]int{7000215, 7000222, 700027, 700024, 50012, 50013, 50027, 7000216, 7000218, 700025},
+			fault.Ours,
+		},
 		{400, "invalid_scope", []int{70011, 700022, 700023, 28002}, fault.Ours},
 		{400, "invalid_request", []int{901002, 9001023, 650051, 650057, 50194, 50011, 900971}, fault.Ours},
 		{503, "temporarily_unavailable", []int{90033, 90024, 90006, 90090, 50033, 90012}, fault.Retry},
@@ -168,8 +179,14 @@ func TestLoginAnswersAreClassified(t *testing.T) {
 
 func loginRefuses(w http.ResponseWriter, status int, name string, number int) {
 	answer(w, status, map[string]any{
-		"error": name, "error_codes": []int{number}, "trace_id": "t", "correlation_id": "c",
-		"error_description": fmt.Sprintf("AADSTS%d: It is so. Trace ID: 0f1 Correlation ID: 0f2\r\nTimestamp: 2026-05-04 12:00:00Z", number),
+		"error":          name,
+		"error_codes":    []int{number},
+		"trace_id":       "t",
+		"correlation_id": "c",
+		"error_description": fmt.Sprintf(
+			"AADSTS%d: It is so. Trace ID: 0f1 Correlation ID: 0f2\r\nTimestamp: 2026-05-04 12:00:00Z",
+			number,
+		),
 	})
 }
 

@@ -18,8 +18,8 @@ import (
 // filesRole is the permission that the files behind references need.
 const filesRole = "Files.Read.All"
 
-// Source returns the address of a reference attachment. Version 1.0 does not tell it ("referenceAttachment resource type"), the beta does;
-// where the beta is not served, or the address is not told, it is "".
+// Source returns the address of a reference attachment. Version 1.0 does not tell it ("referenceAttachment resource
+// type"), the beta does; where the beta is not served, or the address is not told, it is "".
 func (c *Client) Source(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (string, error) {
 	what := fmt.Sprintf("ask where a reference attachment of tenant %s leads to", t.ID)
 	u, err := c.graphURL(t, attachmentPath(mailbox, message, attachment), nil)
@@ -38,8 +38,8 @@ func (c *Client) Source(ctx context.Context, t connection.Tenant, mailbox, messa
 	return answer.Source, nil
 }
 
-// ResolveShared resolves the address of a shared file ("Access shared items": shares/{encoded sharing URL}). The address travels as a part of
-// Graph's own path: nothing is sent to the host that it names.
+// ResolveShared resolves the address of a shared file ("Access shared items": shares/{encoded sharing URL}). The
+// address travels as a part of Graph's own path: nothing is sent to the host that it names.
 func (c *Client) ResolveShared(ctx context.Context, t connection.Tenant, address string) (enrich.SharedFile, error) {
 	what := fmt.Sprintf("find the file behind a reference attachment of tenant %s", t.ID)
 	share := "u!" + base64.RawURLEncoding.EncodeToString([]byte(address))
@@ -66,7 +66,13 @@ func (c *Client) ResolveShared(ctx context.Context, t connection.Tenant, address
 	if item.ID == "" || item.Parent.Drive == "" {
 		return enrich.SharedFile{}, unreadable(what, "the file has no id or no drive")
 	}
-	f := enrich.SharedFile{Drive: item.Parent.Drive, ID: item.ID, Size: -1, QuickXor: item.File.Hashes.QuickXor, Folder: item.Folder != nil}
+	f := enrich.SharedFile{
+		Drive:    item.Parent.Drive,
+		ID:       item.ID,
+		Size:     -1,
+		QuickXor: item.File.Hashes.QuickXor,
+		Folder:   item.Folder != nil,
+	}
 	if item.Size != nil && *item.Size >= 0 {
 		f.Size = *item.Size
 	}
@@ -77,10 +83,15 @@ func fileCall(what string, t connection.Tenant, u *url.URL) call {
 	return call{what: what, resource: graph, tenant: t, method: http.MethodGet, url: u, role: filesRole}
 }
 
-// OpenShared streams a file of OneDrive or SharePoint ("Download the contents of a driveItem"). Graph answers with a redirect to an
-// address on a host of SharePoint's that is good by itself for a short time. It is followed once, without the token, and only to a
-// host of the cloud's own (Endpoints.Files); any other redirect fails with the code Redirect.
-func (c *Client) OpenShared(ctx context.Context, t connection.Tenant, f enrich.SharedFile) (io.ReadCloser, string, error) {
+// OpenShared streams a file of OneDrive or SharePoint ("Download the contents of a driveItem"). Graph answers with a
+// redirect to an address on a host of SharePoint's that is good by itself for a short time. It is followed once,
+// without the token, and only to a host of the cloud's own (Endpoints.Files); any other redirect fails with the code
+// Redirect.
+func (c *Client) OpenShared(
+	ctx context.Context,
+	t connection.Tenant,
+	f enrich.SharedFile,
+) (io.ReadCloser, string, error) {
 	what := fmt.Sprintf("open the file behind a reference attachment of tenant %s", t.ID)
 	u, err := c.graphURL(t, "/drives/"+url.PathEscape(f.Drive)+"/items/"+url.PathEscape(f.ID)+"/content", nil)
 	if err != nil {
@@ -122,8 +133,8 @@ func (c *Client) download(ctx context.Context, call call, redirect *http.Respons
 	return resp, nil
 }
 
-// downloadFailure classifies an answer of the host that serves files: a page for people, from which no code can be read. The address was
-// good for a short time only, so all but "not there" may pass.
+// downloadFailure classifies an answer of the host that serves files: a page for people, from which no code can be
+// read. The address was good for a short time only, so all but "not there" may pass.
 func downloadFailure(a answer) error {
 	switch {
 	case redirected(a.status):
@@ -136,7 +147,8 @@ func downloadFailure(a answer) error {
 	return a.fault(fault.Retry, "", a.detail("", ""))
 }
 
-// serves tells whether files may be downloaded from an address: of the scheme of the cloud's Graph, on a host of the cloud's domain of files.
+// serves tells whether files may be downloaded from an address: of the scheme of the cloud's Graph, on a host of the
+// cloud's domain of files.
 func (e Endpoints) serves(u *url.URL) bool {
 	root, err := url.Parse(e.Graph)
 	if err != nil || e.Files == "" || u.Scheme != root.Scheme || u.User != nil {

@@ -17,11 +17,23 @@ import (
 func FuzzAnswersComeToOneKind(f *testing.F) {
 	f.Add(400, "application/json", "5", []byte(`{"error":{"code":"AF20023","message":"The subscription was disabled."}}`))
 	f.Add(403, "text/html", "", []byte("<html>"))
-	f.Add(400, "", "Mon, 04 May 2026 12:00:00 GMT", []byte(`{"error":"invalid_client","error_description":"AADSTS7000215: no\r\nTrace ID: x","error_codes":[7000215]}`))
+	f.Add(
+		400,
+		"",
+		"Mon, 04 May 2026 12:00:00 GMT",
+		[]byte(`{"error":"invalid_client","error_description":"AADSTS7000215: no\r\nTrace ID: x","error_codes":[7000215]}`),
+	)
 	f.Add(307, "", "99999999999999999999", []byte(`{"error":{"code":1,"message":[]}}`))
 	f.Fuzz(func(t *testing.T, status int, contentType, retry string, body []byte) {
 		header := http.Header{"Content-Type": {contentType}, "Retry-After": {retry}, "Location": {contentType}}
-		a := answer{what: "try", status: status, header: header, body: body, hidden: []string{"hidden-value"}, now: time.Unix(0, 0)}
+		a := answer{
+			what:   "try",
+			status: status,
+			header: header,
+			body:   body,
+			hidden: []string{"hidden-value"},
+			now:    time.Unix(0, 0),
+		}
 		for _, err := range []error{a.activityError("33333333-3333-4333-8333-333333333333", true), a.loginError()} {
 			kinds := 0
 			for _, kind := range []error{fault.Retry, fault.Refused, fault.Poison, fault.Ours} {
@@ -44,7 +56,11 @@ func FuzzAnswersComeToOneKind(f *testing.F) {
 }
 
 func FuzzParseListing(f *testing.F) {
-	f.Add([]byte(`[{"contentType":"Audit.Exchange","contentId":"x","contentUri":"u","contentCreated":"2026-05-04T11:30:51.748Z","contentExpiration":""}]`))
+	f.Add(
+		[]byte(
+			`[{"contentType":"Audit.Exchange","contentId":"x","contentUri":"u","contentCreated":"2026-05-04T11:30:51.748Z","contentExpiration":""}]`,
+		),
+	)
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		blobs, err := parseListing(body)

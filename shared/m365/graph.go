@@ -14,8 +14,8 @@ import (
 // maxAnswer bounds an answer of Graph that is taken into memory. A page of 999 people with their plans is about 4 MB.
 const maxAnswer = 16 << 20
 
-// graphURL is the address of a path of Graph v1.0; what stands in the path has been escaped. A "+" of the query is written as %20, for
-// OData does not promise to read it as a space.
+// graphURL is the address of a path of Graph v1.0; the path must be escaped. A space in the query is written as %20,
+// because OData does not promise to read "+" as a space.
 func (c *Client) graphURL(t connection.Tenant, path string, query url.Values) (*url.URL, error) {
 	e, err := c.endpointsOf(t)
 	if err != nil {
@@ -28,7 +28,8 @@ func (c *Client) graphURL(t connection.Tenant, path string, query url.Values) (*
 	return url.Parse(address)
 }
 
-// graphLink is an @odata.nextLink or @odata.deltaLink, checked to be of the tenant's Graph: it is followed as it is.
+// graphLink parses an @odata.nextLink or @odata.deltaLink, and checks that it belongs to the tenant's Graph. It is
+// followed as it is.
 func (c *Client) graphLink(t connection.Tenant, link string) (*url.URL, error) {
 	e, err := c.endpointsOf(t)
 	if err != nil {

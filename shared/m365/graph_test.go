@@ -107,7 +107,12 @@ func TestGraphAnswersThatAreNone(t *testing.T) {
 		"a gateway's page": always(404, "text/html", "<html>no such site</html>"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := graphMicrosoft(t, h, "Mail.Read").client(t).FindSent(t.Context(), contoso(), "ada@contoso.test", "<a@b>")
+			_, err := graphMicrosoft(
+				t,
+				h,
+				"Mail.Read",
+			).client(t).
+				FindSent(t.Context(), contoso(), "ada@contoso.test", "<a@b>")
 			if !errors.Is(err, fault.Retry) {
 				t.Errorf("%v is no retry", err)
 			}

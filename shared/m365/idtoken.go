@@ -34,19 +34,31 @@ type claims struct {
 	Provider string          `json:"idp"`  // the issuer of the account's home, when that is not the tenant
 }
 
-// administrator verifies the id_token, and reads who it is about. The nonce is compared last, so that only a genuine token is
-// looked at.
-func (c *Client) administrator(ctx context.Context, cloud connection.Cloud, e Endpoints, raw, nonce string) (connection.Administrator, error) {
+// administrator verifies the id_token, and reads who signed in. The nonce is compared last, so that only a genuine
+// token gets that far.
+func (c *Client) administrator(
+	ctx context.Context,
+	cloud connection.Cloud,
+	e Endpoints,
+	raw, nonce string,
+) (connection.Administrator, error) {
 	keys, err := c.signingKeys(ctx, e)
 	if err != nil {
 		return connection.Administrator{}, err
 	}
 	refuse := func(why string) (connection.Administrator, error) {
-		return connection.Administrator{}, &fault.Error{Kind: fault.Refused, Code: BadIDToken, Err: fmt.Errorf("verify an id_token: %s", why)}
+		return connection.Administrator{}, &fault.Error{
+			Kind: fault.Refused,
+			Code: BadIDToken,
+			Err:  fmt.Errorf("verify an id_token: %s", why),
+		}
 	}
 	// The issuer is checked below: it holds the tenant, which the token itself names.
 	verifier := oidc.NewVerifier("", &oidc.StaticKeySet{PublicKeys: keys}, &oidc.Config{
-		ClientID: c.applications[cloud].ClientID, SkipIssuerCheck: true, SupportedSigningAlgs: []string{oidc.RS256}, Now: c.config.Now,
+		ClientID:             c.applications[cloud].ClientID,
+		SkipIssuerCheck:      true,
+		SupportedSigningAlgs: []string{oidc.RS256},
+		Now:                  c.config.Now,
 	})
 	verified, err := verifier.Verify(ctx, raw)
 	if err != nil {
@@ -70,12 +82,16 @@ func (c *Client) administrator(ctx context.Context, cloud connection.Cloud, e En
 	case subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1:
 		return refuse("it answers another sign-in")
 	case tenant == personalAccounts:
-		return connection.Administrator{}, &fault.Error{Kind: fault.Refused, Code: PersonalAccount, Err: errors.New("verify an id_token: the account is a personal one")}
+		return connection.Administrator{}, &fault.Error{
+			Kind: fault.Refused,
+			Code: PersonalAccount,
+			Err:  errors.New("verify an id_token: the account is a personal one"),
+		}
 	}
 	return connection.Administrator{Tenant: tenant, Object: who.Object, Roles: who.Roles, Guest: who.guest(tenant)}, nil
 }
 
-// guest tells that the account's home is another tenant.
+// guest says whether the account's home is another tenant.
 func (w claims) guest(tenant connection.TenantID) bool {
 	if account := strings.Trim(string(w.Account), `"`); account == "1" {
 		return true
@@ -83,8 +99,8 @@ func (w claims) guest(tenant connection.TenantID) bool {
 	return w.Provider != "" && !strings.Contains(strings.ToLower(w.Provider), string(tenant))
 }
 
-// signingKeys fetches the keys that the login signs with now. Sign-ins are so rare that a fresh set each time is cheaper
-// than a cache and its rules for keys that roll over.
+// signingKeys fetches the keys that the login signs with now. Sign-ins are rare, so fetching them each time is simpler
+// than a cache that has to follow key rollovers.
 func (c *Client) signingKeys(ctx context.Context, e Endpoints) ([]crypto.PublicKey, error) {
 	const what = "get the login's signing keys"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Login+"/"+signInTenant+"/discovery/v2.0/keys", nil)
@@ -106,13 +122,18 @@ func (c *Client) signingKeys(ctx context.Context, e Endpoints) ([]crypto.PublicK
 	}
 	keys, err := parseKeys(body)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Retry, Code: Unreadable, Status: resp.StatusCode, Err: fmt.Errorf("%s: %w", what, err)}
+		return nil, &fault.Error{
+			Kind:   fault.Retry,
+			Code:   Unreadable,
+			Status: resp.StatusCode,
+			Err:    fmt.Errorf("%s: %w", what, err),
+		}
 	}
 	return keys, nil
 }
 
-// parseKeys reads a JSON Web Key Set, and keeps the RSA keys that sign for organizations: Microsoft marks the others, such as
-// those of personal accounts, by an issuer of their own.
+// parseKeys reads a JSON Web Key Set, and keeps the RSA keys that sign for organizations: Microsoft marks the others,
+// such as those of personal accounts, by an issuer of their own.
 func parseKeys(body []byte) ([]crypto.PublicKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -128,7 +149,7 @@ func parseKeys(body []byte) ([]crypto.PublicKey, error) {
 		}
 		var key jose.JSONWebKey
 		if json.Unmarshal(raw, &mark) != nil || key.UnmarshalJSON(raw) != nil {
-			continue // of a kind that we do not know, and do not need
+			continue // a kind of key that we do not know and do not need
 		}
 		public, ok := key.Key.(*rsa.PublicKey)
 		forAll := mark.Issuer == "" || strings.Contains(mark.Issuer, "{tenantid}")

@@ -37,7 +37,11 @@ func (s *signer) login(w http.ResponseWriter, r *http.Request) {
 	case "/login/organizations/oauth2/v2.0/token":
 		_ = r.ParseForm()
 		s.form = r.PostForm
-		answer(w, http.StatusOK, map[string]any{"token_type": "Bearer", "expires_in": 3599, "access_token": "a", "id_token": s.idToken})
+		answer(
+			w,
+			http.StatusOK,
+			map[string]any{"token_type": "Bearer", "expires_in": 3599, "access_token": "a", "id_token": s.idToken},
+		)
 	default:
 		http.NotFound(w, r)
 	}
@@ -62,7 +66,10 @@ func public(key *rsa.PrivateKey, id, issuer string) map[string]any {
 // sign makes a compact JWS of the claims.
 func sign(t *testing.T, algorithm jose.SignatureAlgorithm, key any, claims map[string]any) string {
 	t.Helper()
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, new(jose.SignerOptions).WithType("JWT").WithHeader("kid", "k1"))
+	s, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: algorithm, Key: key},
+		new(jose.SignerOptions).WithType("JWT").WithHeader("kid", "k1"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,9 +90,16 @@ func sign(t *testing.T, algorithm jose.SignatureAlgorithm, key any, claims map[s
 
 func goodClaims(m *microsoft, now time.Time) map[string]any {
 	return map[string]any{
-		"iss": m.URL + "/login/" + tenantID + "/v2.0", "aud": clientID, "tid": tenantID, "oid": "44444444-4444-4444-8444-444444444444",
-		"nonce": "the-nonce", "wids": []string{"62e90394-69f5-4237-9190-012177145e10"}, "ver": "2.0",
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+		"iss":   m.URL + "/login/" + tenantID + "/v2.0",
+		"aud":   clientID,
+		"tid":   tenantID,
+		"oid":   "44444444-4444-4444-8444-444444444444",
+		"nonce": "the-nonce",
+		"wids":  []string{"62e90394-69f5-4237-9190-012177145e10"},
+		"ver":   "2.0",
+		"iat":   now.Unix(),
+		"nbf":   now.Unix(),
+		"exp":   now.Add(time.Hour).Unix(),
 	}
 }
 
@@ -98,7 +112,11 @@ func TestRedeemTellsWhoSignedIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := connection.Administrator{Tenant: tenantID, Object: "44444444-4444-4444-8444-444444444444", Roles: []string{"62e90394-69f5-4237-9190-012177145e10"}}
+	want := connection.Administrator{
+		Tenant: tenantID,
+		Object: "44444444-4444-4444-8444-444444444444",
+		Roles:  []string{"62e90394-69f5-4237-9190-012177145e10"},
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -144,7 +162,10 @@ func TestRedeemRefusesForgedTokens(t *testing.T) {
 	m := newMicrosoft(t, emptyPage)
 	m.login = s.login
 	stranger, personal := newKey(t, 2048), newKey(t, 2048)
-	s.keys = append(s.keys, public(personal, "k2", "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"))
+	s.keys = append(
+		s.keys,
+		public(personal, "k2", "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"),
+	)
 	good := func(change func(map[string]any)) string {
 		claims := goodClaims(m, now.Now())
 		change(claims)

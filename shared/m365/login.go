@@ -14,7 +14,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// fetchToken asks for an access token by client credentials, at the tenant's own endpoint, for one resource.
+// fetchToken gets an access token by client credentials, at the tenant's own endpoint, for one resource.
 func (c *Client) fetchToken(ctx context.Context, key tokenKey) (token, error) {
 	what := fmt.Sprintf("get a token for the %s of tenant %s", key.resource, key.tenant.ID)
 	e, err := c.endpointsOf(key.tenant)
@@ -51,12 +51,16 @@ func (c *Client) fetchToken(ctx context.Context, key tokenKey) (token, error) {
 	}
 	life := lifetime(got)
 	if life <= 0 {
-		return token{}, &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the answer does not say how long the token lives", what)}
+		return token{}, &fault.Error{
+			Kind: fault.Retry,
+			Code: Unreadable,
+			Err:  fmt.Errorf("%s: the answer does not say how long the token lives", what),
+		}
 	}
 	return token{value: got.AccessToken, renew: asked.Add(life - min(renewAhead, life/3))}, nil
 }
 
-// loginFailure classifies what x/oauth2 returns. Its own errors quote the whole answer, so none of them is passed on.
+// loginFailure classifies an error of x/oauth2. Those errors quote the whole answer, so none of them is passed on.
 func (c *Client) loginFailure(what string, err error, hidden ...string) error {
 	var refusal *oauth2.RetrieveError
 	if errors.As(err, &refusal) {
@@ -73,7 +77,8 @@ func (c *Client) loginFailure(what string, err error, hidden ...string) error {
 	return &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the answer is no token", what)}
 }
 
-// lifetime is expires_in, which v1 endpoints write as a string; x/oauth2's Expiry is by a clock that is not ours.
+// lifetime reads expires_in, which v1 endpoints write as a string. We do not use x/oauth2's Expiry, which goes by a
+// clock that is not ours.
 func lifetime(t *oauth2.Token) time.Duration {
 	switch seconds := t.Extra("expires_in").(type) {
 	case float64:

@@ -21,22 +21,36 @@ const (
 	mailRole = "Mail.Read"
 	// mailFields are what is taken of a message: neither its body nor a preview of it.
 	mailFields = "id,internetMessageId,isDraft,from,sender,subject,sentDateTime,toRecipients,ccRecipients,bccRecipients"
-	// maxHits bounds the messages of one mailbox that share an internet message id: drafts, copies and mail to oneself are a handful.
+	// maxHits bounds the messages of one mailbox that share an internet message id: drafts, copies and mail to oneself
+	// are a handful.
 	maxHits = "50"
 )
 
-// FindSent and FindAnywhere search a mailbox by internet message id ("List messages", "user: list mailFolders/{id}/messages").
-func (c *Client) FindSent(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]enrich.Mail, error) {
+// FindSent and FindAnywhere search a mailbox by internet message id ("List messages", "user: list
+// mailFolders/{id}/messages").
+func (c *Client) FindSent(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, internetMessageID string,
+) ([]enrich.Mail, error) {
 	return c.find(ctx, t, mailbox, "/mailFolders/sentitems/messages", internetMessageID)
 }
 
 // FindAnywhere is FindSent for the whole mailbox.
-func (c *Client) FindAnywhere(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]enrich.Mail, error) {
+func (c *Client) FindAnywhere(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, internetMessageID string,
+) ([]enrich.Mail, error) {
 	return c.find(ctx, t, mailbox, "/messages", internetMessageID)
 }
 
 // find makes no use of $orderby: with a filter on another property Graph refuses it (InefficientFilter).
-func (c *Client) find(ctx context.Context, t connection.Tenant, mailbox, folder, internetMessageID string) ([]enrich.Mail, error) {
+func (c *Client) find(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, folder, internetMessageID string,
+) ([]enrich.Mail, error) {
 	what := fmt.Sprintf("find a message of tenant %s", t.ID)
 	// The angle brackets belong to the value; escaped like all of it they are found, and as they are they are not.
 	u, err := c.graphURL(t, mailboxPath(mailbox)+folder, url.Values{
@@ -79,7 +93,12 @@ func mailCall(what string, t connection.Tenant, u *url.URL) call {
 // mailFailure puts the sentinel of the domain beside what Graph refused.
 func mailFailure(err error) error {
 	switch fault.Code(err) {
-	case "ErrorInvalidUser", "MailboxNotEnabledForRESTAPI", "ResourceNotFound", "Request_ResourceNotFound", "ErrorNonExistentMailbox", "extensionError":
+	case "ErrorInvalidUser",
+		"MailboxNotEnabledForRESTAPI",
+		"ResourceNotFound",
+		"Request_ResourceNotFound",
+		"ErrorNonExistentMailbox",
+		"extensionError":
 		return fmt.Errorf("%w: %w", enrich.ErrNoMailbox, err)
 	case "ErrorItemNotFound", "itemNotFound":
 		return fmt.Errorf("%w: %w", enrich.ErrGone, err)
@@ -114,7 +133,13 @@ type recipient struct {
 }
 
 func (m message) mail() enrich.Mail {
-	made := enrich.Mail{ID: m.ID, Draft: m.Draft, From: m.From.Email.Address, Sender: m.Sender.Email.Address, Subject: m.Subject}
+	made := enrich.Mail{
+		ID:      m.ID,
+		Draft:   m.Draft,
+		From:    m.From.Email.Address,
+		Sender:  m.Sender.Email.Address,
+		Subject: m.Subject,
+	}
 	if sent, err := time.Parse(time.RFC3339, m.Sent); err == nil {
 		made.Sent = sent.UTC()
 	}
@@ -123,13 +148,17 @@ func (m message) mail() enrich.Mail {
 		all  []recipient
 	}{{forensic.To, m.To}, {forensic.Cc, m.Cc}, {forensic.Bcc, m.Bcc}} {
 		for _, r := range line.all {
-			// Graph gives a recipient that the sender only typed a name for without an address: the name is all there is.
+			// Graph gives a recipient that the sender only typed a name for without an address: the name is all there
+			// is.
 			address := strings.TrimSpace(r.Email.Address)
 			if address == "" {
 				address = strings.TrimSpace(r.Email.Name)
 			}
 			if address != "" {
-				made.Recipients = append(made.Recipients, forensic.Recipient{Address: address, Name: r.Email.Name, Role: line.role})
+				made.Recipients = append(
+					made.Recipients,
+					forensic.Recipient{Address: address, Name: r.Email.Name, Role: line.role},
+				)
 			}
 		}
 	}

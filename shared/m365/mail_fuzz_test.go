@@ -96,7 +96,10 @@ func FuzzAttachmentType(f *testing.F) {
 		var said struct {
 			Type string `json:"@odata.type"`
 		}
-		if bytes.Count(head, []byte("odata.type")) == 1 && !bytes.Contains(head, []byte(`\`)) && json.Unmarshal(head, &said) == nil && bytes.Contains(head, []byte(`"@odata.type"`)) && got != said.Type {
+		if bytes.Count(head, []byte("odata.type")) == 1 && !bytes.Contains(head, []byte(`\`)) &&
+			json.Unmarshal(head, &said) == nil &&
+			bytes.Contains(head, []byte(`"@odata.type"`)) &&
+			got != said.Type {
 			t.Errorf("%q, want %q", got, said.Type)
 		}
 	})
@@ -117,7 +120,11 @@ func TestTypeInAnObjectOfWhichOnlyTheBeginningIsThere(t *testing.T) {
 }
 
 func FuzzMessage(f *testing.F) {
-	f.Add([]byte(`{"id":"x","from":null,"toRecipients":[{"emailAddress":{"name":"a","address":"b@c"}}],"sentDateTime":"2026-01-01T00:00:00Z"}`))
+	f.Add(
+		[]byte(
+			`{"id":"x","from":null,"toRecipients":[{"emailAddress":{"name":"a","address":"b@c"}}],"sentDateTime":"2026-01-01T00:00:00Z"}`,
+		),
+	)
 	f.Add([]byte(`{"toRecipients":[null,{},{"emailAddress":null}],"bccRecipients":null}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var m message
@@ -133,7 +140,12 @@ func FuzzMessage(f *testing.F) {
 }
 
 func TestFilesAreDownloadedFromTheCloudsOwnHostsOnly(t *testing.T) {
-	e := cloud("https://login.microsoftonline.com", "https://manage.office.com", "https://graph.microsoft.com", "sharepoint.com")
+	e := cloud(
+		"https://login.microsoftonline.com",
+		"https://manage.office.com",
+		"https://graph.microsoft.com",
+		"sharepoint.com",
+	)
 	for address, want := range map[string]bool{
 		"https://contoso-my.sharepoint.com/personal/x/_layouts/15/download.aspx?tempauth=1": true,
 		"https://CONTOSO.SharePoint.com/x":                                                  true,
@@ -154,7 +166,9 @@ func TestFilesAreDownloadedFromTheCloudsOwnHostsOnly(t *testing.T) {
 			t.Errorf("%s: %t", address, got)
 		}
 	}
-	if fmt.Sprint(Endpoints{Graph: "https://graph.microsoft.com"}.serves(&url.URL{Scheme: "https", Host: "x"})) != "false" {
+	if fmt.Sprint(
+		Endpoints{Graph: "https://graph.microsoft.com"}.serves(&url.URL{Scheme: "https", Host: "x"}),
+	) != "false" {
 		t.Error("without a domain of files, files are downloaded")
 	}
 }

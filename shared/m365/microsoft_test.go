@@ -80,7 +80,14 @@ func (m *microsoft) endpoints() map[connection.Cloud]m365.Endpoints {
 // client speaks to this Microsoft; options change its configuration.
 func (m *microsoft) client(t *testing.T, options ...func(*m365.Config)) *m365.Client {
 	t.Helper()
-	c := m365.Config{ClientID: clientID, Secret: secret, RedirectURL: redirect, Publisher: publisher, Endpoints: m.endpoints(), HTTP: m.Client()}
+	c := m365.Config{
+		ClientID:    clientID,
+		Secret:      secret,
+		RedirectURL: redirect,
+		Publisher:   publisher,
+		Endpoints:   m.endpoints(),
+		HTTP:        m.Client(),
+	}
 	for _, o := range options {
 		o(&c)
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
@@ -18,16 +21,16 @@ type Permissions struct {
 	Graph    []string // of Microsoft Graph
 }
 
-// RequiredPermissions are those of the whole product: to follow the audit log, to read recipients and attachments, and to
-// know who is in the tenant.
+// RequiredPermissions are those of the whole product: to follow the audit log, to read recipients and attachments, and
+// to know who is in the tenant.
 func RequiredPermissions() Permissions {
 	return Permissions{Activity: []string{"ActivityFeed.Read"}, Graph: []string{"Mail.Read", "User.Read.All"}}
 }
 
 func (p Permissions) empty() bool { return len(p.Activity) == 0 && len(p.Graph) == 0 }
 
-// MissingPermissions lists the needed permissions that fresh tokens for the tenant lack, in the order of the configuration.
-// Tokens that were cached before are dropped, for a token keeps the permissions that it was issued with.
+// MissingPermissions lists the needed permissions that fresh tokens for the tenant lack, in the order of the
+// configuration. It drops cached tokens first, because a token keeps the permissions that it was issued with.
 func (c *Client) MissingPermissions(ctx context.Context, t connection.Tenant) ([]string, error) {
 	c.Forget(t)
 	var missing []string
@@ -54,7 +57,7 @@ func (c *Client) MissingPermissions(ctx context.Context, t connection.Tenant) ([
 // Forget drops the tokens that are cached for the tenant.
 func (c *Client) Forget(t connection.Tenant) { c.tokens.forget(t) }
 
-// granted reads the roles out of our own token. The resource is the one to verify it; to us they are information.
+// granted reads the roles from our own token. It does not verify the token: that is the resource's part.
 func (c *Client) granted(ctx context.Context, key tokenKey) ([]string, error) {
 	what := fmt.Sprintf("read the permissions for the %s of tenant %s", key.resource, key.tenant.ID)
 	tok, err := c.tokens.get(ctx, key)
@@ -63,12 +66,16 @@ func (c *Client) granted(ctx context.Context, key tokenKey) ([]string, error) {
 	}
 	roles, ok := rolesOf(tok.value)
 	if !ok {
-		return nil, &fault.Error{Kind: fault.Retry, Code: Unreadable, Err: fmt.Errorf("%s: the token is not one that can be read", what)}
+		return nil, &fault.Error{
+			Kind: fault.Retry,
+			Code: Unreadable,
+			Err:  fmt.Errorf("%s: the token is not one that can be read", what),
+		}
 	}
 	return roles, nil
 }
 
-// roles are the application permissions that the token carries; none when it cannot be read.
+// roles returns the application permissions that the token carries, and none if it cannot be read.
 func (t token) roles() []string {
 	roles, _ := rolesOf(t.value)
 	return roles
@@ -88,4 +95,42 @@ func rolesOf(value string) (roles []string, ok bool) {
 		return nil, false
 	}
 	return said.Roles, true
+}
+
+// scoped remembers tenants in which a permission works that the token does not carry, because it was granted in
+// Exchange for some of the mailboxes (RBAC for Applications). In such a tenant a refusal concerns one mailbox. In any
+// other tenant a refusal without the permission in the token concerns the permission. It is safe for concurrent use,
+// and forgets tenants when there are very many.
+type scoped struct {
+	mu      sync.Mutex
+	tenants map[connection.Tenant]bool
+}
+
+// allowed records a call that succeeded.
+func (s *scoped) allowed(c call, tok token) {
+	if c.role == "" || slices.Contains(tok.roles(), c.role) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tenants == nil || len(s.tenants) >= maxTokens {
+		s.tenants = make(map[connection.Tenant]bool)
+	}
+	s.tenants[c.tenant] = true
+}
+
+// refused gives the code NotPermitted to a refusal for lack of the permission, and returns any other error unchanged.
+func (s *scoped) refused(c call, tok token, err error) error {
+	f := new(fault.Error)
+	if c.role == "" || !errors.As(err, &f) || f.Status != http.StatusForbidden || slices.Contains(tok.roles(), c.role) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tenants[c.tenant] {
+		return err
+	}
+	changed := *f
+	changed.Code = NotPermitted
+	return &changed
 }

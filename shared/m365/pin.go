@@ -11,12 +11,12 @@ import (
 // maxURI bounds a URI that Microsoft hands us.
 const maxURI = 8 << 10
 
-// errForeign says that a URI does not belong to the cloud; the URI is not quoted, for whoever wrote it is not known.
+// errForeign means that a URI does not belong to the cloud. The URI is not quoted, because we do not know who wrote it.
 var errForeign = errors.New("the URI is not one of the tenant's cloud")
 
-// pin reads a URI out of Microsoft's answer (NextPageUri, contentUri; @odata.nextLink, @odata.deltaLink), and takes it only when a
-// token may be sent there: the scheme, host and port are those of the root, and the path is a plain one of its API, in the version
-// that base begins. The scheme and host that it returns are the root's own. The query stays as it is.
+// pin parses a URI from Microsoft's answer (NextPageUri, contentUri, @odata.nextLink, @odata.deltaLink), and accepts it
+// only if a token may be sent there: its scheme, host and port are those of the root, and its path is a plain path of
+// the API version that base begins. It returns the root's own scheme and host, and leaves the query as it is.
 func pin(root, base, uri string) (*url.URL, error) {
 	r, err := url.Parse(root)
 	if err != nil {
@@ -53,7 +53,8 @@ func port(u *url.URL) string {
 	}
 }
 
-// plain tells whether every segment of a path means itself, before decoding and after: no empty one, no dots, no slash in disguise.
+// plain says whether every segment of a path means itself, before and after decoding: none is empty, a dot or two, or
+// hides a slash.
 func plain(path string) bool {
 	path, ok := strings.CutPrefix(path, "/")
 	if !ok {
@@ -68,8 +69,8 @@ func plain(path string) bool {
 	return true
 }
 
-// identified adds the PublisherIdentifier of the tenant's cloud, which Microsoft wants on every call, to a URI that lacks it; what the
-// query holds stays as it is, letter by letter.
+// identified adds the PublisherIdentifier of the tenant's cloud, which Microsoft wants on every call, to a URI that
+// lacks it. It leaves the rest of the query as it is, letter by letter.
 func (c *Client) identified(cloud connection.Cloud, u *url.URL) *url.URL {
 	const name = "PublisherIdentifier="
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {

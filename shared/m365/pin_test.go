@@ -90,7 +90,10 @@ func FuzzPin(f *testing.F) {
 			t.Fatalf("%q became %q: %v", uri, u, err)
 		}
 		if again.Scheme != "https" || again.Host != "manage.office.com" || again.User != nil || again.Fragment != "" ||
-			!strings.HasPrefix(again.Path, "/api/v1") || strings.Contains(again.Path, "/../") || strings.Contains(again.Path, "//") {
+			!strings.HasPrefix(
+				again.Path,
+				"/api/v1",
+			) || strings.Contains(again.Path, "/../") || strings.Contains(again.Path, "//") {
 			t.Errorf("%q became %q", uri, u)
 		}
 	})

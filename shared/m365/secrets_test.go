@@ -86,7 +86,12 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 			ctx := context.Background()
 			_, listing := list(c)
 			_, opening := c.Open(ctx, contoso(), m.URL+"/manage/api/v1.0/"+tenantID+"/activity/feed/audit/x")
-			_, redeeming := c.Redeem(ctx, connection.Commercial, authCode, connection.Challenge{State: "s", Nonce: "n", Verifier: verifier})
+			_, redeeming := c.Redeem(
+				ctx,
+				connection.Commercial,
+				authCode,
+				connection.Challenge{State: "s", Nonce: "n", Verifier: verifier},
+			)
 			_, asking := c.MissingPermissions(ctx, contoso())
 			failed := 0
 			for _, err := range []error{listing, opening, redeeming, asking, c.Subscribe(ctx, contoso(), audit.Exchange)} {
@@ -129,13 +134,21 @@ func walk(t *testing.T, err error) {
 
 func TestLongMessagesAreCut(t *testing.T) {
 	m := newMicrosoft(t, func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, 400, "AF20002", "The value\x00 is\twrong.\r\n   at Microsoft.Office.Stack.Frame()"+strings.Repeat("é", 1000))
+		refuse(
+			w,
+			400,
+			"AF20002",
+			"The value\x00 is\twrong.\r\n   at Microsoft.Office.Stack.Frame()"+strings.Repeat("é", 1000),
+		)
 	})
 	_, err := list(m.client(t))
 	if want := "list Audit.Exchange of tenant " + tenantID + ": HTTP 400 AF20002: The value is wrong."; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
-	long := newMicrosoft(t, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 400, "AF20002", strings.Repeat("é", 1000)) })
+	long := newMicrosoft(
+		t,
+		func(w http.ResponseWriter, _ *http.Request) { refuse(w, 400, "AF20002", strings.Repeat("é", 1000)) },
+	)
 	_, err = long.client(t).List(context.Background(), contoso(), audit.Exchange, time.Time{}, time.Time{}, "")
 	if got := strings.Count(err.Error(), "é"); got != 199 {
 		t.Errorf("%d characters of the message are quoted, want 199 and an ellipsis", got)

@@ -15,28 +15,28 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// errSilent says that an answer gave no sign of life for as long as patience goes.
+// errSilent means that an answer was silent for longer than patience.
 var errSilent = errors.New("no bytes came for " + patience.String())
 
-// call is one request of the Activity API or of Graph.
+// call is one request to the Activity API or to Graph.
 type call struct {
-	what     string // what is tried, in our nouns: the beginning of every error
+	what     string // what is tried, in our nouns: every error begins with it
 	tenant   connection.Tenant
-	resource resource // whose token it carries, and whose errors come back
+	resource resource // whose token it carries, and whose errors it returns
 	method   string
 	url      *url.URL
 	header   http.Header // beside Authorization and Accept; nil is none
 	body     []byte      // JSON, or nil
 	blob     bool        // a content blob is asked for, so that "not found" is its end
 	role     string      // Graph: the application permission that the call needs; "" when any may do
-	raw      bool        // the answer is a file's bytes, of whatever content type
-	download bool        // a redirect is a good answer too: it leads to the file
-	public   bool        // the address is good by itself, and no token goes there
+	raw      bool        // the answer is a file's bytes, of any content type
+	download bool        // a redirect to the file is a good answer too
+	public   bool        // the address itself grants access, and gets no token
 }
 
-// send makes the call with the tenant's token, and returns the answer when it is 200 with JSON, or with anything when the call is
-// raw. A token that the API does not take is dropped, and the call made once more with a fresh one: permissions change while a token
-// lives.
+// send makes the call with the tenant's token, and returns the answer if it is 200 with JSON, or 200 with anything if
+// the call is raw. If the API does not accept the token, send drops it and makes the call once more with a fresh one,
+// because permissions change while a token lives.
 func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 	key := tokenKey{call.tenant, call.resource}
 	for first := true; ; first = false {
@@ -59,7 +59,7 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 	}
 }
 
-// refusal classifies an answer that is no success by the codes of its resource.
+// refusal classifies an unsuccessful answer by the codes of its resource.
 func (call call) refusal(a answer) error {
 	if call.resource == graph {
 		return a.graphError()
@@ -67,14 +67,15 @@ func (call call) refusal(a answer) error {
 	return a.activityError(call.tenant.ID, call.blob)
 }
 
-// refusesToken tells whether a fresh token may help. A throttle of the Activity API comes with status 403 too, and so does the policy
-// of one mailbox in Graph, which no token changes.
+// refusesToken says whether a fresh token may help. Throttles of the Activity API and policies of one mailbox in Graph
+// have status 403 too, and no token changes those.
 func refusesToken(status int, err error) bool {
 	code := fault.Code(err)
-	return status == http.StatusUnauthorized || status == http.StatusForbidden && code != "AF429" && code != "ErrorAccessDenied"
+	return status == http.StatusUnauthorized ||
+		status == http.StatusForbidden && code != "AF429" && code != "ErrorAccessDenied"
 }
 
-// readable keeps pages of something in between, which come with status 200, away from the decoders.
+// readable keeps pages of proxies, which come with status 200, away from the decoders.
 func readable(call call, resp *http.Response) (*http.Response, error) {
 	if call.raw || isJSON(resp.Header) {
 		return resp, nil
@@ -87,7 +88,8 @@ func unreadable(what, why string) error {
 	return &fault.Error{Kind: fault.Retry, Code: Unreadable, Status: http.StatusOK, Err: fmt.Errorf("%s: %s", what, why)}
 }
 
-// tokenFailure says what the token was for. An error that has no kind yet is the caller's context, or ours to configure.
+// tokenFailure adds what the token was for. An error without a kind comes from the caller's context or from our
+// configuration.
 func tokenFailure(what string, err error) error {
 	if f := new(*fault.Error); errors.As(err, f) {
 		return fmt.Errorf("%s: %w", what, err)
@@ -95,8 +97,8 @@ func tokenFailure(what string, err error) error {
 	return unreachable(what, err)
 }
 
-// carry makes one request. The answer's body must be closed; it fails when nothing comes for longer than patience, be it the
-// header or the next byte.
+// carry makes one request. The caller closes the answer's body. It fails if nothing arrives for longer than patience,
+// be it the header or the next byte of the body.
 func (c *Client) carry(ctx context.Context, call call, tok token) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := time.AfterFunc(patience, func() { cancel(errSilent) })
@@ -117,7 +119,7 @@ func (c *Client) carry(ctx context.Context, call call, tok token) (*http.Respons
 	return resp, nil
 }
 
-// request writes the call down, with the token of its resource.
+// request builds the HTTP request, with the token of its resource.
 func (c *Client) request(ctx context.Context, call call, tok token) (*http.Request, error) {
 	u := call.url
 	if call.resource == activity {
@@ -136,7 +138,7 @@ func (c *Client) request(ctx context.Context, call call, tok token) (*http.Reque
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if call.raw {
-		req.Header.Set("Accept-Encoding", "identity") // or net/http would unpack what it had asked to be packed
+		req.Header.Set("Accept-Encoding", "identity") // otherwise net/http would ask for compression and undo it
 	} else {
 		req.Header.Set("Accept", "application/json")
 	}
@@ -146,7 +148,7 @@ func (c *Client) request(ctx context.Context, call call, tok token) (*http.Reque
 	return req, nil
 }
 
-// silence puts our own reason in the place of "context canceled".
+// silence replaces "context canceled" by our own reason.
 func silence(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errSilent) {
 		return errSilent
@@ -154,7 +156,8 @@ func silence(ctx context.Context, err error) error {
 	return err
 }
 
-// watched is a body that fails when it stalls. The clock runs only while somebody reads: a slow reader is no stall.
+// watched is a body that fails when it stalls. The clock runs only during a Read, so a slow reader does not count as a
+// stall.
 type watched struct {
 	what   string
 	body   io.ReadCloser

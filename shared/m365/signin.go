@@ -12,7 +12,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// signInTenant is where administrators sign in whose tenant we do not know yet: any work account, no personal one.
+// signInTenant is where administrators sign in while we do not know their tenant: with any work account, but no
+// personal one.
 const signInTenant = "organizations"
 
 // SignInURL is where the browser goes to sign in: code flow at /organizations, with PKCE (S256) and a nonce.
@@ -31,8 +32,8 @@ func (c *Client) SignInURL(cloud connection.Cloud, ch connection.Challenge) (str
 		oauth2.S256ChallengeOption(ch.Verifier)), nil
 }
 
-// ConsentURL is where the browser goes to consent for the whole tenant. It asks for Graph's /.default, by which Microsoft
-// shows everything that our application is registered to need, of every resource.
+// ConsentURL is where the browser goes to consent for the whole tenant. It asks for Graph's /.default, for which
+// Microsoft shows all permissions that our application is registered for, of every resource.
 func (c *Client) ConsentURL(t connection.Tenant, state string) (string, error) {
 	e, err := c.endpointsOf(t)
 	if err != nil {
@@ -50,17 +51,25 @@ func (c *Client) ConsentURL(t connection.Tenant, state string) (string, error) {
 	return e.Login + "/" + string(t.ID) + "/v2.0/adminconsent?" + query.Encode(), nil
 }
 
-// Redeem exchanges the code of a sign-in, and tells who signed in once the id_token is verified. An error is fault.Refused
-// when the code or the token is not acceptable, fault.Ours when our credential is not, and fault.Retry when Microsoft could
-// not be asked.
-func (c *Client) Redeem(ctx context.Context, cloud connection.Cloud, code string, ch connection.Challenge) (connection.Administrator, error) {
+// Redeem exchanges the code of a sign-in, verifies the id_token, and returns who signed in. An error is fault.Refused
+// if the code or the token is not acceptable, fault.Ours if our credential is not, and fault.Retry if Microsoft could
+// not be reached.
+func (c *Client) Redeem(
+	ctx context.Context,
+	cloud connection.Cloud,
+	code string,
+	ch connection.Challenge,
+) (connection.Administrator, error) {
 	const what = "redeem the code of a sign-in"
 	e, err := c.endpoints(cloud)
 	if err != nil {
 		return connection.Administrator{}, fmt.Errorf("%s: %w", what, err)
 	}
 	if code == "" || ch.Nonce == "" || ch.Verifier == "" {
-		return connection.Administrator{}, &fault.Error{Kind: fault.Refused, Err: fmt.Errorf("%s: the code or its challenge is missing", what)}
+		return connection.Administrator{}, &fault.Error{
+			Kind: fault.Refused,
+			Err:  fmt.Errorf("%s: the code or its challenge is missing", what),
+		}
 	}
 	ctx, cancel := brief(ctx)
 	defer cancel()
@@ -71,9 +80,15 @@ func (c *Client) Redeem(ctx context.Context, cloud connection.Cloud, code string
 	return c.administrator(ctx, cloud, e, idToken, ch.Nonce)
 }
 
-// exchange returns the raw id_token. The access token beside it is for nothing that we do, and is dropped. A code that came with a credential
-// that was refused is not used up: Microsoft looks at who asks first.
-func (c *Client) exchange(ctx context.Context, what string, cloud connection.Cloud, e Endpoints, code, verifier string) (string, error) {
+// exchange returns the raw id_token. We have no use for the access token beside it, and drop it. A refused credential
+// does not use the code up, since Microsoft checks the credential first.
+func (c *Client) exchange(
+	ctx context.Context,
+	what string,
+	cloud connection.Cloud,
+	e Endpoints,
+	code, verifier string,
+) (string, error) {
 	flow := c.codeFlow(cloud, e)
 	var got *oauth2.Token
 	err := c.applications[cloud].keys.use(ctx, func(cred Credential) error {
@@ -95,7 +110,11 @@ func (c *Client) exchange(ctx context.Context, what string, cloud connection.Clo
 	}
 	idToken, _ := got.Extra("id_token").(string)
 	if idToken == "" {
-		return "", &fault.Error{Kind: fault.Refused, Code: BadIDToken, Err: fmt.Errorf("%s: the answer holds no id_token", what)}
+		return "", &fault.Error{
+			Kind: fault.Refused,
+			Code: BadIDToken,
+			Err:  fmt.Errorf("%s: the answer holds no id_token", what),
+		}
 	}
 	return idToken, nil
 }
@@ -106,6 +125,10 @@ func (c *Client) codeFlow(cloud connection.Cloud, e Endpoints) *oauth2.Config {
 		ClientID:    c.applications[cloud].ClientID,
 		RedirectURL: c.config.RedirectURL,
 		Scopes:      []string{"openid", "profile"},
-		Endpoint:    oauth2.Endpoint{AuthURL: root + "/authorize", TokenURL: root + "/token", AuthStyle: oauth2.AuthStyleInParams},
+		Endpoint: oauth2.Endpoint{
+			AuthURL:   root + "/authorize",
+			TokenURL:  root + "/token",
+			AuthStyle: oauth2.AuthStyleInParams,
+		},
 	}
 }

@@ -23,9 +23,16 @@ func TestSignInURL(t *testing.T) {
 	}
 	s256 := sha256.Sum256([]byte(verifier))
 	address(t, got, m.URL+"/login/organizations/oauth2/v2.0/authorize", map[string]string{
-		"client_id": clientID, "response_type": "code", "redirect_uri": redirect, "scope": "openid profile", "state": "the state",
-		"nonce": "the-nonce", "response_mode": "query", "prompt": "select_account",
-		"code_challenge": base64.RawURLEncoding.EncodeToString(s256[:]), "code_challenge_method": "S256",
+		"client_id":             clientID,
+		"response_type":         "code",
+		"redirect_uri":          redirect,
+		"scope":                 "openid profile",
+		"state":                 "the state",
+		"nonce":                 "the-nonce",
+		"response_mode":         "query",
+		"prompt":                "select_account",
+		"code_challenge":        base64.RawURLEncoding.EncodeToString(s256[:]),
+		"code_challenge_method": "S256",
 	})
 	if strings.Contains(got, verifier) {
 		t.Error("the verifier travels through the browser")
@@ -47,7 +54,10 @@ func TestConsentURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	address(t, got, m.URL+"/login/"+tenantID+"/v2.0/adminconsent", map[string]string{
-		"client_id": clientID, "redirect_uri": redirect, "scope": "https://graph.microsoft.com/.default", "state": "the state",
+		"client_id":    clientID,
+		"redirect_uri": redirect,
+		"scope":        "https://graph.microsoft.com/.default",
+		"state":        "the state",
 	})
 	for _, id := range []connection.TenantID{"", "common", "organizations", "contoso.example", tenantID + "/..", connection.TenantID("../" + tenantID[3:])} {
 		if got, err := m.client(t).ConsentURL(connection.Tenant{ID: id, Cloud: connection.Commercial}, "s"); err == nil {

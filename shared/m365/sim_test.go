@@ -21,20 +21,42 @@ import (
 
 const globalAdministrator = "62e90394-69f5-4237-9190-012177145e10"
 
-// simulated is a strict Microsoft 365 with one tenant and its administrator, and our client for it; both read one clock.
+// simulated is a strict Microsoft 365 with one tenant and its administrator, and our client for it; both read one
+// clock.
 func simulated(t *testing.T, options m365sim.Options, changes ...func(*m365.Config)) (*m365sim.Server, *m365.Client) {
 	t.Helper()
 	now := newClock()
 	options.Now, options.StrictPublisher = now.Now, true
 	s := m365sim.New(options)
 	s.AddApp(m365sim.App{
-		ClientID: clientID, DisplayName: "Mailtrail", HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}},
-		RedirectURIs: []string{redirect}, ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: []string{"Mail.Read", "User.Read.All"},
+		ClientID:    clientID,
+		DisplayName: "Mailtrail",
+		HomeTenant:  publisher,
+		Secrets:     []m365sim.Secret{{Value: secret}},
+		RedirectURIs: []string{
+			redirect,
+		},
+		ActivityRoles: []string{"ActivityFeed.Read"},
+		GraphRoles:    []string{"Mail.Read", "User.Read.All"},
 	})
-	s.AddTenant(world.Tenant{ID: tenantID, DisplayName: "Contoso", DefaultDomain: "contoso.test", Domains: []string{"contoso.test"}}, []world.Person{{
-		ID: "44444444-4444-4444-8444-444444444444", UserPrincipalName: "ada@contoso.test", Enabled: true, UserType: "Member",
-		Roles: []string{globalAdministrator}, Password: "pass-ada",
-	}})
+	s.AddTenant(
+		world.Tenant{
+			ID:            tenantID,
+			DisplayName:   "Contoso",
+			DefaultDomain: "contoso.test",
+			Domains:       []string{"contoso.test"},
+		},
+		[]world.Person{
+			{
+				ID:                "44444444-4444-4444-8444-444444444444",
+				UserPrincipalName: "ada@contoso.test",
+				Enabled:           true,
+				UserType:          "Member",
+				Roles:             []string{globalAdministrator},
+				Password:          "pass-ada",
+			},
+		},
+	)
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
 	c := m365.Config{
@@ -132,7 +154,12 @@ func TestSimulatedFeed(t *testing.T) {
 	must(t, c.Subscribe(ctx, contoso(), audit.Exchange))
 	published := map[audit.ContentID]bool{}
 	for i := range 10 {
-		id, err := s.PublishRaw(tenantID, string(audit.Exchange), from.Add(time.Duration(i)*time.Minute), []byte(`[{"Id":"`+string(rune('a'+i))+`"}]`))
+		id, err := s.PublishRaw(
+			tenantID,
+			string(audit.Exchange),
+			from.Add(time.Duration(i)*time.Minute),
+			[]byte(`[{"Id":"`+string(rune('a'+i))+`"}]`),
+		)
 		must(t, err)
 		published[audit.ContentID(id)] = true
 	}
@@ -238,8 +265,11 @@ func TestSimulatedCertificate(t *testing.T) {
 	must(t, s.Grant(tenantID, clientID))
 	check(t, c.Subscribe(t.Context(), contoso(), audit.Exchange), fault.Ours, "AADSTS700027", 401)
 	app := m365sim.App{
-		ClientID: clientID, HomeTenant: publisher, RedirectURIs: []string{redirect}, ActivityRoles: []string{"ActivityFeed.Read"},
-		Certificates: []*x509.Certificate{certificate.Leaf},
+		ClientID:      clientID,
+		HomeTenant:    publisher,
+		RedirectURIs:  []string{redirect},
+		ActivityRoles: []string{"ActivityFeed.Read"},
+		Certificates:  []*x509.Certificate{certificate.Leaf},
 	}
 	s.AddApp(app)
 	must(t, s.Grant(tenantID, clientID))

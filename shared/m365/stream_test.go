@@ -94,9 +94,22 @@ func TestEveryCallOfMailAsksForImmutableIDs(t *testing.T) {
 func TestPagesOfAttachmentsAreFollowedOnlyWithinTheCloud(t *testing.T) {
 	for _, next := range []string{"https://evil.example/v1.0/users/x/messages/m/attachments?$skip=1", "http://graph.microsoft.com/v1.0/x", "//x/v1.0/y", "::"} {
 		c := overHTTP2(t, func(w http.ResponseWriter, _ *http.Request) {
-			answer(w, http.StatusOK, map[string]any{"value": []any{map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": "a"}}, "@odata.nextLink": next})
+			answer(
+				w,
+				http.StatusOK,
+				map[string]any{
+					"value":           []any{map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": "a"}},
+					"@odata.nextLink": next,
+				},
+			)
 		})
-		if _, err := c.Attachments(t.Context(), contoso(), "ada@contoso.test", "m"); fault.Code(err) != m365.ForeignURI || !errors.Is(err, fault.Retry) {
+		if _, err := c.Attachments(
+			t.Context(),
+			contoso(),
+			"ada@contoso.test",
+			"m",
+		); fault.Code(err) != m365.ForeignURI ||
+			!errors.Is(err, fault.Retry) {
 			t.Errorf("%s: %v", next, err)
 		}
 	}
@@ -104,7 +117,14 @@ func TestPagesOfAttachmentsAreFollowedOnlyWithinTheCloud(t *testing.T) {
 
 func TestPagesThatNeverEndAreGivenUp(t *testing.T) {
 	c := overHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"value": []any{}, "@odata.nextLink": "https://" + r.Host + "/graph/v1.0/users/x/messages/m/attachments?$skip=1"})
+		answer(
+			w,
+			http.StatusOK,
+			map[string]any{
+				"value":           []any{},
+				"@odata.nextLink": "https://" + r.Host + "/graph/v1.0/users/x/messages/m/attachments?$skip=1",
+			},
+		)
 	})
 	if _, err := c.Attachments(t.Context(), contoso(), "ada@contoso.test", "m"); fault.Code(err) != m365.Unreadable {
 		t.Errorf("%v", err)
@@ -119,7 +139,8 @@ func TestAFileOnAForeignHostIsPoisonAndItsHostIsNotAsked(t *testing.T) {
 		http.Redirect(w, r, elsewhere.URL+"/x?tempauth=secret", http.StatusFound)
 	})
 	_, _, err := c.OpenShared(t.Context(), contoso(), enrich.SharedFile{Drive: "d", ID: "i"})
-	if !errors.Is(err, fault.Poison) || fault.Code(err) != m365.Redirect || asked || strings.Contains(err.Error(), "tempauth") {
+	if !errors.Is(err, fault.Poison) || fault.Code(err) != m365.Redirect || asked ||
+		strings.Contains(err.Error(), "tempauth") {
 		t.Errorf("%v, asked %t", err, asked)
 	}
 	if _, err := openOne(t, c); !errors.Is(err, fault.Retry) || fault.Code(err) != m365.Redirect || asked {
@@ -134,7 +155,10 @@ func TestAMailWithAnotherIDIsNotWhatWasAskedFor(t *testing.T) {
 			t.Errorf("Prefer is %q", got)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"value":[{"id":"1","internetMessageId":"<other@x>"},{"id":"2","internetMessageId":"<one@x>"},{"internetMessageId":"<one@x>"}]}`)
+		_, _ = io.WriteString(
+			w,
+			`{"value":[{"id":"1","internetMessageId":"<other@x>"},{"id":"2","internetMessageId":"<one@x>"},{"internetMessageId":"<one@x>"}]}`,
+		)
 	})
 	found, err := c.FindSent(t.Context(), contoso(), "ada@contoso.test", "<one@x>")
 	if err != nil || len(found) != 1 || found[0].ID != "2" {

@@ -12,17 +12,18 @@ import (
 )
 
 const (
-	// maxTokens bounds the cache: two resources of some thousands of tenants. A token is about 2 KB.
+	// maxTokens bounds the cache, and suffices for two resources of some thousands of tenants. A token has about 2 KB.
 	maxTokens = 10_000
-	// renewAhead is how long before its end a token is replaced, so that none ends on its way. A token that lives
-	// shorter than three times that is replaced in the last third of its life.
+	// renewAhead is how long before its expiry a token is replaced, so that none expires in transit. A token that lives
+	// less than three times as long is replaced in the last third of its life.
 	renewAhead = 5 * time.Minute
-	// maxReplaced is how many tokens per minute (and resource of a tenant) are replaced because the resource refused them.
-	// When the reason is not the token, every request would ask for another one, and Microsoft punishes such loops (AADSTS50196).
+	// maxReplaced is how many tokens per minute, tenant and resource are replaced because the resource refused them. If
+	// the token is not the reason, every request would ask for a new one, and Microsoft punishes such loops
+	// (AADSTS50196).
 	maxReplaced = 10
 )
 
-// resource is one of the APIs that a token is for.
+// resource is an API that tokens are issued for.
 type resource string
 
 const (
@@ -30,7 +31,7 @@ const (
 	graph    resource = "Microsoft Graph"
 )
 
-// tokenKey is what a token is good for.
+// tokenKey says what a token is valid for.
 type tokenKey struct {
 	tenant   connection.Tenant
 	resource resource
@@ -39,10 +40,11 @@ type tokenKey struct {
 // token is an application's access token. Its value must not be written anywhere.
 type token struct {
 	value string
-	renew time.Time // when to get a new one
+	renew time.Time // when to replace it
 }
 
-// tokens caches access tokens. However many callers wait for the same token, one asks for it. It is safe for concurrent use.
+// tokens caches access tokens. However many callers wait for the same token, only one of them requests it. It is safe
+// for concurrent use.
 type tokens struct {
 	now   func() time.Time
 	fetch func(context.Context, tokenKey) (token, error)
@@ -51,27 +53,28 @@ type tokens struct {
 	slots map[tokenKey]*slot
 }
 
-// slot is the place of one token. A slot that Forget took out of the map still serves those who wait for it, and nobody else.
+// slot holds one token. A slot that Forget removed from the map still serves the callers that wait for it, and no
+// others.
 type slot struct {
 	token    token
-	asking   *asking       // the request under way, or nil
-	replaced *rate.Limiter // how often the resource's refusals may replace the token
+	asking   *asking       // the pending request, or nil
+	replaced *rate.Limiter // limits how often refusals of the resource replace the token
 }
 
-// asking is a token request under way; its fields are set before done is closed.
+// asking is a pending token request; its fields are set before done is closed.
 type asking struct {
 	done      chan struct{}
 	token     token
 	err       error
-	abandoned bool // the caller who asked has left, which says nothing to those who waited
+	abandoned bool // the caller that asked has given up, which means nothing to those that wait
 }
 
 func newTokens(now func() time.Time, fetch func(context.Context, tokenKey) (token, error)) *tokens {
 	return &tokens{now: now, fetch: fetch, slots: make(map[tokenKey]*slot)}
 }
 
-// get returns a token that is good for a while. The first caller asks, within its own context; the others wait, and when
-// that caller gave up, the next of them asks.
+// get returns a token that stays valid for a while. The first caller requests it, within its own context, and the
+// others wait. If that caller gives up, one of the others requests it.
 func (s *tokens) get(ctx context.Context, key tokenKey) (token, error) {
 	for {
 		s.mu.Lock()
@@ -100,7 +103,7 @@ func (s *tokens) get(ctx context.Context, key tokenKey) (token, error) {
 	}
 }
 
-// ask makes the request, and settles the slot even when fetch panics: nobody may wait for ever.
+// ask makes the request. It settles the slot even if fetch panics, so that nobody waits for ever.
 func (s *tokens) ask(ctx context.Context, key tokenKey, place *slot, a *asking) {
 	a.err = errors.New("the token request did not come to an end")
 	defer func() {
@@ -114,8 +117,8 @@ func (s *tokens) ask(ctx context.Context, key tokenKey, place *slot, a *asking) 
 	a.token, a.err = s.fetch(ctx, key)
 }
 
-// slot finds or makes the key's slot; s.mu is held. When all places are taken, one that nobody waits for is given up,
-// whichever comes first: its tenant asks again.
+// slot finds or makes the key's slot; the caller holds s.mu. If the cache is full, it drops any slot that nobody waits
+// for: that tenant requests a new token.
 func (s *tokens) slot(key tokenKey) *slot {
 	if place, ok := s.slots[key]; ok {
 		return place
@@ -133,8 +136,8 @@ func (s *tokens) slot(key tokenKey) *slot {
 	return place
 }
 
-// refused drops a token that the resource did not take, and tells whether to try again: with a new token, or with the one
-// that somebody else has got in the meantime.
+// refused drops a token that the resource did not accept. It says whether to try again: with a new token, or with one
+// that another caller has got in the meantime.
 func (s *tokens) refused(key tokenKey, t token) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +152,7 @@ func (s *tokens) refused(key tokenKey, t token) bool {
 	return true
 }
 
-// forget drops what is cached for the tenant, and detaches requests under way: their answer may be older than what the
+// forget drops what is cached for the tenant, and detaches pending requests: their answer may be older than what the
 // caller knows.
 func (s *tokens) forget(t connection.Tenant) {
 	s.mu.Lock()

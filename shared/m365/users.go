@@ -18,12 +18,12 @@ import (
 const (
 	userFields = "id,displayName,userPrincipalName,mail,accountEnabled,userType,proxyAddresses,assignedPlans"
 	pageOf     = "999" // the most that Graph gives on a page of people
-	// maxAddress bounds an address that is asked for; SMTP takes 254 characters.
+	// maxAddress bounds an address that is looked up; SMTP allows 254 characters.
 	maxAddress = 320
 )
 
-// Users returns one page of the tenant's people ("List users"); it needs User.Read.All. link is "", or a former page's Next.
-// people.ErrResync tells that the link is not good any more.
+// Users returns one page of the tenant's people ("List users"); it needs User.Read.All. link is "", or a former page's
+// Next. people.ErrResync means that the link is no longer valid.
 func (c *Client) Users(ctx context.Context, t connection.Tenant, link string) (people.Page, error) {
 	what := fmt.Sprintf("list the people of tenant %s", t.ID)
 	u, err := c.linkOr(t, link, "/users", url.Values{"$select": {userFields}, "$top": {pageOf}})
@@ -31,16 +31,16 @@ func (c *Client) Users(ctx context.Context, t connection.Tenant, link string) (p
 		return people.Page{}, foreign(what, fault.Retry, err)
 	}
 	page, err := c.usersPage(ctx, call{what: what, tenant: t, url: u}, link != "")
-	for i := range page.Changes { // what was selected and is not there, is not there
+	for i := range page.Changes { // a listing returns all that was selected: what is null has no value
 		page.Changes[i].Partial = false
 	}
 	return page, err
 }
 
-// Changes returns one page of who changed in the tenant's directory since the link was given ("user: delta"). With link "" it asks for no
-// change, but for a link to those from now on ($deltatoken=latest, "Use delta query to track changes in Microsoft Graph data").
-// Graph promises no more than what changed of a person, so somebody who does not come whole is marked as partial. people.ErrResync tells
-// that the link is too old.
+// Changes returns one page of who changed in the tenant's directory since the link was given ("user: delta"). With link
+// "" it asks for no changes, only for a link to those from now on ($deltatoken=latest, "Use delta query to track
+// changes in Microsoft Graph data"). Graph promises only the changed properties of a person, so an incomplete person is
+// marked as partial. people.ErrResync means that the link is too old.
 func (c *Client) Changes(ctx context.Context, t connection.Tenant, link string) (people.Page, error) {
 	what := fmt.Sprintf("list the changed people of tenant %s", t.ID)
 	u, err := c.linkOr(t, link, "/users/delta", url.Values{"$select": {userFields}, "$deltatoken": {"latest"}})
@@ -54,7 +54,7 @@ func (c *Client) Changes(ctx context.Context, t connection.Tenant, link string) 
 	return page, err
 }
 
-// linkOr is a link that Graph gave us, or the address of a first page.
+// linkOr returns the address of a link that Graph gave us, or that of the first page.
 func (c *Client) linkOr(t connection.Tenant, link, path string, query url.Values) (*url.URL, error) {
 	if link == "" {
 		return c.graphURL(t, path, query)
@@ -76,13 +76,16 @@ func (c *Client) usersPage(ctx context.Context, call call, linked bool) (people.
 		if u.ID == "" { // nobody could say who it is
 			return people.Page{}, unreadable(call.what, "the page holds somebody without an id")
 		}
-		page.Changes = append(page.Changes, people.Change{Person: u.person(), Removed: u.Removed != nil, Partial: u.partial()})
+		page.Changes = append(
+			page.Changes,
+			people.Change{Person: u.person(), Removed: u.Removed != nil, Partial: u.partial()},
+		)
 	}
 	return page, nil
 }
 
-// resync finds out whether a link has come of age: 410 with syncStateNotFound or resyncRequired for a delta, and 400 for a page whose
-// token is not known any more ("Microsoft Graph error responses and resource types").
+// resync recognizes that a link has expired: 410 with syncStateNotFound or resyncRequired for a delta, and 400 for a
+// page whose token is no longer known ("Microsoft Graph error responses and resource types").
 func resync(err error, linked bool) error {
 	var f *fault.Error
 	if linked && errors.As(err, &f) && (f.Status == http.StatusGone || f.Status == http.StatusBadRequest) {
@@ -91,8 +94,8 @@ func resync(err error, linked bool) error {
 	return err
 }
 
-// User returns the person whose object id or userPrincipalName this is ("Get a user"), or else one of whose proxyAddresses it is; mail
-// is one of those. people.ErrUnknown tells that there is none.
+// User returns the person whose object id or userPrincipalName this is ("Get a user"), or else one of whose
+// proxyAddresses it is; mail is one of those. people.ErrUnknown means that there is none.
 func (c *Client) User(ctx context.Context, t connection.Tenant, name string) (people.Person, error) {
 	what := fmt.Sprintf("look for a person in the directory of tenant %s", t.ID)
 	name = strings.TrimSpace(name)
@@ -126,7 +129,9 @@ func (c *Client) userByAlias(ctx context.Context, t connection.Tenant, what, add
 	// The prefix is SMTP for the primary address, and smtp for the others.
 	address = quoted(address)
 	u, err := c.graphURL(t, "/users", url.Values{
-		"$filter": {"proxyAddresses/any(p:p eq 'smtp:" + address + "') or proxyAddresses/any(p:p eq 'SMTP:" + address + "')"},
+		"$filter": {
+			"proxyAddresses/any(p:p eq 'smtp:" + address + "') or proxyAddresses/any(p:p eq 'SMTP:" + address + "')",
+		},
 		"$select": {userFields},
 	})
 	if err != nil {
@@ -142,8 +147,8 @@ func (c *Client) userByAlias(ctx context.Context, t connection.Tenant, what, add
 	return page.Changes[0].Person, nil
 }
 
-// Domains returns the verified domains of the tenant ("List organizations"), in lower case. User.Read.All is said to be enough for it;
-// a tenant that refuses it has fault.Refused.
+// Domains returns the verified domains of the tenant ("List organizations"), in lower case. User.Read.All is documented
+// to be enough; fault.Refused means that the tenant refuses it all the same.
 func (c *Client) Domains(ctx context.Context, t connection.Tenant) ([]string, error) {
 	what := fmt.Sprintf("list the domains of tenant %s", t.ID)
 	u, err := c.graphURL(t, "/organization", url.Values{"$select": {"id,verifiedDomains"}})
@@ -171,7 +176,7 @@ func (c *Client) Domains(ctx context.Context, t connection.Tenant) ([]string, er
 	return names, nil
 }
 
-// user is a person as Graph writes one; what is not selected, or not known, is null.
+// user is a person as Graph writes one; what was not selected, or is not known, is null.
 type user struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"displayName"`
@@ -184,10 +189,11 @@ type user struct {
 	Removed   *struct{} `json:"@removed"`
 }
 
-// partial tells whether something of the person did not come. A list that is there and empty is no null; a mail that is null says
-// nothing, but somebody who has one has an address among the proxies.
+// partial says whether some properties of the person are missing. An empty list is not null. A mail that is null alone
+// proves nothing, but whoever has a mail also has an address among the proxies.
 func (u user) partial() bool {
-	return u.Principal == "" || u.Type == "" || u.Enabled == nil || u.Proxies == nil || u.Plans == nil || u.Mail == "" && len(u.Proxies) > 0
+	return u.Principal == "" || u.Type == "" || u.Enabled == nil || u.Proxies == nil || u.Plans == nil ||
+		u.Mail == "" && len(u.Proxies) > 0
 }
 
 type plan struct {
@@ -198,8 +204,16 @@ type plan struct {
 func (u user) person() people.Person {
 	guest := strings.EqualFold(u.Type, "Guest")
 	return people.Person{
-		ID: people.ObjectID(strings.ToLower(u.ID)), Principal: u.Principal, Name: u.Name, Addresses: u.addresses(),
-		Facts: people.Facts{Enabled: u.Enabled != nil && *u.Enabled, Guest: guest, Mailbox: u.Mail != "" && !guest, Plan: u.auditing()},
+		ID:        people.ObjectID(strings.ToLower(u.ID)),
+		Principal: u.Principal,
+		Name:      u.Name,
+		Addresses: u.addresses(),
+		Facts: people.Facts{
+			Enabled: u.Enabled != nil && *u.Enabled,
+			Guest:   guest,
+			Mailbox: u.Mail != "" && !guest,
+			Plan:    u.auditing(),
+		},
 	}
 }
 
@@ -220,7 +234,8 @@ func (u user) addresses() []string {
 	return all
 }
 
-// auditing is the best status of the plan that Audit (Premium) comes with: a person may have it from several subscriptions.
+// auditing returns the best status of the plan that includes Audit (Premium): a person may have it from several
+// subscriptions.
 func (u user) auditing() string {
 	best, rank := "", 0
 	for _, p := range u.Plans {
@@ -235,7 +250,7 @@ func (u user) auditing() string {
 	return best
 }
 
-// quoted is a string as OData writes one between quotes.
+// quoted escapes a string for use between OData's quotes.
 func quoted(s string) string { return strings.ReplaceAll(s, "'", "''") }
 
 func isStatus(err error, status int) bool {

@@ -27,9 +27,23 @@ const (
 // ben has an apostrophe in his name and in an alias, and the plan twice.
 func ben() world.Person {
 	return world.Person{
-		ID: benID, DisplayName: "Ben O'Hara", UserPrincipalName: "Ben.O'Hara@contoso.test", Mail: "Ben.O'Hara@contoso.test", UserType: "Member", Enabled: true,
-		ProxyAddresses: []string{"SMTP:Ben.O'Hara@contoso.test", "smtp:b.o'hara@contoso.onmicrosoft.com", "X500:/o=First/cn=ben", "SIP:ben@contoso.test"},
-		Plans:          []world.Plan{{ID: auditor, CapabilityStatus: "Deleted"}, {ID: "other", CapabilityStatus: "Enabled"}, {ID: auditor, CapabilityStatus: "Warning"}},
+		ID:                benID,
+		DisplayName:       "Ben O'Hara",
+		UserPrincipalName: "Ben.O'Hara@contoso.test",
+		Mail:              "Ben.O'Hara@contoso.test",
+		UserType:          "Member",
+		Enabled:           true,
+		ProxyAddresses: []string{
+			"SMTP:Ben.O'Hara@contoso.test",
+			"smtp:b.o'hara@contoso.onmicrosoft.com",
+			"X500:/o=First/cn=ben",
+			"SIP:ben@contoso.test",
+		},
+		Plans: []world.Plan{
+			{ID: auditor, CapabilityStatus: "Deleted"},
+			{ID: "other", CapabilityStatus: "Enabled"},
+			{ID: auditor, CapabilityStatus: "Warning"},
+		},
 	}
 }
 
@@ -41,7 +55,16 @@ func directory(t *testing.T) (*m365sim.Server, *m365.Client) {
 	crowd := []world.Person{ben()}
 	for i := range 2500 {
 		name := fmt.Sprintf("p%d@contoso.test", i)
-		crowd = append(crowd, world.Person{ID: fmt.Sprintf("d0000000-0000-4000-8000-%012d", i), UserPrincipalName: name, Mail: name, UserType: "Member", Enabled: true})
+		crowd = append(
+			crowd,
+			world.Person{
+				ID:                fmt.Sprintf("d0000000-0000-4000-8000-%012d", i),
+				UserPrincipalName: name,
+				Mail:              name,
+				UserType:          "Member",
+				Enabled:           true,
+			},
+		)
 	}
 	must(t, s.AddPeople(tenantID, crowd...))
 	return s, c
@@ -89,7 +112,8 @@ func TestChangesTellOfWhoChangedAndWhoLeft(t *testing.T) {
 	must(t, s.RemovePeople(tenantID, "d0000000-0000-4000-8000-000000000007"))
 	page, err := c.Changes(t.Context(), contoso(), start.Delta)
 	must(t, err)
-	if len(page.Changes) != 2 || page.Changes[0].ID != benID || !page.Changes[0].Partial || page.Changes[0].Enabled || !page.Changes[1].Removed {
+	if len(page.Changes) != 2 || page.Changes[0].ID != benID || !page.Changes[0].Partial || page.Changes[0].Enabled ||
+		!page.Changes[1].Removed {
 		t.Errorf("changes: %+v", page.Changes)
 	}
 	s.Advance(8 * 24 * time.Hour)
@@ -121,15 +145,24 @@ func TestMembersOfNestedGroupsComeOnce(t *testing.T) {
 	check(t, err, fault.Refused, connection.GroupsDenied, 403)
 
 	s.AddApp(m365sim.App{
-		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}},
-		ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: []string{"Mail.Read", "User.Read.All", "GroupMember.Read.All"},
+		ClientID:   clientID,
+		HomeTenant: publisher,
+		Secrets:    []m365sim.Secret{{Value: secret}},
+		ActivityRoles: []string{
+			"ActivityFeed.Read",
+		},
+		GraphRoles: []string{"Mail.Read", "User.Read.All", "GroupMember.Read.All"},
 	})
 	must(t, s.Grant(tenantID, clientID))
 	c.Forget(contoso())
 	members, err := c.Members(t.Context(), contoso(), outer, "")
 	must(t, err)
 	slices.Sort(members.IDs)
-	if want := []people.ObjectID{benID, "d0000000-0000-4000-8000-000000000001"}; !slices.Equal(members.IDs, want) || members.Next != "" {
+	if want := []people.ObjectID{
+		benID,
+		"d0000000-0000-4000-8000-000000000001",
+	}; !slices.Equal(members.IDs, want) ||
+		members.Next != "" {
 		t.Errorf("members %v, want %v", members.IDs, want)
 	}
 	_, err = c.Members(t.Context(), contoso(), "77777777-7777-4777-8777-777777777777", "")
