@@ -14,12 +14,14 @@ import (
 //	i name(queue) id                     a message that waits, is delayed or in flight (message.go)
 //	d name(queue) id                     a dead letter (message.go)
 //	b name(queue) id                     the body of either
+//	f                                    the form of the store (form.go)
 //	n                                    the first number that was never given out (store.go)
 const (
 	kindItem   = 't'
 	kindIndex  = 'i'
 	kindDead   = 'd'
 	kindBody   = 'b'
+	kindForm   = 'f'
 	kindNumber = 'n'
 )
 

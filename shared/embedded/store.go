@@ -70,7 +70,7 @@ type Store struct {
 }
 
 // Open opens the store in folder dir, and makes it if need be. Only one process at a time may have it open; a
-// second one gets an error that names the folder.
+// second one gets an error that names the folder. A folder that a newer Mailtrail has written to is refused with ErrNewer.
 func Open(dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -121,6 +121,9 @@ func (s *Store) open(fs vfs.FS, dir string, cacheBytes int64) (err error) {
 			err = errors.Join(err, s.db.Close())
 		}
 	}()
+	if err := checkForm(s.db); err != nil {
+		return err
+	}
 	if err := s.numbers.load(s.db); err != nil {
 		return err
 	}
