@@ -34,7 +34,7 @@ func needed() map[string][]string {
 		"enrich": append([]string{
 			"TABLE_CONNECTIONS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_MESSAGES", "MAILTRAIL_HASHES", "MAILTRAIL_HASH_LIMIT_MB", "MAILTRAIL_ENRICH_MINUTES",
 		}, microsoft...),
-		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES"}, microsoft...),
+		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_RETENTION_DAYS"}, microsoft...),
 		"search": {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE"},
 	}
 }
@@ -69,7 +69,7 @@ func run(m *testing.M) int {
 func environment(function string, a *amazon) map[string]string {
 	all := map[string]string{
 		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people", "QUEUE_BLOBS": a.url + "/queue",
-		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150", "MAILTRAIL_ENRICH_MINUTES": "30",
+		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150", "MAILTRAIL_ENRICH_MINUTES": "30", "MAILTRAIL_RETENTION_DAYS": "90",
 		"MAILTRAIL_CLIENT_ID": clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID, "MAILTRAIL_CLOUD": "commercial",
 	}
 	env := map[string]string{}
@@ -150,16 +150,18 @@ func TestAFunctionWithoutItsEnvironmentNamesWhatIsMissing(t *testing.T) {
 
 func TestAFunctionWithAWrongEnvironmentSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ function, variable, value, says string }{
-		{"consent", "MAILTRAIL_CLOUD", "azure", "MAILTRAIL_CLOUD: cloud \\\"azure\\\""},
-		{"consent", "MAILTRAIL_CLIENT_ID", "mailtrail", "ClientID is no GUID"},
-		{"consent", "MAILTRAIL_PUBLISHER", "us", "Publisher is no GUID"},
-		{"poll", "MAILTRAIL_MICROSOFT", "{", "MAILTRAIL_MICROSOFT: this is no JSON"},
+		{"consent", "MAILTRAIL_CLOUD", "azure", "MAILTRAIL_CLOUD must be commercial"},
+		{"consent", "MAILTRAIL_CLIENT_ID", "mailtrail", "MAILTRAIL_CLIENT_ID is no GUID"},
+		{"consent", "MAILTRAIL_PUBLISHER", "us", "MAILTRAIL_PUBLISHER is no GUID"},
+		{"poll", "MAILTRAIL_MICROSOFT", "{", "MAILTRAIL_MICROSOFT must be a JSON object"},
+		{"poll", "MAILTRAIL_MICROSOFT", `{"Logon":"https://login.example.com"}`, "MAILTRAIL_MICROSOFT: read the endpoints: json: unknown field"},
 		{"poll", "MAILTRAIL_MICROSOFT", `{"Login":"login.example.com"}`, "Login is no http or https URL"},
 		{"ingest", "MAILTRAIL_RETENTION_DAYS", "0", "MAILTRAIL_RETENTION_DAYS"},
 		{"ingest", "MAILTRAIL_RETENTION_DAYS", "a year", "MAILTRAIL_RETENTION_DAYS"},
 		{"enrich", "MAILTRAIL_HASHES", "some", "MAILTRAIL_HASHES"},
 		{"enrich", "MAILTRAIL_HASH_LIMIT_MB", "many", "MAILTRAIL_HASH_LIMIT_MB"},
 		{"enrich", "MAILTRAIL_ENRICH_MINUTES", "61", "MAILTRAIL_ENRICH_MINUTES"},
+		{"search", "MAILTRAIL_RETENTION_DAY", "90", "MAILTRAIL_RETENTION_DAY is no setting of Mailtrail: do you mean MAILTRAIL_RETENTION_DAYS?"},
 		{"connections", "MAILTRAIL_BASE_URL", "mailtrail.example.com", "MAILTRAIL_BASE_URL"},
 		{"connections", "MAILTRAIL_BASE_URL", "https://mailtrail.example.com/", "MAILTRAIL_BASE_URL"},
 	} {

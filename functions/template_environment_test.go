@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
 // checkEnvironment holds the variables of the template against those that the code reads, both ways, and their values against
@@ -36,8 +38,8 @@ func checkEnvironment(t template, reads map[string][]string) []string {
 	return problems
 }
 
-// variables are the names that the code of each function reads: those that its main gives to parts.Start, which the function cannot do
-// without, and those behind the parts that may do without.
+// variables are the settings that the code of each function reads: those that its main gives to parts.Start, which the
+// function cannot do without, and the address of the API, which is optional.
 func variables(t *testing.T) map[string][]string {
 	t.Helper()
 	names := constants(t)
@@ -55,12 +57,10 @@ func variables(t *testing.T) map[string][]string {
 			}
 			switch of, _ := selected.X.(*ast.Ident); {
 			case of == nil:
-			case of.Name == "parts" && names[selected.Sel.Name] != "":
+			case of.Name == "settings" && names[selected.Sel.Name] != "":
 				found[names[selected.Sel.Name]] = true
 			case of.Name == "p" && selected.Sel.Name == "PerBase":
-				found[names["BaseURL"]] = true
-			case of.Name == "p" && selected.Sel.Name == "Retention":
-				found[names["RetentionDays"]] = true
+				found[settings.BaseURL] = true
 			}
 			return true
 		})
@@ -69,10 +69,10 @@ func variables(t *testing.T) map[string][]string {
 	return read
 }
 
-// constants are the names of variables that package parts declares: upper-case letters and underscores.
+// constants are the settings' names, by the constants that package settings declares for them.
 func constants(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "parts/config.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../shared/settings/settings.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,21 +9,17 @@ import (
 	"strings"
 
 	"github.com/mailtrail/mailtrail/shared/access"
-	"github.com/mailtrail/mailtrail/shared/connection"
-	"github.com/mailtrail/mailtrail/shared/openapi"
-	"github.com/mailtrail/mailtrail/shared/people"
-	"github.com/mailtrail/mailtrail/shared/search"
+	"github.com/mailtrail/mailtrail/shared/agents"
 )
 
 // served are the routes that the code of each function answers.
 func served() map[string][]access.Route {
-	consent := &connection.Consent{CallbackPath: "/consent/callback"}
-	api := &connection.API{Registry: &connection.Registry{}}
+	all := agents.New(agents.Surroundings{})
 	return map[string][]access.Route{
-		"consent":     consent.Routes(),
-		"connections": slices.Concat(api.Routes(), new(people.API).Routes(), new(access.TrailAPI).Routes(), new(access.ClientAPI).Routes(), openapi.Routes()),
+		"consent":     all.ConsentRoutes(),
+		"connections": all.AdminRoutes(""),
 		"census":      nil,
-		"search":      slices.Concat(new(access.Login).Routes(), new(search.Search).Routes()),
+		"search":      all.SearchRoutes(),
 		"poll":        nil,
 		"ingest":      nil,
 		"enrich":      nil,

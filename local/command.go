@@ -22,7 +22,7 @@ var errUsage = errors.New("usage")
 
 // program is one call of the command line, and what it may use of its surroundings.
 type program struct {
-	getenv    func(string) string
+	environ   []string // "NAME=value" each
 	out, errs io.Writer
 
 	data string // --data

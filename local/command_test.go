@@ -10,7 +10,7 @@ import (
 func mailtrail(t *testing.T, env string, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	p := program{getenv: environment(env), out: &stdout, errs: &stderr}
+	p := program{environ: strings.Fields(env), out: &stdout, errs: &stderr}
 	code = p.execute(t.Context(), args)
 	return code, stdout.String(), stderr.String()
 }
@@ -44,7 +44,7 @@ func TestHelpStartsNothing(t *testing.T) {
 // TestACommandThatFailsEndsWithOne: the command line makes sense, and the environment does not.
 func TestACommandThatFailsEndsWithOne(t *testing.T) {
 	code, _, errs := mailtrail(t, "ADDR=nonsense", "serve")
-	if code != exitFailed || !strings.Contains(errs, "ADDR=nonsense") {
+	if code != exitFailed || !strings.Contains(errs, `ADDR must be a host and a port, not "nonsense"`) {
 		t.Errorf("ends with %d and prints %q", code, errs)
 	}
 }

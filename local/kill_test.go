@@ -21,13 +21,13 @@ import (
 )
 
 // childEnv makes the test binary be mailtrail itself.
-const childEnv = "MAILTRAIL_TEST_CHILD"
+const childEnv = "TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) == "" {
 		os.Exit(m.Run())
 	}
-	p := program{getenv: os.Getenv, out: os.Stdout, errs: os.Stderr}
+	p := program{environ: os.Environ(), out: os.Stdout, errs: os.Stderr}
 	os.Exit(p.execute(context.Background(), os.Args[1:]))
 }
 

@@ -11,7 +11,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{getenv: os.Getenv, out: os.Stdout, errs: os.Stderr}
+	p := program{environ: os.Environ(), out: os.Stdout, errs: os.Stderr}
 	code := p.execute(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)

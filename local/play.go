@@ -71,7 +71,7 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 	}
 	s.ready.Store(true)
 
-	told := summary{API: s.base, Console: s.base + "/", Control: d.Doors.Control, ClientID: client.id, ClientSecret: client.secret}
+	told := summary{API: s.Base, Console: s.Base + "/", Control: d.Doors.Control, ClientID: client.id, ClientSecret: client.secret}
 	if imports {
 		told.Records = tell(export, sums)
 		return s.announce(told, recordsText)
@@ -139,7 +139,7 @@ func (s *session) connect(ctx context.Context, d *demo.Demo, source demo.Source)
 const localOperator = "local"
 
 func (s *session) consent(ctx context.Context, d *demo.Demo, id connection.ID, link string) (connection.Connection, error) {
-	if err := d.Consent(ctx, s.base+connection.BeginPath+"?link="+link); err != nil {
+	if err := d.Consent(ctx, s.Base+connection.BeginPath+"?link="+link); err != nil {
 		return connection.Connection{}, err
 	}
 	return s.machine.Registry.Get(ctx, id)

@@ -10,12 +10,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/demo"
 	"github.com/mailtrail/mailtrail/local/machine"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
 // serve starts everything, prints the summary when events can be searched, and ends when ctx does.
@@ -25,11 +28,11 @@ func (p *program) serve(ctx context.Context) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(p.errs, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.addr)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
-		return fmt.Errorf("listen on ADDR=%s: %w", c.addr, err)
+		return fmt.Errorf("listen on ADDR=%s: %w", c.Addr, err)
 	}
-	c.base = cmp.Or(c.base, "http://"+l.Addr().String())
+	c.Base = cmp.Or(c.Base, "http://"+l.Addr().String())
 
 	var ready atomic.Bool
 	s := &session{config: c, log: log, ready: &ready, out: p.out}
@@ -41,12 +44,11 @@ func (p *program) serve(ctx context.Context) error {
 
 // config is what the environment and the flags say.
 func (p *program) config() (config, error) {
-	return readConfig(func(name string) string {
-		if name == "DATA" && p.data != "" {
-			return p.data
-		}
-		return p.getenv(name)
-	})
+	environ := p.environ
+	if p.data != "" {
+		environ = append(slices.Clone(environ), settings.Data+"="+p.data)
+	}
+	return readConfig(environ)
 }
 
 // closed closes a listener that a server may have closed before.
@@ -74,13 +76,13 @@ const (
 )
 
 func (s *session) open(microsoft m365.Config, first, tick, census time.Duration) error {
-	if err := os.MkdirAll(s.data, 0o700); err != nil {
+	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	m, err := machine.Open(machine.Config{
-		Dir: s.data, Base: s.base, Microsoft: microsoft, Log: s.log, Retention: s.retention, First: first, Tick: tick, Ready: s.ready.Load,
-		NoMailboxes: s.records != "", Hashes: s.hashes, HashLimit: s.limit, Deadline: s.deadline,
-		Census: census, Everybody: s.records != "",
+		Dir: s.Data, Base: s.Base, Microsoft: microsoft, Log: s.log, Settings: s.Settings,
+		First: first, Tick: tick, Census: census, Ready: s.ready.Load,
+		Everybody: s.Records != "", NoMailboxes: s.Records != "",
 	})
 	s.machine = m
 	return err
@@ -97,7 +99,7 @@ func (s *session) real(ctx context.Context, l net.Listener) error {
 			return err
 		}
 		s.ready.Store(true)
-		return s.announce(summary{API: s.base, Console: s.base + "/", ClientID: client.id, ClientSecret: client.secret}, realText)
+		return s.announce(summary{API: s.Base, Console: s.Base + "/", ClientID: client.id, ClientSecret: client.secret}, realText)
 	})
 }
 
@@ -127,12 +129,14 @@ func (s *session) simulated(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	d, err := demo.Open(ctx, demo.Options{Dir: s.data, RedirectURL: s.base + machine.CallbackPath, Log: s.log, Now: time.Now}, source)
+	d, err := demo.Open(ctx, demo.Options{Dir: s.Data, RedirectURL: s.Base + connection.CallbackPath, Log: s.log, Now: time.Now}, source)
 	if err != nil {
 		return err
 	}
-	s.deadline = cmp.Or(s.deadline, simulatedDeadline)
-	if err := s.open(d.Microsoft(s.base+machine.CallbackPath), demo.History+time.Hour, simulatedTick, simulatedTick); err != nil {
+	if !s.Given(settings.EnrichMinutes) {
+		s.EnrichFor = simulatedDeadline
+	}
+	if err := s.open(d.Microsoft(s.Base+connection.CallbackPath), demo.History+time.Hour, simulatedTick, simulatedTick); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return errors.Join(s.play(ctx, l, d, source), d.Close())
@@ -140,15 +144,15 @@ func (s *session) simulated(ctx context.Context, l net.Listener) error {
 
 // source is what the simulated tenant's audit log is made of; it also chooses the data folder, so that sources do not mix.
 func (s *session) source() (demo.Source, error) {
-	if s.records == "" {
-		s.data = cmp.Or(s.data, filepath.Join("data", "company"))
+	if s.Records == "" {
+		s.Data = cmp.Or(s.Data, filepath.Join("data", "company"))
 		return demo.NewCompany(time.Now), nil
 	}
-	export, err := demo.NewExport(s.records)
+	export, err := demo.NewExport(s.Records)
 	if err != nil {
 		return nil, err
 	}
-	s.data = cmp.Or(s.data, filepath.Join("data", export.Name()))
-	export.Spool = filepath.Join(s.data, "spool")
+	s.Data = cmp.Or(s.Data, filepath.Join("data", export.Name()))
+	export.Spool = filepath.Join(s.Data, "spool")
 	return export, nil
 }

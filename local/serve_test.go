@@ -21,7 +21,7 @@ func watched(t *testing.T, env, file string) (context.Context, *atomic.Bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for name := filepath.Join(environment(env)("DATA"), file); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		for name := filepath.Join(data(env), file); ctx.Err() == nil; time.Sleep(time.Millisecond) {
 			if _, err := os.Stat(name); err == nil {
 				seen.Store(true)
 				end()
@@ -34,7 +34,7 @@ func watched(t *testing.T, env, file string) (context.Context, *atomic.Bool) {
 
 // serve runs `mailtrail serve` in an environment.
 func serve(ctx context.Context, env string, out, errs io.Writer) error {
-	p := program{getenv: environment(env), out: out, errs: errs}
+	p := program{environ: strings.Fields(env), out: out, errs: errs}
 	return p.serve(ctx)
 }
 
@@ -108,4 +108,14 @@ func TestBadExportsAreRefusedByName(t *testing.T) {
 			t.Errorf("%s: ended with %v, want an error that says %q and names the file", file, err, want)
 		}
 	}
+}
+
+// data is the data folder of an environment.
+func data(env string) string {
+	for pair := range strings.FieldsSeq(env) {
+		if folder, ok := strings.CutPrefix(pair, "DATA="); ok {
+			return folder
+		}
+	}
+	return ""
 }

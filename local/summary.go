@@ -76,7 +76,7 @@ func (s *session) announce(told summary, text string) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(s.data, runFile)
+	name := filepath.Join(s.Data, runFile)
 	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the summary: %w", err)
 	}
@@ -90,7 +90,7 @@ func (s *session) announce(told summary, text string) error {
 	return t.Execute(s.out, struct {
 		summary
 		Data, RunFile, Listens string
-	}{told, s.data, name, s.addr})
+	}{told, s.Data, name, s.Addr})
 }
 
 // credential is the API client that the summary names.
@@ -100,7 +100,7 @@ type credential struct{ id, secret string }
 // run.json only, which nobody else may read.
 func (s *session) client(ctx context.Context) (credential, error) {
 	var last summary
-	name := filepath.Join(s.data, runFile)
+	name := filepath.Join(s.Data, runFile)
 	b, err := os.ReadFile(name)
 	if err == nil {
 		// What it says of the last start is not true of this one. A crash before the new one is written costs a new client.

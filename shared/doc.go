@@ -24,6 +24,11 @@
 //   - search answers Forensic Search over them.
 //   - openapi holds the document that describes all doors, and serves it.
 //
+// What the programs share, above the domain:
+//
+//   - settings holds what an operator may set, each setting once.
+//   - agents wires the agents of all rooms, once.
+//
 // The adapters, which never import one another:
 //
 //   - embedded is table and queue on one machine's disk.
@@ -31,8 +36,8 @@
 //   - m365 speaks to Microsoft.
 //   - trigger turns Lambda's events into HTTP requests, queued messages and ticks.
 //
-// The programs wire them. Each folder of functions is one Lambda function. The room local is the product on one machine: all
-// agents in one process, and the command line.
+// The programs plug the adapters into the agents. Each folder of functions is one Lambda function. The room local is the
+// product on one machine: all agents in one process, and the command line.
 //
 // Beside the product stand what it is tried with and what proves it. None of them is part of it:
 //

@@ -28,11 +28,12 @@ func rooms() map[string]room {
 	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }
 	sim := []string{"sim/m365", "sim/m365/world", "sim/m365/company", "sim/m365/office"}
 	all := slices.Concat(contracts, sim, []string{
-		"shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365",
+		"shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/settings", "shared/embedded", "shared/m365",
 		"local/machine", "local/demo", "local/exported",
 	})
-	function := func(more ...string) room {
-		return room{ours: append(more, "functions/parts", "shared/access", "shared/trigger"), others: []string{"github.com/aws/aws-lambda-go"}}
+	function := room{
+		ours:   []string{"functions/parts", "shared/access", "shared/settings", "shared/trigger"},
+		others: []string{"github.com/aws/aws-lambda-go"},
 	}
 	return map[string]room{
 		"shared":                 {},
@@ -51,34 +52,39 @@ func rooms() map[string]room {
 		"shared/segment":         {others: []string{"github.com/klauspost/compress"}},
 		"shared/search":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
 		"shared/enrich":          domain("shared/connection", "shared/audit", "shared/forensic"),
+		"shared/settings":        {ours: []string{"shared/connection", "shared/enrich"}},
+		"shared/agents":          domain("shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/enrich", "shared/search", "shared/openapi", "shared/settings"),
 		"shared/embedded":        {ours: contracts, others: []string{"github.com/cockroachdb/pebble/v2"}},
 		"shared/dynamo":          {ours: contracts, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 		"shared/sqs":             {ours: contracts, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 		"shared/m365":            {ours: append(slices.Clone(contracts), "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/enrich"), others: []string{"golang.org/x/oauth2", "golang.org/x/time", "github.com/coreos/go-oidc/v3", "github.com/go-jose/go-jose/v4"}},
 		"shared/trigger":         {ours: []string{"shared/access", "shared/fault", "shared/queue"}, others: []string{"github.com/aws/aws-lambda-go"}},
-		"functions/parts":        {ours: []string{"shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/access", "shared/connection", "shared/audit", "shared/people", "shared/m365", "shared/trigger"}, others: []string{"github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2", "golang.org/x/time"}},
-		"functions/consent":      function("shared/connection", "shared/audit", "shared/m365"),
-		"functions/connections":  function("shared/connection", "shared/people", "shared/openapi"),
-		"functions/poll":         function("shared/connection", "shared/audit", "shared/forensic"),
-		"functions/ingest":       function("shared/queue", "shared/people", "shared/forensic"),
-		"functions/enrich":       function("shared/queue", "shared/forensic", "shared/enrich"),
-		"functions/census":       function("shared/connection", "shared/people"),
-		"functions/search":       function("shared/forensic", "shared/search"),
-		"sim/lambda":             {},
-		"local":                  {ours: all, others: []string{"github.com/spf13/cobra"}},
-		"local/machine":          {ours: append(slices.Clone(contracts), "shared/access", "shared/openapi", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/embedded", "shared/m365")},
-		"sim/browser":            {others: []string{"golang.org/x/net"}},
-		"local/demo":             {ours: append(slices.Clone(sim), "sim/browser", "local/exported", "shared/connection", "shared/m365")},
-		"proof/story":            {ours: append(slices.Clone(sim), "sim/browser", "sim/lambda"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},
-		"tools/entra":            {ours: []string{"shared/connection", "shared/m365"}},
-		"local/exported":         {ours: []string{"shared/fault", "sim/m365/world"}},
-		"proof/bench":            {ours: append(slices.Clone(all), "sim/lambda")},
-		"proof/bench/empty":      {others: []string{"github.com/aws/aws-lambda-go"}},
-		"sim/m365":               {ours: []string{"sim/m365/world"}},
-		"sim/m365/world":         {},
-		"sim/m365/company":       {ours: []string{"sim/m365/world"}},
-		"sim/m365/office":        {ours: []string{"sim/m365", "sim/m365/world", "sim/m365/company"}},
-		"sim/m365/cmd":           {ours: sim},
+		"functions/parts": {
+			ours:   []string{"shared/table", "shared/queue", "shared/dynamo", "shared/sqs", "shared/m365", "shared/trigger", "shared/access", "shared/connection", "shared/agents", "shared/settings"},
+			others: []string{"github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2", "golang.org/x/time"},
+		},
+		"functions/consent":     function,
+		"functions/connections": function,
+		"functions/poll":        function,
+		"functions/ingest":      function,
+		"functions/enrich":      function,
+		"functions/census":      function,
+		"functions/search":      function,
+		"sim/lambda":            {},
+		"local":                 {ours: all, others: []string{"github.com/spf13/cobra"}},
+		"local/machine":         {ours: append(slices.Clone(contracts), "shared/access", "shared/connection", "shared/enrich", "shared/settings", "shared/agents", "shared/embedded", "shared/m365")},
+		"sim/browser":           {others: []string{"golang.org/x/net"}},
+		"local/demo":            {ours: append(slices.Clone(sim), "sim/browser", "local/exported", "shared/connection", "shared/m365")},
+		"proof/story":           {ours: append(slices.Clone(sim), "sim/browser", "sim/lambda"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},
+		"tools/entra":           {ours: []string{"shared/connection", "shared/m365"}},
+		"local/exported":        {ours: []string{"shared/fault", "sim/m365/world"}},
+		"proof/bench":           {ours: append(slices.Clone(all), "sim/lambda")},
+		"proof/bench/empty":     {others: []string{"github.com/aws/aws-lambda-go"}},
+		"sim/m365":              {ours: []string{"sim/m365/world"}},
+		"sim/m365/world":        {},
+		"sim/m365/company":      {ours: []string{"sim/m365/world"}},
+		"sim/m365/office":       {ours: []string{"sim/m365", "sim/m365/world", "sim/m365/company"}},
+		"sim/m365/cmd":          {ours: sim},
 	}
 }
 

@@ -3,35 +3,29 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/mailtrail/mailtrail/functions/parts"
-	"github.com/mailtrail/mailtrail/shared/people"
+	"github.com/mailtrail/mailtrail/shared/settings"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TablePeople, parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
+	parts.Start(build, settings.TableConnections, settings.TablePeople,
+		settings.ClientID, settings.CredentialARN, settings.Publisher, settings.Cloud)
 }
 
 func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
-	directory, err := p.Feed(ctx)
+	all, err := p.Working(ctx)
 	if err != nil {
 		return nil, err
 	}
-	registry, roster := p.Registry(), p.Roster()
 	tick := func(ctx context.Context, _ time.Time, s trigger.Shard) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		census := &people.Census{
-			Connections: sharded{registry, s}, Directory: directory, Roster: roster, Now: time.Now, Holder: rand.Text, Log: p.Log, Patience: patience,
-		}
-		outcome, err := census.Run(ctx)
+		outcome, err := all.Of(s.Holds).Census.Run(ctx)
 		if err == nil {
-			tell(ctx, p.Log, s, outcome)
+			p.Log.InfoContext(ctx, "census taken", append(s.Attrs(), outcome.Attrs()...)...) // an alarm waits for these lines
 		}
 		return err
 	}

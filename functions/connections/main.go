@@ -5,33 +5,24 @@ package main
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/mailtrail/mailtrail/functions/parts"
 	"github.com/mailtrail/mailtrail/shared/access"
-	"github.com/mailtrail/mailtrail/shared/connection"
-	"github.com/mailtrail/mailtrail/shared/openapi"
-	"github.com/mailtrail/mailtrail/shared/people"
+	"github.com/mailtrail/mailtrail/shared/settings"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
-func main() { parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TablePeople) }
+func main() {
+	parts.Start(build, settings.TableConnections, settings.TableBlobs, settings.TablePeople)
+}
 
 func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
-	ledger := p.Ledger()
-	clients := &access.ClientAPI{Clients: p.Clients(), Trail: p.Trail(), Connections: p.Registry().IDs, Log: p.Log}
-	h, err := p.PerBase(func(base string) (http.Handler, error) {
-		api := &connection.API{
-			Registry: p.Registry(), Trail: p.Trail(), Progress: ledger.Tell, Begin: base + connection.BeginPath, Log: p.Log,
-		}
-		acts := &access.TrailAPI{Trail: p.Trail(), Log: p.Log}
-		persons := &people.API{Roster: p.Roster(), Find: p.Registry().Get, Trail: p.Trail(), Log: p.Log}
-		return access.Mux(p.Guard(), slices.Concat(api.Routes(), persons.Routes(), acts.Routes(), clients.Routes(), openapi.Routes())), nil
-	})
+	all := p.Agents(nil)
+	h, err := p.PerBase(func(base string) (http.Handler, error) { return all.Handler(all.AdminRoutes(base)), nil })
 	return &trigger.Command[access.NewClient]{
-		Name: "createClient", Run: create(clients), Else: &trigger.HTTP{Handler: h, Log: p.Log}, Log: p.Log,
+		Name: "createClient", Run: create(all.ClientAPI), Else: &trigger.HTTP{Handler: h, Log: p.Log}, Log: p.Log,
 	}, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
 // maxBases is how many addresses one function answers under. An HTTP API has one of its own.
@@ -21,8 +22,8 @@ var errBase = errors.New("this is not the address of the HTTP API")
 // one that the request came to by API Gateway. Of these only those are believed that API Gateway gives to an HTTP API in this region: any
 // other one, a domain of the operator's own above all, must be configured.
 func (p *Parts) PerBase(build func(base string) (http.Handler, error)) (http.Handler, error) {
-	if p.Base != "" {
-		return build(p.Base)
+	if p.Settings.Base != "" {
+		return build(p.Settings.Base)
 	}
 	if _, err := build(nobody); err != nil { // what is wrong whatever the address is stops the start
 		return nil, err
@@ -45,7 +46,7 @@ func (b *bases) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		b.log.ErrorContext(r.Context(), "request to an address that is not answered", "host", r.Host, "err", err)
 		access.WriteProblems(w, http.StatusMisdirectedRequest, access.Problem{
-			Type: "MISDIRECTED", Description: "This address is not configured. Set " + BaseURL + " to it.",
+			Type: "MISDIRECTED", Description: "This address is not configured. Set " + settings.BaseURL + " to it.",
 		})
 		return
 	}

@@ -43,7 +43,7 @@ func newCredential(name string, value func(context.Context) (string, error), now
 
 // secret reads one secret from Secrets Manager (GetSecretValue: the version with the label AWSCURRENT).
 func (p *Parts) secret(ctx context.Context) (string, error) {
-	out, err := secretsmanager.NewFromConfig(p.aws).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(p.CredentialARN)})
+	out, err := secretsmanager.NewFromConfig(p.aws).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(p.Settings.CredentialARN)})
 	if err != nil {
 		return "", err
 	}

@@ -2,36 +2,61 @@ package parts
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/mailtrail/mailtrail/shared/agents"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
-// CallbackPath is where Microsoft sends an administrator's browser back to. Base and CallbackPath together are the redirect URI that is
-// registered with the application.
-const CallbackPath = "/consent/callback"
-
-// nobody stands in the redirect URI of clients that no browser comes back to; .invalid is no domain, and never will be (RFC 2606).
+// nobody stands in the redirect URI of clients that no browser comes back to; .invalid is no domain, and never will be
+// (RFC 2606).
 const nobody = "https://mailtrail.invalid"
 
-// Feed is the client for Microsoft of agents that work without a browser.
-func (p *Parts) Feed(ctx context.Context) (*m365.Client, error) {
-	c, err := p.Application(ctx)
+// Working are the agents of a function that speaks to Microsoft, and that no browser comes back to.
+func (p *Parts) Working(ctx context.Context) (*agents.Agents, error) {
+	client, err := p.Microsoft(ctx, nobody)
 	if err != nil {
 		return nil, err
 	}
-	c.RedirectURL = nobody + CallbackPath
+	return p.Agents(client), nil
+}
+
+// Microsoft is a client for Microsoft that sends browsers back to base. All clients share one credential, which is read
+// from Secrets Manager for the first of them, and see when it is changed. It is not safe for concurrent use.
+func (p *Parts) Microsoft(ctx context.Context, base string) (*m365.Client, error) {
+	if p.application.ClientID == "" {
+		application, err := p.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.application = application
+	}
+	c := p.application
+	c.RedirectURL = base + connection.CallbackPath
 	return m365.New(c)
 }
 
-// Application is our application at Microsoft, with its credential from Secrets Manager, and without a redirect URL. All clients that are made
-// of it share the credential, and see when it is changed.
-func (p *Parts) Application(ctx context.Context) (m365.Config, error) {
-	stored := newCredential(p.CredentialARN, p.secret, time.Now)
+// read reads our application at Microsoft, with its credential.
+func (p *Parts) read(ctx context.Context) (m365.Config, error) {
+	s := p.Settings
+	endpoints := m365.Clouds()[s.Cloud]
+	if s.Endpoints != "" {
+		var err error
+		if endpoints, err = m365.ParseEndpoints(s.Cloud, s.Endpoints); err != nil {
+			return m365.Config{}, fmt.Errorf("%s: %w", settings.Microsoft, err)
+		}
+	}
+	stored := newCredential(s.CredentialARN, p.secret, time.Now)
 	credentials, err := stored.read(ctx)
+	if err != nil {
+		return m365.Config{}, err
+	}
+	ours := s.Applications[s.Cloud]
 	return m365.Config{
-		ClientID: p.ClientID, Publisher: p.Publisher, Credentials: credentials, Renew: stored.read,
-		Endpoints: map[connection.Cloud]m365.Endpoints{p.Cloud: p.Endpoints},
-	}, err
+		ClientID: ours.ClientID, Publisher: ours.Publisher, Credentials: credentials, Renew: stored.read,
+		Endpoints: map[connection.Cloud]m365.Endpoints{s.Cloud: endpoints},
+	}, nil
 }

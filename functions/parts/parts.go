@@ -1,5 +1,5 @@
-// Package parts is what the functions are put together from: the environment, AWS's clients, the tables and the queue, the agents that more
-// than one function has, and the client for Microsoft with its credential. Each function takes what it needs and nothing else, so
+// Package parts is what AWS adds to the agents: the environment, tables in DynamoDB, queues in SQS, the client for
+// Microsoft with a credential from Secrets Manager, and the log. Each function takes what it needs and nothing else, so
 // that its role needs to allow nothing else.
 package parts
 
@@ -17,12 +17,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/mailtrail/mailtrail/shared/access"
-	"github.com/mailtrail/mailtrail/shared/audit"
-	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/agents"
 	"github.com/mailtrail/mailtrail/shared/dynamo"
-	"github.com/mailtrail/mailtrail/shared/people"
+	"github.com/mailtrail/mailtrail/shared/m365"
 	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/settings"
 	"github.com/mailtrail/mailtrail/shared/sqs"
 	"github.com/mailtrail/mailtrail/shared/table"
 	"github.com/mailtrail/mailtrail/shared/trigger"
@@ -33,15 +32,16 @@ const startTime = 9 * time.Second
 
 // Parts are what a function is put together from.
 type Parts struct {
-	Config
-	Log *slog.Logger
+	Settings settings.Settings
+	Log      *slog.Logger
 
-	aws    aws.Config
-	dynamo *dynamodb.Client
+	aws         aws.Config
+	dynamo      *dynamodb.Client
+	application m365.Config // once Microsoft was asked for
 }
 
-// Start builds a function and hands it to Lambda; it does not return. A function that cannot be built says why in its log, and ends: Lambda
-// then fails its invocations, and tries anew. needed are the variables that the function cannot do without.
+// Start builds a function and hands it to Lambda; it does not return. A function that cannot be built says why in its
+// log, and ends: Lambda then fails its invocations, and tries anew. needed are the settings that it cannot do without.
 func Start(build func(ctx context.Context, p *Parts) (lambda.Handler, error), needed ...string) {
 	log := NewLog(os.Stderr)
 	handler, err := start(log, build, needed)
@@ -55,7 +55,7 @@ func Start(build func(ctx context.Context, p *Parts) (lambda.Handler, error), ne
 func start(log *slog.Logger, build func(ctx context.Context, p *Parts) (lambda.Handler, error), needed []string) (lambda.Handler, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	c, err := Read(os.Getenv, needed...)
+	s, err := settings.Read(settings.AWS, os.Environ(), needed...)
 	if err != nil {
 		return nil, fmt.Errorf("read the environment: %w", err)
 	}
@@ -63,22 +63,20 @@ func start(log *slog.Logger, build func(ctx context.Context, p *Parts) (lambda.H
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of AWS: %w", err)
 	}
-	return build(ctx, &Parts{Config: c, Log: log, aws: amazon, dynamo: dynamodb.NewFromConfig(amazon)})
+	return build(ctx, &Parts{Settings: s, Log: log, aws: amazon, dynamo: dynamodb.NewFromConfig(amazon)})
 }
 
-// ConnectionsTable holds connections, consents, API clients, their tokens, and the trail.
-func (p *Parts) ConnectionsTable() table.Table { return p.table(p.Tables.Connections) }
-
-// EventsTable holds messages and the term index.
-func (p *Parts) EventsTable() table.Table { return p.table(p.Tables.Events) }
+// Agents are the agents over AWS. client is nil where none of those that run speaks to Microsoft.
+func (p *Parts) Agents(client agents.Microsoft) *agents.Agents {
+	names := p.Settings.Tables
+	return agents.New(agents.Surroundings{
+		Connections: p.table(names.Connections), Blobs: p.table(names.Blobs), Events: p.table(names.Events), People: p.table(names.People),
+		BlobQueue: p.queue(p.Settings.BlobQueue), MessageQueue: p.queue(p.Settings.MessageQueue), Microsoft: client,
+		Settings: p.Settings, Now: time.Now, Rand: rand.Reader, Log: p.Log, MaxAnswer: trigger.MaxAnswer,
+	})
+}
 
 func (p *Parts) table(name string) table.Table { return dynamo.New(p.dynamo, name, dynamo.Options{}) }
-
-// BlobQueue is the queue of blobs to be read.
-func (p *Parts) BlobQueue() queue.Queue { return p.queue(p.Config.BlobQueue) }
-
-// MessageQueue is the queue of messages to be enriched.
-func (p *Parts) MessageQueue() queue.Queue { return p.queue(p.Messages) }
 
 // queue is the queue with that URL. What is sent to it bears the trace of the work that sends it.
 func (p *Parts) queue(url string) queue.Queue {
@@ -87,35 +85,19 @@ func (p *Parts) queue(url string) queue.Queue {
 	return q
 }
 
-// Registry is the registry of connections.
-func (p *Parts) Registry() *connection.Registry {
-	return &connection.Registry{Table: p.ConnectionsTable(), Now: time.Now, Rand: rand.Reader, Changed: connection.LogChanges(p.Log)}
+// BlobWorker works on what comes from the queue of blobs, and MessageWorker on messages to be enriched.
+func (p *Parts) BlobWorker(work Work) lambda.Handler { return p.worker(p.Settings.BlobQueue, work) }
+func (p *Parts) MessageWorker(work Work) lambda.Handler {
+	return p.worker(p.Settings.MessageQueue, work)
 }
 
-// Ledger is the ledger of blobs.
-func (p *Parts) Ledger() *audit.Ledger {
-	return &audit.Ledger{Table: p.table(p.Tables.Blobs), Now: time.Now}
-}
+// Work does one message's work: nil means that the message is done with.
+type Work = func(ctx context.Context, body []byte) error
 
-// Roster is the people of every connection.
-func (p *Parts) Roster() *people.Roster {
-	return &people.Roster{Table: p.table(p.Tables.People), Now: time.Now, Rand: rand.Reader}
+func (p *Parts) worker(url string, work Work) lambda.Handler {
+	q := p.queue(url)
+	hide := func(ctx context.Context, receipt string, d time.Duration) error {
+		return q.Hide(ctx, queue.Delivery{Receipt: receipt}, d)
+	}
+	return &trigger.Queue{Work: work, Hide: hide, Log: p.Log}
 }
-
-// Clients are the API clients.
-func (p *Parts) Clients() *access.Clients {
-	return &access.Clients{Table: p.ConnectionsTable(), Now: time.Now, Rand: rand.Reader}
-}
-
-// Tokens are the API clients' tokens.
-func (p *Parts) Tokens() *access.Tokens {
-	return &access.Tokens{Table: p.ConnectionsTable(), Now: time.Now, Rand: rand.Reader}
-}
-
-// Trail is the trail of searches and administrative acts.
-func (p *Parts) Trail() *access.Trail {
-	return &access.Trail{Table: p.ConnectionsTable(), Now: time.Now, Rand: rand.Reader}
-}
-
-// Guard stands before every route.
-func (p *Parts) Guard() *access.Guard { return &access.Guard{Tokens: p.Tokens(), Log: p.Log} }

@@ -1,43 +1,38 @@
-// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it; queues again the messages that
-// have waited too long to be enriched; and deletes what is to be deleted.
+// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it; queues again the
+// messages that have waited too long to be enriched; and deletes what is to be deleted.
 package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/mailtrail/mailtrail/functions/parts"
-	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/settings"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
 func main() {
-	parts.Start(build, parts.TableConnections, parts.TableBlobs, parts.TableEvents, parts.TablePeople, parts.QueueBlobs, parts.QueueMessages,
-		parts.EnrichMinutes, parts.ClientID, parts.CredentialARN, parts.Publisher, parts.Cloud)
+	parts.Start(build, settings.TableConnections, settings.TableBlobs, settings.TableEvents, settings.TablePeople,
+		settings.QueueBlobs, settings.QueueMessages, settings.EnrichMinutes,
+		settings.ClientID, settings.CredentialARN, settings.Publisher, settings.Cloud)
 }
 
 func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
-	feed, err := p.Feed(ctx)
+	all, err := p.Working(ctx)
 	if err != nil {
 		return nil, err
 	}
-	registry, ledger, queue, slots := p.Registry(), p.Ledger(), p.BlobQueue(), make(chan struct{}, audit.Slots)
 	tick := func(ctx context.Context, at time.Time, s trigger.Shard) error {
-		mine := sharded{registry, s}
-		poller := &audit.Poller{
-			Connections: mine, Feed: feed, Ledger: ledger, Queue: queue,
-			Now: time.Now, Holder: rand.Text, Log: p.Log, Slots: slots,
-		}
-		outcome, err := poller.Poll(ctx, at)
+		mine := all.Of(s.Holds)
+		outcome, err := mine.Poller.Poll(ctx, at)
 		if err != nil {
 			return err
 		}
-		tell(ctx, p.Log, s, outcome)
-		return errors.Join(sweep(ctx, p, mine), purger(p, registry, ledger, s).Tick(ctx))
+		p.Log.InfoContext(ctx, "polled", append(s.Attrs(), outcome.Attrs()...)...) // the dashboard and alarms count these lines
+		return errors.Join(mine.Sweep(ctx), mine.Purger.Tick(ctx))
 	}
 	return &trigger.Schedule{Tick: tick, Log: p.Log}, nil
 }

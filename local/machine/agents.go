@@ -2,7 +2,6 @@ package machine
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -74,7 +73,7 @@ func (m *Machine) count(ctx context.Context) {
 			m.config.Log.Error("census failed", "err", err)
 		}
 		if outcome.Finished > 0 {
-			m.config.Log.Info("census taken", "connections", outcome.Connections, "finished", outcome.Finished, "failed", outcome.Failed, "people", outcome.People)
+			m.config.Log.Info("census taken", outcome.Attrs()...)
 		}
 		_ = pace.Sleep(ctx, m.config.Census) // the loop looks at ctx
 	}
@@ -110,7 +109,7 @@ func (m *Machine) poll(ctx context.Context) {
 		m.config.Log.Error("poll failed", "err", err)
 	}
 	if outcome.Queued+outcome.Requeued+outcome.Failed > 0 {
-		m.config.Log.Info("polled", "connections", outcome.Connections, "failed", outcome.Failed, "queued", outcome.Queued, "requeued", outcome.Requeued)
+		m.config.Log.Info("polled", outcome.Attrs()...)
 	}
 }
 
@@ -127,12 +126,7 @@ func (m *Machine) purge(ctx context.Context) {
 // sweep sends again, at once and then every minute, what has waited too long to be enriched. A connection that fails holds no other up.
 func (m *Machine) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		polled, err := m.Registry.Followed(ctx)
-		for _, c := range polled {
-			_, failed := m.Desk.Sweep(ctx, c.ID)
-			err = errors.Join(err, failed)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := m.Sweep(ctx); err != nil && ctx.Err() == nil {
 			m.config.Log.Error("sweeping the waiting messages failed", "err", err)
 		}
 		_ = pace.Sleep(ctx, sweeping) // the loop looks at ctx

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/machine"
+	"github.com/mailtrail/mailtrail/shared/settings"
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 	real "github.com/mailtrail/mailtrail/sim/m365/world"
@@ -25,7 +26,7 @@ import (
 func TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld(t *testing.T) {
 	opts := m365sim.Hostile(5)
 	opts.RolePropagation, opts.LateBy, opts.TokenLife, opts.RefuseRate, opts.SentLag = 300*time.Millisecond, time.Second, 2*time.Second, 0.1, 0
-	w := startWith(t, opts, machine.Config{Deadline: 20 * time.Second})
+	w := startWith(t, opts, machine.Config{Settings: settings.Settings{EnrichFor: 20 * time.Second}})
 	c := company.New(company.Options{Seed: 5, MailsPerHour: 100, Noise: 5})
 	w.sim.AddTenant(c.Tenant(), c.People())
 	from, to := morning, morning.Add(2*time.Hour)

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/sim/browser"
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 	"github.com/mailtrail/mailtrail/sim/m365/company"
@@ -97,7 +97,7 @@ func TestALinkIsGoodOnceForADayAndInOneBrowser(t *testing.T) {
 // wayBack goes a consent's way with a browser that is stopped before it comes back from the sign-in, and returns the address to which it would have.
 func (w *world) wayBack(link string, c *company.Company) string {
 	w.t.Helper()
-	way := &stopped{at: machine.CallbackPath}
+	way := &stopped{at: connection.CallbackPath}
 	who := c.People()[0]
 	_, _, err := browser.New(way).Walk(w.t.Context(), link, map[string]string{
 		"account": who.UserPrincipalName, "password": who.Password, "decision": "accept",

@@ -117,7 +117,7 @@ func startWith(t *testing.T, opts m365sim.Options, c machine.Config, changes ...
 func (w *world) register(roles ...string) {
 	w.sim.AddApp(m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: clientSecret}},
-		RedirectURIs: []string{w.base + machine.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: roles,
+		RedirectURIs: []string{w.base + connection.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: roles,
 	})
 }
 

@@ -96,7 +96,7 @@ func (p prices) month(m metered, t tenant, n float64) [6]float64 {
 func meter(ctx context.Context) (metered, error) {
 	const polls, blobs, records = 20, 40, 60
 	// No tick but ours, and what is in no mailbox is given up soon.
-	st, err := open(ctx, 0, 0, time.Hour, func(c *machine.Config) { c.NoMailboxes, c.Deadline = false, 10*time.Second })
+	st, err := open(ctx, 0, 0, time.Hour, func(c *machine.Config) { c.NoMailboxes, c.Settings.EnrichFor = false, 10*time.Second })
 	if err != nil {
 		return metered{}, err
 	}

@@ -52,7 +52,7 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 	base := "http://" + s.addr.Addr().String()
 	s.sim.AddApp(m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}},
-		RedirectURIs: []string{base + machine.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"},
+		RedirectURIs: []string{base + connection.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"},
 		GraphRoles: []string{"User.Read.All"},
 	})
 	config := machine.Config{

@@ -126,6 +126,14 @@ func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
 	return all, nil
 }
 
+// Attrs are the outcome's attributes of a line in the log.
+func (o Outcome) Attrs() []any {
+	return []any{
+		"connections", o.Connections, "busy", o.Busy, "failed", o.Failed,
+		"queued", o.Queued, "requeued", o.Requeued, "stopped", o.Stopped,
+	}
+}
+
 func (o *Outcome) add(one Outcome) {
 	o.Connections += one.Connections
 	o.Busy += one.Busy

@@ -19,6 +19,10 @@ import (
 // BeginPath is where a link leads: BeginPath + "?link=" + the link.
 const BeginPath = "/consent/begin"
 
+// CallbackPath is where Microsoft sends an administrator's browser back to, after the sign-in and after the consent.
+// The address of the service and CallbackPath together are the redirect URI that the application is registered with.
+const CallbackPath = "/consent/callback"
+
 const (
 	stylePath = "/consent/style.css"
 	// cookieName has the __Host- prefix: a browser takes the cookie from this very host only, over TLS only, so that no
@@ -41,10 +45,9 @@ type Consent struct {
 	SignIn   SignIn
 	Grants   Grants
 	// Subscribe starts the tenant's audit subscription. It is idempotent, and the poller repeats it.
-	Subscribe    func(ctx context.Context, t Tenant) error
-	Trail        *access.Trail
-	Log          *slog.Logger
-	CallbackPath string // of the redirect URI that is registered at Microsoft: one for both steps
+	Subscribe func(ctx context.Context, t Tenant) error
+	Trail     *access.Trail
+	Log       *slog.Logger
 }
 
 // Routes are the doors of the consent. All are public: what lets a request in is the link, and later the state and the
@@ -56,7 +59,7 @@ func (c *Consent) Routes() []access.Route {
 	return []access.Route{
 		door("GET "+BeginPath, c.show),
 		door("POST "+BeginPath, c.begin),
-		door("GET "+c.CallbackPath, c.callback),
+		door("GET "+CallbackPath, c.callback),
 		door("GET "+stylePath, style),
 	}
 }

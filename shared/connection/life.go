@@ -98,7 +98,7 @@ func (r *Registry) Resume(ctx context.Context, id ID, by string) (Connection, er
 
 // Stopping returns the connections whose subscription at Microsoft waits to be stopped.
 func (r *Registry) Stopping(ctx context.Context) ([]Connection, error) {
-	return r.list(ctx, func(c Connection) bool { return !c.Stopping.IsZero() })
+	return r.list(ctx, func(c Connection) bool { return !c.Stopping.IsZero() && r.shares(c) })
 }
 
 // Stopped records that there is nothing left to stop at Microsoft. It leaves a connection alone that was resumed

@@ -188,7 +188,7 @@ func (o *office) serve(
 	subscribe func(context.Context, connection.Tenant) error,
 ) {
 	consent := &connection.Consent{
-		Registry: o.registry, SignIn: s, Grants: g, Subscribe: subscribe, Trail: o.trail, CallbackPath: "/consent/callback",
+		Registry: o.registry, SignIn: s, Grants: g, Subscribe: subscribe, Trail: o.trail,
 		Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	}
 	guard := &access.Guard{

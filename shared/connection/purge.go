@@ -56,23 +56,19 @@ type Purger struct {
 	Rooms    []Room
 	Trail    *access.Trail
 	Log      *slog.Logger
-	Mine     func(ID) bool // which connections this purger deletes; nil means all
-	Slice    int           // items per room and tick; 0 means 50,000
+	Slice    int // items per room and tick; 0 means 50,000
 }
 
 // Tick deletes one slice of each connection that is being deleted. The failure of one connection is logged and stops no
 // other; the error concerns the list of connections only.
 func (p *Purger) Tick(ctx context.Context) error {
-	all, err := p.Registry.list(ctx, func(c Connection) bool { return !c.Purge.Asked.IsZero() })
+	all, err := p.Registry.list(ctx, func(c Connection) bool { return !c.Purge.Asked.IsZero() && p.Registry.shares(c) })
 	if err != nil {
 		return fmt.Errorf("list connections to delete: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, sliceTime)
 	defer cancel()
 	for _, c := range all {
-		if p.Mine != nil && !p.Mine(c.ID) {
-			continue
-		}
 		if err := p.purge(ctx, c); err != nil && ctx.Err() == nil {
 			p.Log.WarnContext(
 				ctx,

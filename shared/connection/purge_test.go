@@ -235,7 +235,7 @@ func TestAPurgerLeavesOthersConnectionsAlone(t *testing.T) {
 	}
 	c.advance(time.Hour)
 	p := newPurger(r, &rooms{})
-	p.Mine = func(connection.ID) bool { return false }
+	r.Share = func(connection.ID) bool { return false }
 	if err := p.Tick(t.Context()); err != nil {
 		t.Fatal(err)
 	}

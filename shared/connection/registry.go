@@ -60,6 +60,9 @@ type Registry struct {
 	// Changed, if not nil, is called with every change of status once it is durable, and with who made it. After a
 	// crash between the two it is not called; the history has the change.
 	Changed func(c Connection, by string)
+	// Share says which connections are worked on where this registry is used: Followed, Stopping and the Purger leave out
+	// the others. nil is all.
+	Share func(ID) bool
 }
 
 // Add registers a connection that waits for an administrator's consent. link opens the page where the consent begins;
@@ -172,7 +175,7 @@ func (r *Registry) IDs(ctx context.Context) ([]string, error) {
 
 // Followed returns the connections whose audit log is followed and whose events searches show.
 func (r *Registry) Followed(ctx context.Context) ([]Connection, error) {
-	return r.list(ctx, Connection.Followed)
+	return r.list(ctx, func(c Connection) bool { return c.Followed() && r.shares(c) })
 }
 
 // Follows says whether the connection is followed now: only then may anything of its tenant be stored. A connection
@@ -184,6 +187,8 @@ func (r *Registry) Follows(ctx context.Context, id ID) (bool, error) {
 	}
 	return c.Followed(), err
 }
+
+func (r *Registry) shares(c Connection) bool { return r.Share == nil || r.Share(c.ID) }
 
 func (r *Registry) list(ctx context.Context, keep func(Connection) bool) ([]Connection, error) {
 	var out []Connection

@@ -1,6 +1,7 @@
 package m365
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -104,4 +105,15 @@ func (c *Client) endpointsOf(t connection.Tenant) (Endpoints, error) {
 		return Endpoints{}, fmt.Errorf("tenant id %q is no GUID", t.ID)
 	}
 	return c.endpoints(t.Cloud)
+}
+
+// ParseEndpoints reads endpoints as a JSON object. What it leaves out is the cloud's own. New checks the addresses.
+func ParseEndpoints(cloud connection.Cloud, text string) (Endpoints, error) {
+	e := Clouds()[cloud]
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&e); err != nil {
+		return Endpoints{}, fmt.Errorf("read the endpoints: %w", err)
+	}
+	return e, nil
 }

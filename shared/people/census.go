@@ -102,6 +102,13 @@ func (c *Census) Run(ctx context.Context) (Outcome, error) {
 	return all, nil
 }
 
+// Attrs are the outcome's attributes of a line in the log.
+func (o Outcome) Attrs() []any {
+	return []any{
+		"connections", o.Connections, "busy", o.Busy, "failed", o.Failed, "finished", o.Finished, "people", o.People,
+	}
+}
+
 func (o *Outcome) add(one Outcome) {
 	o.Connections += one.Connections
 	o.Busy += one.Busy

@@ -31,6 +31,9 @@ func (s Shard) Holds(key string) bool {
 	return int(h.Sum32()%uint32(s.Of)) == s.Index
 }
 
+// Attrs are the shard's attributes of a line in the log.
+func (s Shard) Attrs() []any { return []any{"shard", s.Index, "shards", s.Of} }
+
 const (
 	maxShards    = 1000
 	wantSchedule = `ticks of EventBridge Scheduler with the input {"time","shard","shards"}`

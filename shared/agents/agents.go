@@ -1,0 +1,209 @@
+// Package agents wires the agents, once, for one machine and for AWS: from tables, queues, a client for Microsoft, a
+// clock, randomness, a log and settings. A program plugs its adapters in and chooses what it runs. Nothing is read or
+// written before an agent works, so that a program needs to be allowed only what the agents that it runs touch.
+package agents
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/enrich"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/openapi"
+	"github.com/mailtrail/mailtrail/shared/people"
+	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/search"
+	"github.com/mailtrail/mailtrail/shared/settings"
+	"github.com/mailtrail/mailtrail/shared/table"
+)
+
+const (
+	// BlobReceives is how often a blob is delivered before it goes to the dead letters.
+	BlobReceives = 20
+	// MessageReceives is the same for a message to be enriched. Microsoft may ask for a short wait over and over until the
+	// deadline, and each wait is a receive.
+	MessageReceives = 500
+
+	// searchLimit is how long one search may take: API Gateway waits for 30 s.
+	searchLimit = 25 * time.Second
+	// lateness is how much longer than the deadline of its enriching a message waits before it is queued again.
+	lateness = 5 * time.Minute
+)
+
+// Microsoft is the client for Microsoft, as all agents together need it.
+type Microsoft interface {
+	connection.SignIn
+	connection.Grants
+	audit.Feed
+	forensic.Feed
+	people.Directory
+	enrich.Graph
+}
+
+// Surroundings is what the agents are plugged into. What no agent that runs touches may be left out.
+type Surroundings struct {
+	Connections, Blobs, Events, People table.Table
+
+	BlobQueue    queue.Sender
+	MessageQueue queue.Sender
+	Microsoft    Microsoft
+	Settings     settings.Settings
+	Now          func() time.Time
+	Rand         io.Reader
+	Log          *slog.Logger
+
+	First     time.Duration // how far back a new connection is listed
+	Enrichers int           // how many messages are enriched at once; 0 is enrich.DefaultWorkers
+	MaxAnswer int           // bytes of an answer to a search; 0 is no limit
+	// Everybody keeps everybody's mail: the people of the tenant are not known, as those of an exported audit log are not.
+	Everybody bool
+	// NoMailboxes says that there are none to look into, as with exported records: events stay as the audit log has them.
+	NoMailboxes bool
+}
+
+// Agents are all agents, and what they share.
+type Agents struct {
+	Registry *connection.Registry
+	Clients  *access.Clients
+	// ClientAPI creates and revokes clients, for the HTTP API and for an operator who has none.
+	ClientAPI *access.ClientAPI
+	Tokens    *access.Tokens
+	Trail     *access.Trail
+	Guard     *access.Guard
+	Ledger    *audit.Ledger
+	Roster    *people.Roster
+	Desk      *forensic.Desk
+	// Watermarks knows how far a connection's events are settled: read, and enriched.
+	Watermarks *forensic.Watermarks
+
+	Poller   *audit.Poller
+	Census   *people.Census // nil when everybody's mail is kept
+	Ingester *forensic.Ingester
+	Enricher *enrich.Agent // nil when there are no mailboxes
+	Purger   *connection.Purger
+
+	around Surroundings
+}
+
+// New wires the agents. Nothing runs.
+func New(s Surroundings) *Agents {
+	deadline := cmp.Or(s.Settings.EnrichFor, enrich.DefaultDeadline)
+	a := &Agents{
+		Registry: &connection.Registry{Table: s.Connections, Now: s.Now, Rand: s.Rand, Changed: connection.LogChanges(s.Log)},
+		Clients:  &access.Clients{Table: s.Connections, Now: s.Now, Rand: s.Rand},
+		Tokens:   &access.Tokens{Table: s.Connections, Now: s.Now, Rand: s.Rand},
+		Trail:    &access.Trail{Table: s.Connections, Now: s.Now, Rand: s.Rand},
+		Ledger:   &audit.Ledger{Table: s.Blobs, Now: s.Now},
+		Roster:   &people.Roster{Table: s.People, Now: s.Now, Rand: s.Rand},
+		Desk: &forensic.Desk{
+			Events: s.Events, Queue: s.MessageQueue, Now: s.Now, Log: s.Log, Patience: deadline + lateness,
+		},
+		around: s,
+	}
+	a.ClientAPI = &access.ClientAPI{Clients: a.Clients, Trail: a.Trail, Connections: a.Registry.IDs, Log: s.Log}
+	a.Guard = &access.Guard{Tokens: a.Tokens, Log: s.Log}
+	a.Watermarks = &forensic.Watermarks{Ledger: a.Ledger, Events: s.Events}
+	a.Poller = &audit.Poller{
+		Connections: a.Registry, Feed: s.Microsoft, Ledger: a.Ledger, Queue: s.BlobQueue,
+		Now: s.Now, Holder: rand.Text, Log: s.Log, First: s.First, Slots: make(chan struct{}, audit.Slots),
+	}
+	a.Ingester = &forensic.Ingester{
+		Feed: s.Microsoft, Connections: a.Registry, Ledger: a.Ledger, Events: s.Events,
+		Now: s.Now, Retention: s.Settings.Retention, Log: s.Log,
+	}
+	if !s.Everybody {
+		a.Ingester.Gate = &people.Monitor{Roster: a.Roster, Directory: s.Microsoft}
+		a.Census = &people.Census{
+			Connections: a.Registry, Directory: s.Microsoft, Roster: a.Roster, Now: s.Now, Holder: rand.Text, Log: s.Log,
+		}
+	}
+	if !s.NoMailboxes {
+		a.Ingester.Queue = s.MessageQueue
+		a.Enricher = enrich.New(enrich.Config{
+			Graph: s.Microsoft, Messages: a.Desk, Connections: a.Registry, Domains: a.Roster, Hashes: s.Settings.Hashes,
+			Limit: s.Settings.HashLimit, Deadline: deadline, Workers: s.Enrichers, Now: s.Now,
+		})
+	}
+	events := func(ctx context.Context, id connection.ID, budget int) (int, bool, error) {
+		return forensic.Purge(ctx, s.Events, id, budget)
+	}
+	a.Purger = &connection.Purger{
+		Registry: a.Registry, Trail: a.Trail, Log: s.Log, Rooms: []connection.Room{events, a.Ledger.Purge, a.Roster.Purge},
+	}
+	return a
+}
+
+// Of returns the same agents, of which the poller, the census, the sweep and the purger see to the connections that the
+// share holds, and to no others.
+func (a *Agents) Of(holds func(connection string) bool) *Agents {
+	registry := *a.Registry
+	registry.Share = func(id connection.ID) bool { return holds(string(id)) }
+	mine := *a
+	mine.Registry = &registry
+	poller, purger := *a.Poller, *a.Purger
+	poller.Connections, purger.Registry = &registry, &registry
+	mine.Poller, mine.Purger = &poller, &purger
+	if a.Census != nil {
+		census := *a.Census
+		census.Connections = &registry
+		mine.Census = &census
+	}
+	return &mine
+}
+
+// Sweep queues again what has waited too long to be enriched. A connection that fails holds no other up.
+func (a *Agents) Sweep(ctx context.Context) error {
+	followed, err := a.Registry.Followed(ctx)
+	for _, c := range followed {
+		_, failed := a.Desk.Sweep(ctx, c.ID)
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// ConsentRoutes are the doors by which an administrator lets us into a tenant.
+func (a *Agents) ConsentRoutes() []access.Route {
+	consent := &connection.Consent{
+		Registry: a.Registry, SignIn: a.around.Microsoft, Grants: a.around.Microsoft, Trail: a.Trail, Log: a.around.Log,
+		Subscribe: func(ctx context.Context, t connection.Tenant) error {
+			return a.around.Microsoft.Subscribe(ctx, t, audit.Exchange)
+		},
+	}
+	return consent.Routes()
+}
+
+// AdminRoutes are the doors of administrators, and the document that describes all doors. base is the address that
+// browsers reach the service by, without a trailing slash.
+func (a *Agents) AdminRoutes(base string) []access.Route {
+	connections := &connection.API{
+		Registry: a.Registry, Trail: a.Trail, Progress: a.Ledger.Tell, Begin: base + connection.BeginPath, Log: a.around.Log,
+	}
+	persons := &people.API{Roster: a.Roster, Find: a.Registry.Get, Trail: a.Trail, Log: a.around.Log}
+	acts := &access.TrailAPI{Trail: a.Trail, Log: a.around.Log}
+	return slices.Concat(connections.Routes(), persons.Routes(), a.ClientAPI.Routes(), acts.Routes(), openapi.Routes())
+}
+
+// SearchRoutes are the doors of analysts: login and search.
+func (a *Agents) SearchRoutes() []access.Route {
+	login := &access.Login{Clients: a.Clients, Tokens: a.Tokens, Log: a.around.Log}
+	searches := &search.Search{
+		Events: a.around.Events, Connections: a.Registry, Domains: a.Roster, Watermarks: a.Watermarks, Trail: a.Trail,
+		Now: a.around.Now, Log: a.around.Log, Limit: searchLimit, MaxAnswer: a.around.MaxAnswer,
+	}
+	return slices.Concat(login.Routes(), searches.Routes())
+}
+
+// Handler answers on these routes, each behind the guard unless it is public.
+func (a *Agents) Handler(routes ...[]access.Route) http.Handler {
+	return access.Mux(a.Guard, slices.Concat(routes...))
+}

@@ -1,0 +1,218 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+)
+
+const prefix = "MAILTRAIL_"
+
+// Read reads an environment, "NAME=value" each, as os.Environ returns it. The error names at once every needed variable
+// that is missing, every value that is wrong, and every variable that begins with MAILTRAIL_ and is not known.
+//
+// On one machine nothing is needed to run with a simulated tenant. Any variable that asks for the real Microsoft asks
+// for all that are required to talk to it, so that half a configuration never ends in a simulation.
+func Read(place Place, environ []string, needed ...string) (Settings, error) {
+	s := Settings{Applications: map[connection.Cloud]Application{}, given: given(environ)}
+	wrong := unknown(environ)
+	for _, name := range needed {
+		if !s.Given(name) {
+			wrong = append(wrong, fmt.Errorf("%s is missing", name))
+		}
+	}
+	suffixes := []string{""}
+	if place == Machine {
+		suffixes = append(suffixes, clouds()...)
+	}
+	described := map[string]*Application{}
+	for _, setting := range All() {
+		if setting.Place != Everywhere && setting.Place != place {
+			continue
+		}
+		if setting.PerCloud {
+			wrong = append(wrong, s.describe(setting, suffixes, described)...)
+			continue
+		}
+		value := s.given[setting.Name]
+		if value == "" {
+			value = setting.Default
+		}
+		if value == "" {
+			continue
+		}
+		if err := setting.read(&s, value); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s %w", setting.Name, err))
+		}
+	}
+	for _, cloud := range connection.Clouds() {
+		if a := described[suffix(cloud)]; a != nil {
+			s.Applications[cloud] = *a
+		}
+	}
+	if a := described[""]; a != nil {
+		if _, twice := s.Applications[s.Cloud]; twice {
+			wrong = append(wrong, fmt.Errorf("the application of cloud %s is described twice: by %s and by %s", s.Cloud, ClientID+suffix(s.Cloud), ClientID))
+		}
+		s.Applications[s.Cloud] = *a
+	}
+	if place == Machine {
+		wrong = append(wrong, s.incomplete()...)
+	}
+	return s, errors.Join(wrong...)
+}
+
+func given(environ []string) map[string]string {
+	set := make(map[string]string, len(environ))
+	for _, pair := range environ {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			set[name] = value
+		}
+	}
+	return set
+}
+
+// describe reads a setting of an application, once for each suffix of its name.
+func (s *Settings) describe(setting Setting, suffixes []string, described map[string]*Application) (wrong []error) {
+	for _, suffix := range suffixes {
+		name := setting.Name + suffix
+		value := s.given[name]
+		if value == "" {
+			continue
+		}
+		if described[suffix] == nil {
+			described[suffix] = &Application{}
+		}
+		if err := setting.describe(described[suffix], name, value); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s %w", name, err))
+		}
+	}
+	return wrong
+}
+
+// suffix is what stands behind the name of a cloud's own variable.
+func suffix(c connection.Cloud) string { return "_" + strings.ToUpper(string(c)) }
+
+func clouds() []string {
+	var all []string
+	for _, c := range connection.Clouds() {
+		all = append(all, suffix(c))
+	}
+	return all
+}
+
+// real are the variables that are set and ask for the real Microsoft.
+func (s Settings) real() []string {
+	var set []string
+	for _, name := range append(ofMicrosoft(), RedirectURL, Cloud, Microsoft) {
+		if s.Given(name) {
+			set = append(set, name)
+		}
+	}
+	return set
+}
+
+// ofMicrosoft are the names of the variables that describe an application at Microsoft, also those of one cloud.
+func ofMicrosoft() []string {
+	var all []string
+	for _, setting := range All() {
+		if !setting.PerCloud {
+			continue
+		}
+		all = append(all, setting.Name)
+		for _, suffix := range clouds() {
+			all = append(all, setting.Name+suffix)
+		}
+	}
+	return all
+}
+
+// incomplete says what a machine lacks to talk to Microsoft, once anything asks for that.
+func (s Settings) incomplete() (wrong []error) {
+	real := s.real()
+	switch {
+	case len(real) == 0:
+		return nil
+	case s.Records != "":
+		return []error{fmt.Errorf("%s imports into a simulated tenant: unset %s", Records, strings.Join(real, ", "))}
+	case !s.Given(RedirectURL):
+		wrong = append(wrong, fmt.Errorf("%s is missing: it is needed to talk to Microsoft", RedirectURL))
+	}
+	for _, suffix := range append(clouds(), "") {
+		if s.describes(suffix) {
+			wrong = append(wrong, s.application(suffix)...)
+		}
+	}
+	return wrong
+}
+
+// describes reports whether the application with that suffix is meant: something is set of it, or the cloud without a
+// suffix is named, or there is no other.
+func (s Settings) describes(suffix string) bool {
+	set := func(suffixes ...string) bool {
+		return slices.ContainsFunc(All(), func(setting Setting) bool {
+			return setting.PerCloud && slices.ContainsFunc(suffixes, func(suffix string) bool { return s.Given(setting.Name + suffix) })
+		})
+	}
+	return set(suffix) || suffix == "" && (s.Given(Cloud) || !set(clouds()...))
+}
+
+func (s Settings) application(suffix string) (wrong []error) {
+	for _, name := range []string{ClientID, Publisher} {
+		if !s.Given(name + suffix) {
+			wrong = append(wrong, fmt.Errorf("%s is missing: it is needed to talk to Microsoft", name+suffix))
+		}
+	}
+	for _, name := range []string{Certificate, Secret, NewCertificate, NewSecret} {
+		if s.Given(name + suffix) {
+			return wrong
+		}
+	}
+	return append(wrong, fmt.Errorf("%s or %s is missing: one of them is needed to talk to Microsoft", Certificate+suffix, Secret+suffix))
+}
+
+// unknown refuses each variable that begins as ours do and is none, which is most likely a slip of the pen.
+func unknown(environ []string) (wrong []error) {
+	known := ofMicrosoft()
+	for _, setting := range All() {
+		if !setting.PerCloud {
+			known = append(known, setting.Name)
+		}
+	}
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, prefix) && !slices.Contains(known, name) {
+			wrong = append(wrong, fmt.Errorf("%s is no setting of Mailtrail: do you mean %s?", name, nearest(name, known)))
+		}
+	}
+	return wrong
+}
+
+// nearest is the known name that the fewest changes of a letter lead to.
+func nearest(name string, known []string) string {
+	return slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
+}
+
+// distance is how many letters are to be put in, left out or replaced to make b of a (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,240 @@
+package settings
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/enrich"
+)
+
+// Place is where Mailtrail runs. A setting of the other place is known, and not read.
+type Place string
+
+const (
+	Everywhere Place = "everywhere"
+	Machine    Place = "one machine"
+	AWS        Place = "AWS"
+)
+
+// Setting is one variable that an operator may set.
+type Setting struct {
+	Name     string
+	Place    Place
+	Default  string // "" is none
+	Sentence string
+	// PerCloud says that one machine may set it once for each cloud, with the cloud's name behind it.
+	PerCloud bool
+
+	// read checks a value and keeps it. Its error follows the setting's name in a sentence, and never quotes a secret.
+	read func(s *Settings, text string) error
+	// describe keeps a value that is part of an application at Microsoft; name is that of the variable with its cloud.
+	describe func(a *Application, name, text string) error
+}
+
+// All returns every setting, in the order in which they are documented.
+func All() []Setting {
+	return []Setting{
+		{
+			Name: Addr, Place: Machine, Default: "127.0.0.1:8080",
+			Sentence: "Host and port to listen on.",
+			read: func(s *Settings, text string) error {
+				s.Addr = text
+				if _, _, err := net.SplitHostPort(text); err != nil {
+					return fmt.Errorf("must be a host and a port, not %q", text)
+				}
+				return nil
+			},
+		},
+		{
+			Name: Data, Place: Machine,
+			Sentence: "The data folder. Without it, it is `data/company`, `data/microsoft`, or one for each exported file.",
+			read:     text(func(s *Settings) *string { return &s.Data }),
+		},
+		{
+			Name: Records, Place: Machine,
+			Sentence: "An exported audit log to import, instead of the invented company.",
+			read:     text(func(s *Settings) *string { return &s.Records }),
+		},
+		{
+			Name: RetentionDays, Place: Everywhere,
+			Sentence: "For how many days an event is kept, counted from when it was stored. Without it, events are kept for ever.",
+			read: whole(1, 3650, func(s *Settings, n int) {
+				s.Retention = time.Duration(n) * 24 * time.Hour
+			}),
+		},
+		{
+			Name: Hashes, Place: Everywhere, Default: string(enrich.All),
+			Sentence: "Which files are read to be hashed: `all`, `external` (those that leave the company), or `none`.",
+			read: func(s *Settings, text string) (err error) {
+				if s.Hashes, err = enrich.ParseSetting(text); err != nil {
+					return fmt.Errorf("must be all, external or none, not %q", text)
+				}
+				return nil
+			},
+		},
+		{
+			Name: HashLimitMB, Place: Everywhere, Default: strconv.Itoa(enrich.DefaultLimit >> 20),
+			Sentence: "The size in megabytes above which a file is not hashed.",
+			read:     whole(1, 10_000, func(s *Settings, n int) { s.HashLimit = int64(n) << 20 }),
+		},
+		{
+			Name: EnrichMinutes, Place: Everywhere, Default: strconv.Itoa(int(enrich.DefaultDeadline / time.Minute)),
+			Sentence: "For how many minutes the recipients and hashes of a message are looked for. In the simulated tenant it is 1.",
+			read:     whole(1, 60, func(s *Settings, n int) { s.EnrichFor = time.Duration(n) * time.Minute }),
+		},
+		{
+			Name: ClientID, Place: Everywhere, PerCloud: true,
+			Sentence: "The id of the application that is registered at Microsoft.",
+			describe: func(a *Application, _, text string) error { a.ClientID = text; return guid(text) },
+		},
+		{
+			Name: Publisher, Place: Everywhere, PerCloud: true,
+			Sentence: "The id of your own tenant: Microsoft counts requests by it.",
+			describe: func(a *Application, _, text string) error { a.Publisher = text; return guid(text) },
+		},
+		{
+			Name: Certificate, Place: Machine, PerCloud: true,
+			Sentence: "A file with the application's certificate and its private key, as PEM.",
+			describe: certificate,
+		},
+		{
+			Name: Secret, Place: Machine, PerCloud: true,
+			Sentence: "The application's client secret, instead of a certificate.",
+			describe: secret,
+		},
+		{
+			Name: NewCertificate, Place: Machine, PerCloud: true,
+			Sentence: "The certificate that replaces the present one: while both are set, either is used that Microsoft takes.",
+			describe: certificate,
+		},
+		{
+			Name: NewSecret, Place: Machine, PerCloud: true,
+			Sentence: "The client secret that replaces the present one, likewise.",
+			describe: secret,
+		},
+		{
+			Name: RedirectURL, Place: Machine,
+			Sentence: "The redirect URI of the application: where browsers reach this machine, and `" + connection.CallbackPath + "`.",
+			read: func(s *Settings, text string) error {
+				base, ok := strings.CutSuffix(text, connection.CallbackPath)
+				if s.Base = base; !ok || !address(base) {
+					return fmt.Errorf("must be http:// or https://, a host, and %s: that is where this machine answers Microsoft, not %q",
+						connection.CallbackPath, text)
+				}
+				return nil
+			},
+		},
+		{
+			Name: Cloud, Place: Everywhere, Default: string(connection.Commercial),
+			Sentence: "The Microsoft cloud that the application is registered in: `commercial`, `gcc`, `gcchigh` or `dod`.",
+			read: func(s *Settings, text string) (err error) {
+				if s.Cloud, err = connection.ParseCloud(text); err != nil {
+					return fmt.Errorf("must be commercial, gcc, gcchigh or dod, not %q", text)
+				}
+				return nil
+			},
+		},
+		{
+			Name: Microsoft, Place: Everywhere,
+			Sentence: "Endpoints in the place of Microsoft's own, as a JSON object: for trying Mailtrail against a simulated Microsoft 365.",
+			read: func(s *Settings, text string) error {
+				s.Endpoints = text
+				if err := json.Unmarshal([]byte(text), new(map[string]any)); err != nil {
+					return fmt.Errorf("must be a JSON object of endpoints: %w", err)
+				}
+				return nil
+			},
+		},
+		{
+			Name: BaseURL, Place: AWS,
+			Sentence: "The address that browsers and clients reach the API by. Without it, it is that of the HTTP API.",
+			read: func(s *Settings, text string) error {
+				if s.Base = text; !address(text) {
+					return fmt.Errorf("must be http:// or https:// and a host, and nothing after it, not %q", text)
+				}
+				return nil
+			},
+		},
+		{
+			Name: CredentialARN, Place: AWS,
+			Sentence: "The ARN of the secret in Secrets Manager that holds the application's certificate with its key (PEM), or its client secret.",
+			read:     text(func(s *Settings) *string { return &s.CredentialARN }),
+		},
+		{
+			Name: TableConnections, Place: AWS,
+			Sentence: "The DynamoDB table of connections, API clients and the trail.",
+			read:     text(func(s *Settings) *string { return &s.Tables.Connections }),
+		},
+		{
+			Name: TableBlobs, Place: AWS,
+			Sentence: "The DynamoDB table of the ledger.",
+			read:     text(func(s *Settings) *string { return &s.Tables.Blobs }),
+		},
+		{
+			Name: TableEvents, Place: AWS,
+			Sentence: "The DynamoDB table of messages and their index.",
+			read:     text(func(s *Settings) *string { return &s.Tables.Events }),
+		},
+		{
+			Name: TablePeople, Place: AWS,
+			Sentence: "The DynamoDB table of the tenants' people.",
+			read:     text(func(s *Settings) *string { return &s.Tables.People }),
+		},
+		{
+			Name: QueueBlobs, Place: AWS,
+			Sentence: "The URL of the SQS queue of blobs to be read.",
+			read:     text(func(s *Settings) *string { return &s.BlobQueue }),
+		},
+		{
+			Name: QueueMessages, Place: AWS,
+			Sentence: "The URL of the SQS queue of messages to be enriched.",
+			read:     text(func(s *Settings) *string { return &s.MessageQueue }),
+		},
+	}
+}
+
+func text(field func(*Settings) *string) func(*Settings, string) error {
+	return func(s *Settings, text string) error { *field(s) = text; return nil }
+}
+
+func whole(least, most int, keep func(*Settings, int)) func(*Settings, string) error {
+	return func(s *Settings, text string) error {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < least || n > most {
+			return fmt.Errorf("must be a whole number from %d to %d, not %q", least, most, text)
+		}
+		keep(s, n)
+		return nil
+	}
+}
+
+// guid does not quote the value: a secret is easily pasted into the wrong variable.
+func guid(text string) error {
+	if !connection.IsGUID(text) {
+		return errors.New("is no GUID")
+	}
+	return nil
+}
+
+func secret(a *Application, _, text string) error {
+	a.Secrets = append(a.Secrets, text)
+	return nil
+}
+
+func certificate(a *Application, name, text string) error {
+	a.Certificates = append(a.Certificates, Variable{name, text})
+	return nil
+}
+
+// address reports whether s is a scheme and a host, and nothing else.
+func address(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && s == u.Scheme+"://"+u.Host
+}
