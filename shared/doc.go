@@ -15,6 +15,7 @@
 // The domain, which knows the contracts and the standard library only:
 //
 //   - access decides who may call what, and keeps the trail of who did.
+//   - dead looks after work that failed too often.
 //   - connection is a tenant's life with us: consent, status, history.
 //   - audit lists a tenant's blobs, keeps the ledger of what became of each, and reads the records out of them.
 //   - people knows who is in a tenant, who of them is monitored or why not, and whose mail is kept.

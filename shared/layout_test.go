@@ -45,6 +45,7 @@ func rooms() map[string]room {
 		"shared/queue/queuetest": domain(),
 		"shared/access":          domain(),
 		"shared/openapi":         domain("shared/access"),
+		"shared/dead":            domain("shared/access"),
 		"shared/connection":      domain("shared/access"),
 		"shared/audit":           domain("shared/connection"),
 		"shared/people":          domain("shared/access", "shared/connection"),
