@@ -99,6 +99,8 @@ func FuzzDecode(f *testing.F) {
 			MailboxOwnerUPN, SendAsUserSmtp                string
 			RecipientCount                                 int64
 			ExternalAccess                                 bool
+			ActorIP, DeviceID                              string
+			AppAccessContext                               struct{ ClientAppID, AADSessionID string }
 			Item                                           struct {
 				ID, Subject, InternetMessageID, Attachments string
 				SizeInBytes                                 int64
@@ -112,7 +114,8 @@ func FuzzDecode(f *testing.F) {
 		is := plain{
 			ID: got.ID, RecordType: got.RecordType, UserKey: got.UserKey, UserID: got.UserID, Workload: got.Workload,
 			ClientIP: got.ClientIP, SessionID: got.SessionID, MailboxOwnerUPN: got.MailboxOwnerUPN,
-			SendAsUserSmtp: got.SendAsUserSmtp, RecipientCount: got.RecipientCount, ExternalAccess: got.ExternalAccess,
+			SendAsUserSmtp: got.SendAsUserSmtp, RecipientCount: got.RecipientCount,
+			ExternalAccess: got.ExternalAccess != nil && *got.ExternalAccess, ActorIP: got.ActorIP, DeviceID: got.DeviceID,
 		}
 		is.Item.ID, is.Item.Subject, is.Item.InternetMessageID = got.Item.ID, got.Item.Subject, got.Item.InternetMessageID
 		is.Item.Attachments, is.Item.SizeInBytes, is.Item.ParentFolder.Path = got.Item.Attachments, got.Item.SizeInBytes, got.Item.ParentFolderPath

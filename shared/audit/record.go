@@ -18,7 +18,7 @@ type Record struct {
 	CreationTime   time.Time // when the user did it, in UTC
 	Operation      Operation
 	OrganizationID string // GUID of the tenant
-	UserType       int    // 0 regular, 2 admin, 5 application ...; or Untold
+	UserType       int    // 0 regular, 2 admin, 5 application ...; or Absent
 	UserKey        string
 	UserID         string // usually the user principal name of the sender; a SID for the system
 	ResultStatus   string // Succeeded, PartiallySucceeded, Failed
@@ -30,9 +30,13 @@ type Record struct {
 	SessionID        string
 	AppID            string
 	ClientAppID      string
+	AccessAppID      string // AppAccessContext.ClientAppId
+	AccessSession    string // AppAccessContext.AADSessionId
+	ActorIP          string // as ClientIP
+	DeviceID         string
 
-	LogonType              int // 0 owner, 1 admin, 2 delegate ...; or Untold
-	ExternalAccess         bool
+	LogonType              int   // 0 owner, 1 admin, 2 delegate ...; or Absent
+	ExternalAccess         *bool // nil if absent
 	MailboxGUID            string
 	MailboxOwnerUPN        string
 	OrganizationName       string
@@ -56,6 +60,7 @@ type Item struct {
 	Attachments       string // for ParseAttachments
 	SizeInBytes       int64  // of the mail; 0 if absent
 	ParentFolderPath  string // e.g. \Drafts
+	Sensitivity       string
 }
 
 // Address is one entry of recipientList.
@@ -64,8 +69,8 @@ type Address struct {
 	Name    string
 }
 
-// Untold is the UserType or LogonType of a record that has none, or none that is a number.
-const Untold = -1
+// Absent is the UserType or LogonType of a record that has none, or none that is a number.
+const Absent = -1
 
 // MaxRecipients is how many recipients a Record holds: as many as Microsoft lists.
 const MaxRecipients = 1000
@@ -106,7 +111,7 @@ func (r *Record) SendsFiles() bool {
 // or if a send with attachments has no Id or no readable CreationTime. Whether the record is such a send is for the
 // caller to ask: see Record.SendsFiles.
 func Decode(raw []byte) (Record, error) {
-	r := Record{UserType: Untold, LogonType: Untold}
+	r := Record{UserType: Absent, LogonType: Absent}
 	var created string
 	var itemErr error
 
@@ -189,12 +194,16 @@ func (r *Record) setExchange(name string, value []byte) {
 		setText(&r.AppID, value)
 	case "clientappid":
 		setText(&r.ClientAppID, value)
+	case "appaccesscontext":
+		r.setAccess(value)
+	case "actorip":
+		setText(&r.ActorIP, value)
+	case "deviceid":
+		setText(&r.DeviceID, value)
 	case "logontype":
 		setNumber(&r.LogonType, value)
 	case "externalaccess":
-		if is, ok := truthOf(value); ok {
-			r.ExternalAccess = is
-		}
+		setTruth(&r.ExternalAccess, value)
 	case "mailboxguid":
 		setText(&r.MailboxGUID, value)
 	case "mailboxownerupn":
@@ -208,11 +217,22 @@ func (r *Record) setExchange(name string, value []byte) {
 	case "sendonbehalfofusersmtp":
 		setText(&r.SendOnBehalfOfUserSmtp, value)
 	case "savetosentitems":
-		if is, ok := truthOf(value); ok {
-			r.SaveToSentItems = &is
-		}
+		setTruth(&r.SaveToSentItems, value)
 	case "recipientcount":
 		setNumber(&r.RecipientCount, value)
+	}
+}
+
+// setAccess takes AppAccessContext. One that is not an object says nothing.
+func (r *Record) setAccess(value []byte) {
+	f := fields{rest: unwrapped(value)}
+	for f.next() {
+		switch string(f.name()) {
+		case "clientappid":
+			setText(&r.AccessAppID, f.value)
+		case "aadsessionid":
+			setText(&r.AccessSession, f.value)
+		}
 	}
 }
 
@@ -273,6 +293,8 @@ func (i *Item) decode(value []byte) error {
 			setText(&i.Attachments, f.value)
 		case "sizeinbytes":
 			setNumber(&i.SizeInBytes, f.value)
+		case "sensitivity":
+			setText(&i.Sensitivity, f.value)
 		case "parentfolder":
 			i.setParentFolder(f.value)
 		}
@@ -300,6 +322,12 @@ func setText[S ~string](field *S, value []byte) {
 func setNumber[N int | int64](field *N, value []byte) {
 	if n, ok := numberOf(value); ok && int64(N(n)) == n {
 		*field = N(n)
+	}
+}
+
+func setTruth(field **bool, value []byte) {
+	if is, ok := truthOf(value); ok {
+		*field = &is
 	}
 }
 

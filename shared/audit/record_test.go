@@ -57,7 +57,7 @@ func decoded(t *testing.T, raw []byte) string {
 		t.Fatal(err)
 	}
 	for _, name := range strings.Fields(`ID RecordType CreationTime Operation OrganizationID UserType UserKey UserID
-		ResultStatus Workload ClientIP ClientIPAddress ClientInfoString SessionID AppID ClientAppID LogonType
+		ResultStatus Workload ClientIP ClientIPAddress ClientInfoString SessionID AppID ClientAppID AccessAppID AccessSession ActorIP DeviceID LogonType
 		ExternalAccess MailboxGUID MailboxOwnerUPN OrganizationName OriginatingServer SendAsUserSmtp
 		SendOnBehalfOfUserSmtp SaveToSentItems RecipientCount`) {
 		write(&out, name, fields[name])
@@ -66,7 +66,8 @@ func decoded(t *testing.T, raw []byte) string {
 		fmt.Fprintf(&out, "Recipient %q %q\n", r.Address, r.Name)
 	}
 	item := fields["Item"].(map[string]any)
-	for _, name := range strings.Fields("ID ImmutableID InternetMessageID Subject Attachments SizeInBytes ParentFolderPath") {
+	for _, name := range strings.Fields("ID ImmutableID InternetMessageID Subject Attachments SizeInBytes ParentFolderPath " +
+		"Sensitivity") {
 		write(&out, "Item."+name, item[name])
 	}
 	return out.String()
@@ -121,9 +122,12 @@ func TestDecodeTakesWhatItCan(t *testing.T) {
 		{`"recipientCount":3,"RecipientCount":"4.5"`, audit.Record{RecipientCount: 3}},
 		{`"recipientCount":3,"RecipientCount":1e300`, audit.Record{RecipientCount: 3}},
 		{`"recipientCount":3,"RecipientCount":"many"`, audit.Record{RecipientCount: 3}},
-		{`"ExternalAccess":" tRue"`, audit.Record{ExternalAccess: true}},
-		{`"ExternalAccess":1,"externalaccess":"perhaps"`, audit.Record{ExternalAccess: true}},
+		{`"ExternalAccess":" tRue"`, audit.Record{ExternalAccess: &yes}},
+		{`"ExternalAccess":1,"externalaccess":"perhaps"`, audit.Record{ExternalAccess: &yes}},
 		{`"SaveToSentItems":true,"savetosentitems":null`, audit.Record{SaveToSentItems: &yes}},
+		{`"AppAccessContext":"{\"ClientAppId\":\"a\"}"`, audit.Record{AccessAppID: "a"}},
+		{`"AppAccessContext":null,"DeviceId":7,"ActorIP":"1.2.3.4"`, audit.Record{DeviceID: "7", ActorIP: "1.2.3.4"}},
+		{`"Item":{"Sensitivity":2}`, audit.Record{Item: audit.Item{Sensitivity: "2"}}},
 		{`"recipientList":["a"],"RecipientList":null`, audit.Record{Recipients: []audit.Address{{Address: "a"}}}},
 		{`"recipientList":["a"],"RecipientList":["b"]`, audit.Record{Recipients: []audit.Address{{Address: "b"}}}},
 		{`"recipientList":"[{\"Address\":\"a\"}]"`, audit.Record{Recipients: []audit.Address{{Address: "a"}}}},
@@ -134,7 +138,7 @@ func TestDecodeTakesWhatItCan(t *testing.T) {
 		{`"Item":{"ParentFolder":7,"Attachments":["a (1b)"]}`, audit.Record{Item: audit.Item{Attachments: `["a (1b)"]`}}},
 	}
 	for _, tt := range tests {
-		tt.want.UserType, tt.want.LogonType = audit.Untold, audit.Untold
+		tt.want.UserType, tt.want.LogonType = audit.Absent, audit.Absent
 		got, err := audit.Decode([]byte("{" + tt.members + "}"))
 		if err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: got %+v, %v", tt.members, got, err)

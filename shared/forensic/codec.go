@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/table"
@@ -15,6 +14,7 @@ import (
 // before: most mail is sent from the actor's own mailbox and stores one address. Attributes that are not listed here
 // belong to others, and are ignored on reading.
 const (
+	attrForm       = "form"     // of the item, a number; absent: 1, which has no facts of how the message was sent
 	attrObserved   = "observed" // times are as in keys: UTC, whole milliseconds
 	attrArrival    = "arrival"
 	attrStored     = "stored"
@@ -25,10 +25,25 @@ const (
 	attrMailbox    = "mailbox" // absent: the sender; "" is stored
 	attrSubject    = "subject"
 	attrMessageID  = "messageid"
-	attrClientIP   = "ip"
-	attrClient     = "client"
+	attrUserID     = "user" // absent: the actor
+	attrUserKey    = "key"
+	attrUserType   = "usertype" // absent: regular
+	attrCoverage   = "coverage"
+	attrLogonType  = "logon" // absent: owner
+	attrExternal   = "ext"   // absent: not reported
+	attrMailboxID  = "box"
 	attrAppID      = "app"
+	attrService    = "service" // absent: Exchange Online
+	attrClient     = "client"
+	attrClientIP   = "ip"
+	attrActorIP    = "actorip"
+	attrDevice     = "device"
 	attrSession    = "session"
+	attrFolder     = "folder"
+	attrItemID     = "item"
+	attrImmutable  = "iid"
+	attrSensitive  = "sensitivity"
+	attrSaved      = "saved" // absent: not reported
 	attrRecipients = "recipients"
 	attrCount      = "recipientcount" // absent: as many as the item has
 	attrFiles      = "files"          // a list of maps with name and size, and what the mailbox has
@@ -40,33 +55,41 @@ const (
 	attrGeneration = "generation" // part of their keys once the message is enriched; absent: none
 )
 
+// currentForm is the form in which messages are stored. decode reads every form up to it. Form 1 says nothing of how
+// the message was sent, except for client, application and session.
+const currentForm int64 = 2
+
 // encode returns the message's item, and the further items that hold what does not fit into it, which must be stored
 // first. An enriched message has further items of its own, named by the generation: whoever reads the message as it
 // was before finds the earlier items.
 func encode(m Message, generation string, expires time.Time) (message table.Item, parts []table.Item) {
 	shares := split(m)
-	a := make(table.Attrs, 14)
+	a := make(table.Attrs, 28)
+	a[attrForm] = currentForm
 	a[attrObserved] = table.Stamp(m.Observed)
 	a[attrArrival] = table.Stamp(m.Arrival)
 	a[attrStored] = table.Stamp(m.Stored)
+	for _, t := range m.texts() {
+		if *t.text != "" {
+			a[t.name] = *t.text
+		}
+	}
 	for _, t := range [...]struct{ name, value, implied string }{
-		{attrOperation, m.Operation, ""},
 		{attrActor, m.Actor, ""},
 		{attrSender, m.Sender, m.Actor},
 		{attrFrom, m.From, m.Sender},
 		{attrMailbox, m.Mailbox, m.Sender},
-		{attrSubject, m.Subject, ""},
-		{attrMessageID, m.InternetMessageID, ""},
-		{attrClientIP, m.ClientIP, ""},
-		{attrClient, m.Client, ""},
-		{attrAppID, m.AppID, ""},
-		{attrSession, m.Session, ""},
-		{attrBlob, string(m.Blob), ""},
+		{attrUserID, m.UserID, m.Actor},
+		{attrUserType, string(m.UserType), string(RegularUser)},
+		{attrLogonType, string(m.LogonType), string(OwnerLogon)},
+		{attrService, m.Service, exchangeOnline},
 	} {
 		if t.value != t.implied {
 			a[t.name] = t.value
 		}
 	}
+	putTruth(a, attrExternal, m.ExternalAccess)
+	putTruth(a, attrSaved, m.SavedToSent)
 	if m.RecipientCount != int64(len(m.Recipients)) || len(shares) > 1 {
 		a[attrCount] = m.RecipientCount
 	}
@@ -88,6 +111,35 @@ func encode(m Message, generation string, expires time.Time) (message table.Item
 	return table.Item{Key: MessageKey(m.Connection, m.Record), Attrs: a, Expires: expires}, parts
 }
 
+// attrOf is a text of a message with the name of its attribute.
+type attrOf struct {
+	name string
+	text *string
+}
+
+// texts returns the texts that are left out if they are empty.
+func (m *Message) texts() [17]attrOf {
+	return [...]attrOf{
+		{attrOperation, &m.Operation},
+		{attrSubject, &m.Subject},
+		{attrMessageID, &m.InternetMessageID},
+		{attrUserKey, &m.UserKey},
+		{attrCoverage, &m.Coverage},
+		{attrMailboxID, &m.MailboxGUID},
+		{attrAppID, &m.AppID},
+		{attrClient, &m.Client},
+		{attrClientIP, &m.ClientIP},
+		{attrActorIP, &m.ActorIP},
+		{attrDevice, &m.DeviceID},
+		{attrSession, &m.Session},
+		{attrFolder, &m.Folder},
+		{attrItemID, &m.ItemID},
+		{attrImmutable, &m.ImmutableID},
+		{attrSensitive, &m.Sensitivity},
+		{attrBlob, (*string)(&m.Blob)},
+	}
+}
+
 // rest names the further items of a message.
 type rest struct {
 	parts      int
@@ -102,18 +154,29 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 			item.Partition, item.Sort, c, fault.Poison)
 	}
 	a := item.Attrs
+	form := int64(1)
+	if n, ok := a[attrForm].(int64); ok {
+		form = n
+	}
+	if form > currentForm {
+		return Message{}, rest{}, fmt.Errorf("message %s of connection %s is stored in form %d; this version of Mailtrail "+
+			"reads forms 1 to %d: %w", record, c, form, currentForm, fault.Poison)
+	}
 	m = Message{
-		Connection:        c,
-		Record:            RecordID(record),
-		Operation:         text(a, attrOperation, ""),
-		Actor:             text(a, attrActor, ""),
-		Subject:           text(a, attrSubject, ""),
-		InternetMessageID: text(a, attrMessageID, ""),
-		ClientIP:          text(a, attrClientIP, ""),
-		Client:            text(a, attrClient, ""),
-		AppID:             text(a, attrAppID, ""),
-		Session:           text(a, attrSession, ""),
-		Blob:              audit.ContentID(text(a, attrBlob, "")),
+		Connection:     c,
+		Record:         RecordID(record),
+		Actor:          text(a, attrActor, ""),
+		ExternalAccess: truth(a, attrExternal),
+		SavedToSent:    truth(a, attrSaved),
+	}
+	for _, t := range m.texts() {
+		*t.text = text(a, t.name, "")
+	}
+	if form >= 2 {
+		m.UserID = text(a, attrUserID, m.Actor)
+		m.UserType = UserType(text(a, attrUserType, string(RegularUser)))
+		m.LogonType = LogonType(text(a, attrLogonType, string(OwnerLogon)))
+		m.Service = text(a, attrService, exchangeOnline)
 	}
 	m.Sender = text(a, attrSender, m.Actor)
 	m.From = text(a, attrFrom, m.Sender)
@@ -138,6 +201,21 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 	return m, rest{int(n), text(a, attrGeneration, "")}, nil
 }
 
+// putTruth sets an attribute that is left out if nobody says.
+func putTruth(a table.Attrs, name string, is *bool) {
+	if is != nil {
+		a[name] = *is
+	}
+}
+
+// truth reverses putTruth.
+func truth(a table.Attrs, name string) *bool {
+	if is, ok := a[name].(bool); ok {
+		return &is
+	}
+	return nil
+}
+
 // text returns an attribute, or the value that its absence implies.
 func text(a table.Attrs, name, implied string) string {
 	if s, ok := a[name].(string); ok {
@@ -153,6 +231,7 @@ const (
 	attrFound      = "found"      // a time; absent: nothing was found
 	attrReason     = "reason"     // absent: the message was found
 	attrFoundIn    = "foundin"    // absent: the record's mailbox
+	attrMatchedBy  = "matchedby"  // absent: the internet message id
 	attrGraphFrom  = "graphfrom"  // absent: the record's from
 	attrGraphBy    = "graphby"    // absent: the record's sender
 	attrGraphTitle = "graphtitle" // absent: the record's subject
@@ -193,6 +272,7 @@ func putCopy(a table.Attrs, m Message) {
 		return
 	}
 	for _, t := range [...]struct{ name, value, implied string }{
+		{attrMatchedBy, string(f.MatchedBy), ""},
 		{attrFoundIn, f.Mailbox, m.Mailbox},
 		{attrGraphFrom, f.From, m.From},
 		{attrGraphBy, f.Sender, m.Sender},
@@ -220,6 +300,7 @@ func takeCopy(m *Message, a table.Attrs) (err error) {
 		}
 	}
 	if f.Known() {
+		f.MatchedBy = Match(text(a, attrMatchedBy, ""))
 		f.Mailbox = text(a, attrFoundIn, m.Mailbox)
 		f.From = text(a, attrGraphFrom, m.From)
 		f.Sender = text(a, attrGraphBy, m.Sender)

@@ -77,10 +77,22 @@ func Derive(r audit.Record, b audit.Blob) (Message, Class, error) {
 		Mailbox:           clean(r.MailboxOwnerUPN),
 		Subject:           clean(r.Item.Subject),
 		InternetMessageID: clean(r.Item.InternetMessageID),
-		ClientIP:          cut(bareIP(firstOf(r.ClientIP, r.ClientIPAddress)), maxText),
+		UserID:            clean(r.UserID),
+		UserKey:           clean(r.UserKey),
+		UserType:          userType(r.UserType),
+		LogonType:         logonType(r.LogonType),
+		ExternalAccess:    r.ExternalAccess,
+		MailboxGUID:       clean(r.MailboxGUID),
 		Client:            clean(r.ClientInfoString),
-		AppID:             clean(firstOf(r.ClientAppID, r.AppID)),
-		Session:           clean(r.SessionID),
+		ClientIP:          cut(bareIP(firstOf(r.ClientIP, r.ClientIPAddress)), maxText),
+		ActorIP:           cut(bareIP(r.ActorIP), maxText),
+		DeviceID:          clean(r.DeviceID),
+		Session:           clean(firstOf(r.SessionID, r.AccessSession)),
+		Folder:            clean(r.Item.ParentFolderPath),
+		ItemID:            itemID(r.Item.ID),
+		ImmutableID:       itemID(r.Item.ImmutableID),
+		Sensitivity:       clean(r.Item.Sensitivity),
+		SavedToSent:       r.SaveToSentItems,
 		Recipients:        recipients(r.Recipients),
 		RecipientCount:    max(r.RecipientCount, int64(len(r.Recipients))),
 		Files:             files,
@@ -88,7 +100,30 @@ func Derive(r audit.Record, b audit.Blob) (Message, Class, error) {
 		Blob:              audit.ContentID(clean(string(b.ID))),
 	}
 	m.Actor, m.Sender, m.From = parties(r)
+	m.AppID, m.Service = application(r, m.ByApplication())
 	return m, Sent, nil
+}
+
+// application returns the id of the application that sent the message, and that of the service that it called if that
+// is another one. The user key of an application that acts with its own permissions is its id.
+func application(r audit.Record, own bool) (app, service string) {
+	service = clean(r.AppID)
+	candidates := []string{r.ClientAppID, r.AccessAppID, service}
+	if own {
+		candidates = append([]string{r.UserKey}, candidates...)
+	}
+	if app = clean(firstOf(candidates...)); strings.EqualFold(app, service) {
+		service = ""
+	}
+	return app, service
+}
+
+// itemID is a store id of an item. Microsoft writes Unknown if there is none.
+func itemID(s string) string {
+	if id := clean(s); id != "Unknown" {
+		return id
+	}
+	return ""
 }
 
 // parties says who acted, in whose name the mail was transmitted, and whom the recipient sees.

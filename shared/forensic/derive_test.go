@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,7 @@ func account(record string) string {
 				fmt.Fprintf(&b, "%-17s %s\n", name, plain(v.Field(i).Interface()))
 			}
 		}
+		fmt.Fprintf(&b, "%-17s %s\n", "sent by", m.SentBy())
 		for i, f := range m.Files {
 			fmt.Fprintf(&b, "event %s\n    %q, stored size %d\n", m.EventID(i), f.Name, f.StoredSize)
 		}
@@ -81,6 +83,8 @@ func plain(v any) string {
 		return v.Format(timeLayout)
 	case []string:
 		return strings.Join(v, ", ")
+	case *bool:
+		return strconv.FormatBool(*v)
 	}
 	return strings.Trim(fmt.Sprintf("%q", fmt.Sprint(v)), `"`)
 }
@@ -138,7 +142,7 @@ func TestOnlySharingNotificationsAreNoise(t *testing.T) {
 // Microsoft changes its schema without notice: the message stays the same.
 func TestSchemaDriftChangesNothing(t *testing.T) {
 	const base = `{"CreationTime":"2026-03-31T09:26:34","Id":"R-1","Operation":"Send","RecordType":2,"ResultStatus":"Succeeded",
-		"UserId":"adele@contoso.com","MailboxOwnerUPN":"adele@contoso.com","ClientIP":"1.2.3.4","LogonType":0,
+		"UserId":"adele@contoso.com","MailboxOwnerUPN":"adele@contoso.com","ClientIP":"1.2.3.4","InternalLogonType":0,
 		"Item":{"Attachments":"a.pdf (3b)","Subject":"s","InternetMessageId":"<1@b>","SizeInBytes":5000}}`
 	b := audit.Blob{Connection: tester, ID: "blob-1", Arrival: stored}
 	derive := func(t *testing.T, record string) Message {
@@ -157,9 +161,9 @@ func TestSchemaDriftChangesNothing(t *testing.T) {
 		"unknown fields":         {`"RecordType":2`, `"RecordType":2,"NewIn2027":{"a":[1,{"b":null}]}`},
 		"unknown record type":    {`"RecordType":2`, `"RecordType":4711`},
 		"numbers as strings":     {`"SizeInBytes":5000`, `"SizeInBytes":"5000"`},
-		"numbers as nonsense":    {`"LogonType":0`, `"LogonType":{}`},
+		"numbers as nonsense":    {`"InternalLogonType":0`, `"LogonType":{}`},
 		"names in another case":  {`"UserId"`, `"userID"`},
-		"null for a text":        {`"LogonType":0`, `"SessionId":null`},
+		"null for a text":        {`"InternalLogonType":0`, `"SessionId":null`},
 		"Item as JSON in a text": {itemOf(base), quote(itemOf(base))},
 		"time with a zone":       {`09:26:34"`, `11:26:34+02:00"`},
 		"a duplicate name":       {`"RecordType":2`, `"UserId":"first@contoso.com"`},

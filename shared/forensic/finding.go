@@ -58,11 +58,19 @@ const (
 	InternalOnly  Reason = "INTERNAL_RECIPIENTS"   // by the operator's setting only what leaves the company is hashed
 )
 
+// Match is what a record and the copy of its message have in common, by which the copy was found.
+type Match string
+
+// ByMessageID is the internet message id.
+const ByMessageID Match = "messageId"
+
 // Finding is what Microsoft Graph reported about a message, or why it reported nothing.
 type Finding struct {
 	At      time.Time // when it was made
 	Reason  Reason    // why the message was not found; then all fields below are zero
 	Mailbox string    // user principal name of the mailbox that held it
+	// MatchedBy is what the copy and the record have in common; "" is the internet message id.
+	MatchedBy Match
 
 	From, Sender string // addresses
 	Subject      string
@@ -107,6 +115,9 @@ func (m Message) with(f Finding) Message {
 	}
 	m.Copy.Mailbox, m.Copy.From, m.Copy.Sender = clean(f.Mailbox), cut(f.From, maxName), cut(f.Sender, maxName)
 	m.Copy.Subject = clean(f.Subject)
+	if f.MatchedBy != ByMessageID {
+		m.Copy.MatchedBy = cutWord(f.MatchedBy)
+	}
 	if y := f.Sent.UTC().Year(); y >= 1 && y <= 9999 {
 		m.Copy.Sent = f.Sent.UTC().Truncate(time.Millisecond)
 	}

@@ -3,6 +3,8 @@
 package forensic
 
 import (
+	"cmp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,10 +32,27 @@ type Message struct {
 
 	Subject           string
 	InternetMessageID string // with its angle brackets
-	ClientIP          string // without port and brackets
-	Client            string // ClientInfoString
-	AppID             string // ClientAppId, else AppId
-	Session           string // SessionId
+
+	// How it was sent, and by whom, as far as the record says.
+	UserID         string // UserId as Microsoft reports it: a user principal name, or a SID for the system
+	UserKey        string // UserKey: a stable id of the user, or the id of the application
+	UserType       UserType
+	Coverage       string // what the sender's coverage was when the message was judged
+	LogonType      LogonType
+	ExternalAccess *bool  // somebody outside the company acted; nil if the record does not say
+	MailboxGUID    string // of the mailbox
+	AppID          string // of the application that sent the message
+	Service        string // AppId: the service that the application called, if it is another application
+	Client         string // ClientInfoString
+	ClientIP       string // without port and brackets
+	ActorIP        string // likewise
+	DeviceID       string
+	Session        string // SessionId, else AppAccessContext.AADSessionId
+	Folder         string // path of the folder from which the message was sent
+	ItemID         string // store id of the draft
+	ImmutableID    string // of the draft
+	Sensitivity    string
+	SavedToSent    *bool // SaveToSentItems; nil if the record does not say
 
 	// Recipients are the addresses of recipientList, if the record has it; RecipientCount is its count. Roles are not
 	// reported.
@@ -52,11 +71,80 @@ type Message struct {
 	Copy    Copy
 }
 
+// UserType is what kind of user acted (AuditLogRecord: UserType), in lower camel case; a number that we have no word for
+// stands for itself. "" if the record does not say.
+type UserType string
+
+// The user types that we tell apart.
+const (
+	RegularUser      UserType = "regular"
+	SystemUser       UserType = "system"
+	ApplicationUser  UserType = "application"
+	ServicePrincipal UserType = "servicePrincipal"
+)
+
+// userType returns the word for Microsoft's number.
+func userType(n int) UserType {
+	words := [...]UserType{
+		RegularUser, "reserved", "admin", "dcAdmin", SystemUser, ApplicationUser, ServicePrincipal, "customPolicy",
+		"systemPolicy", "partnerTechnician", "guest",
+	}
+	return UserType(word(n, len(words), func(i int) string { return string(words[i]) }))
+}
+
+// LogonType is how the mailbox was opened (Exchange mailbox schema: LogonType), written as a UserType is.
+type LogonType string
+
+// OwnerLogon is the logon type of somebody who sends from their own mailbox.
+const OwnerLogon LogonType = "owner"
+
+// logonType returns the word for Microsoft's number.
+func logonType(n int) LogonType {
+	words := [...]string{string(OwnerLogon), "admin", "delegate", "transport", "systemService", "bestAccess", "delegatedAdmin"}
+	return LogonType(word(n, len(words), func(i int) string { return words[i] }))
+}
+
+func word(n, words int, of func(int) string) string {
+	switch {
+	case n == audit.Absent:
+		return ""
+	case n >= 0 && n < words:
+		return of(n)
+	}
+	return strconv.Itoa(n)
+}
+
+// ByApplication reports whether an application sent the message with its own permissions: no person did.
+func (m *Message) ByApplication() bool {
+	return m.UserType == ApplicationUser || m.UserType == ServicePrincipal
+}
+
+// SentBy says in words who sent the message, and from whose mailbox if that is another's.
+func (m *Message) SentBy() string {
+	who := m.Actor
+	switch {
+	case m.ByApplication() && m.AppID == "":
+		who = "an unknown application"
+	case m.ByApplication():
+		who = "application " + cmp.Or(ApplicationName(m.AppID), m.AppID)
+	case m.UserType == SystemUser || isSID(m.UserID):
+		who = "the system"
+	case m.Mailbox == "" || strings.EqualFold(m.Mailbox, m.Actor):
+		return who
+	}
+	if m.Mailbox == "" {
+		return who
+	}
+	return who + " in " + m.Mailbox + "'s mailbox"
+}
+
 // Copy is the message as Microsoft Graph reports it, apart from its files. What the audit record says stays in Message.
 type Copy struct {
 	At      time.Time // when it was found or given up, in whole milliseconds; zero until then
 	Reason  Reason    // why the message was not found; then the fields below are zero
 	Mailbox string    // user principal name of the mailbox that held it
+	// MatchedBy is what the copy and the record have in common; "" is the internet message id.
+	MatchedBy Match
 
 	From, Sender string // addresses
 	Subject      string
