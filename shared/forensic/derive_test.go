@@ -46,6 +46,37 @@ func TestRecordsAsMicrosoftSendsThem(t *testing.T) {
 	}
 }
 
+// Purview finds a record by its time, user and operation, and tells it from others by its Id. The event shows all four.
+func TestARecordCanBeFoundInPurviewByWhatTheEventShows(t *testing.T) {
+	paths, err := filepath.Glob("testdata/derive/send*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, _, _ := strings.Cut(string(content), "\n\n-- what")
+		var is struct{ CreationTime, ID, UserID, Operation string }
+		if err := json.Unmarshal([]byte(raw), &is); err != nil {
+			t.Fatal(err)
+		}
+		r, err := audit.Decode([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, class, err := Derive(r, audit.Blob{Connection: tester, ID: "b", Arrival: stored})
+		if err != nil || class != Sent {
+			t.Fatalf("%s: class %d, %v", path, class, err)
+		}
+		if m.Observed.Format("2006-01-02T15:04:05") != is.CreationTime || !strings.EqualFold(string(m.Record), is.ID) ||
+			m.UserID != is.UserID || m.Operation != is.Operation {
+			t.Errorf("%s: the event shows %s %s %q %s, the record is %+v", path, m.Observed, m.Record, m.UserID, m.Operation, is)
+		}
+	}
+}
+
 // account tells in plain text what is made of a record.
 func account(record string) string {
 	var b strings.Builder

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +39,8 @@ type mail struct {
 	messageID  string
 	ip         string
 	recipients []string
-	files      string // as Item.Attachments
+	files      string         // as Item.Attachments
+	facts      map[string]any // further members of the record
 }
 
 // office is a table with connections and mails, and a search over them. Mails come in by the ingester, as in the product.
@@ -169,12 +171,14 @@ func (m mail) json() map[string]any {
 	for _, r := range m.recipients {
 		recipients = append(recipients, map[string]string{"Address": r})
 	}
-	return map[string]any{
+	r := map[string]any{
 		"Id": m.record, "RecordType": 2, "CreationTime": m.at.Format("2006-01-02T15:04:05"), "Operation": first(m.operation, "Send"),
 		"UserId": m.user, "MailboxOwnerUPN": first(m.owner, m.user), "SendOnBehalfOfUserSmtp": m.onBehalf, "SendAsUserSmtp": m.onBehalf,
 		"ResultStatus": "Succeeded", "Workload": "Exchange", "ClientIPAddress": m.ip, "RecipientList": recipients,
 		"Item": map[string]any{"Subject": m.subject, "InternetMessageId": m.messageID, "Attachments": m.files},
 	}
+	maps.Copy(r, m.facts)
+	return r
 }
 
 func first(a, b string) string {
@@ -325,6 +329,13 @@ func (o *office) randomMails(rng *rand.Rand, n int) []mail {
 		}
 		if rng.IntN(15) == 0 {
 			m.files = "no size told.doc"
+		}
+		if rng.IntN(2) == 0 {
+			m.facts = map[string]any{
+				"UserType": rng.IntN(7), "LogonType": rng.IntN(3), "ExternalAccess": rng.IntN(2) == 0,
+				"UserKey": pick([]string{"1003200126677019", "7df0a125-d3be-4c96-aa54-591f83ff541c"}), "ClientInfoString": "Client=REST;;",
+				"AppId": pick([]string{"00000002-0000-0ff1-ce00-000000000000", "c8b1d3f2-5555-4e6f-8a9b-0c1d2e3f4a5b"}),
+			}
 		}
 		mails[i] = m
 	}

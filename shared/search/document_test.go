@@ -23,6 +23,12 @@ func exampleMessages() map[string]forensic.Message {
 		Stored: time.Date(2026, 10, 1, 12, 4, 9, 120e6, time.UTC), Operation: "SendOnBehalf", Actor: "alice@corp.example",
 		Sender: "alice@corp.example", From: "sales@corp.example", Mailbox: "sales@corp.example", Subject: "Plans \"für\" <you>\n",
 		InternetMessageID: "<1@corp.example>", ClientIP: "203.0.113.7",
+		UserID: "alice@corp.example", UserKey: "1003200126677019", UserType: "regular", Coverage: "monitored",
+		LogonType: "delegate", ExternalAccess: new(bool), MailboxGUID: "0d5c7a0e-2222-4c3d-8e9f-a0b1c2d3e4f5",
+		AppID: "9199bf20-a13f-4107-85dc-02114787ef48", Service: "00000002-0000-0ff1-ce00-000000000000",
+		Client: "Client=OWA;Mozilla/5.0", ActorIP: "203.0.113.9", DeviceID: "8d6c2a11-8888-4b7c-9d0e-1f2a3b4c5d6e",
+		Session: "1d2ef24c-0c8e-4f5b-8d1d-93c74b1d8e44", Folder: `\Drafts`, ItemID: "RgAAAAD4", ImmutableID: "LgAAAAD4",
+		Sensitivity: "Private", SavedToSent: new(true),
 		Recipients: []string{"bob@rival.example", "carol@Corp.example", "dan@Rival.example"},
 		Files:      []forensic.File{{Name: "Größe & \\plan\".PDF", StoredSize: 1234}},
 	}

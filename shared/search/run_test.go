@@ -121,7 +121,7 @@ func (g generator) filter() oracleFilter {
 	case 3:
 		return oracleFilter{g.pick("file.sizeInBytes", "risk.score", "risk.indicators.weight", "report.count"), g.pick("IS", "IS_NOT", "GREATER_THAN", "LESS_THAN"), g.IntN(5) * 1000}
 	case 4:
-		return oracleFilter{g.pick("risk.trusted", "file.passwordProtected", "file.attachment.isInline"), g.pick("IS", "IS_NOT"), g.pick("TRUE", "FALSE", "true")}
+		return oracleFilter{g.pick("risk.trusted", "file.passwordProtected", "file.attachment.isInline", "source.externalAccess"), g.pick("IS", "IS_NOT"), g.pick("TRUE", "FALSE", "true")}
 	}
 	terms := []string{
 		"file.name", "file.name", "source.email.sender", "source.email.from", "user.email", "destination.email.recipients", "risk.untrustedValues.domains",
@@ -129,7 +129,9 @@ func (g generator) filter() oracleFilter {
 		"risk.indicators.name", "risk.severity", "event.observer", "user.id", "file.hash.md5", "source.ip", "file.acquiredFrom.md5", "source.tabs.url",
 		"file.hash.md5", "file.hash.sha256", "file.hash.sha256", "file.hash.md5Error", "destination.email.to", "destination.email.cc", "destination.email.bcc", "destination.email.external", "destination.email.webmail",
 		"destination.email.recipientsError", "file.mimeType", "file.mimeTypeByBytes", "file.categoryByBytes", "file.originalName", "file.id", "file.attachment.kind",
-		"file.attachment.missing", "file.category", "risk.untrustedValues.domains",
+		"file.attachment.missing", "file.category", "risk.untrustedValues.domains", "event.operation", "event.recordId",
+		"event.matchedBy", "event.sentBy", "user.principal", "user.key", "user.type", "source.mailbox", "source.application.id",
+		"source.application.name", "source.client", "source.logonType",
 	}
 	f := oracleFilter{Term: g.pick(terms...), Operator: g.pick("IS", "IS", "IS", "IS_NOT", "IS_ANY", "IS_NONE", "EXISTS", "DOES_NOT_EXIST")}
 	switch f.Operator {

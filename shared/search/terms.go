@@ -108,6 +108,7 @@ func allTerms() []term {
 	terms = append(terms, sideTerms("destination")...)
 	terms = append(terms, destinationTerms()...)
 	terms = append(terms, otherTerms()...)
+	terms = append(terms, sentTerms()...)
 	return append(terms, riskTerms()...)
 }
 
