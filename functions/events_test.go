@@ -51,6 +51,8 @@ func outcomes() map[string]told {
 		"schedule-census":        {function: "census", says: "list connections", fails: true, calls: []string{"Query connections"}},
 		"http-people":            {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
 		"http-scope-users":       {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
+		"http-create-client":     {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
+		"http-revoke-client":     {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
 		"create-client":          {function: "connections", says: "createClient: ", fails: true, calls: []string{"PutItem connections"}},
 		"create-client-bad-role": {function: "connections", says: `roles[0]: `, fails: true},
 		"unknown-s3":             {function: "ingest", says: `unknown event: this function takes batches of messages from SQS, and what came is an object from "aws:s3"`, fails: true},
