@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -18,21 +19,36 @@ const (
 	maxBody     = 64 << 10 // bytes
 	maxNesting  = 64       // levels of objects and lists
 	maxProblems = 20       // that one answer names
-	maxPath     = 200      // bytes of a field's name in an answer
+	maxPath     = 200      // bytes of a field's path, after which an answer cuts it
 )
+
+// ReadBody reads a request's body of JSON, of at most so many bytes, without a byte order mark. A request without a content
+// type means JSON. The error is a *Refused: 415, 413, or 400 if the body was cut short.
+func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	given := r.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(given); given != "" && (err != nil || kind != "application/json") {
+		return nil, &Refused{http.StatusUnsupportedMediaType, []Problem{
+			{"", "INVALID_CONTENT_TYPE", "The body must be application/json."},
+		}}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		return nil, &Refused{http.StatusRequestEntityTooLarge, []Problem{
+			{"", "TOO_LONG", fmt.Sprintf("The body must not be longer than %d KiB.", most>>10)},
+		}}
+	}
+	if err != nil {
+		return nil, &Refused{http.StatusBadRequest, []Problem{{"", "INVALID_JSON", "The body was cut short."}}}
+	}
+	return bytes.TrimPrefix(body, []byte("\ufeff")), nil
+}
 
 // ReadJSON reads a request's body of at most 64 KiB into v, as Decode does. The error is a *Refused.
 func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		return &Refused{http.StatusUnsupportedMediaType, []Problem{{"", "INVALID_CONTENT_TYPE", "The body must be application/json."}}}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		return &Refused{http.StatusRequestEntityTooLarge, []Problem{{"", "TOO_LONG", "The body must not be longer than 64 KiB."}}}
-	case err != nil:
-		return &Refused{http.StatusBadRequest, []Problem{{"", "INVALID_JSON", "The body was cut short."}}}
+	body, err := ReadBody(w, r, maxBody)
+	if err != nil {
+		return err
 	}
 	if problems := Decode(body, v); len(problems) > 0 {
 		return &Refused{http.StatusBadRequest, problems}
@@ -41,15 +57,14 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
 }
 
 // Decode reads a body, which must be one JSON object in UTF-8, into v, a pointer to a struct, or returns what is wrong
-// with it. encoding/json takes much that its sender cannot have meant; Decode names it, by the field's path
-// ("roles[1]"): a field that v does not have, or that is written in other letter case, a key that is given twice, a
-// value of another kind, and anything after the object. After a problem v is of no use.
+// with it. encoding/json accepts much that its sender cannot have meant. Decode names it, by the path of the field
+// ("roles[1]"): a field that v does not have or that is written in other letter case, a key that is given twice, a value
+// of another kind, half of a surrogate pair; and anything after the object. After a problem v is of no use.
 func Decode(body []byte, v any) []Problem {
-	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if !utf8.Valid(body) {
 		return []Problem{{"", "INVALID_JSON", "The body is not UTF-8."}}
 	}
-	r := &strictReader{tokens: json.NewDecoder(bytes.NewReader(body)), known: map[reflect.Type]map[string]reflect.Type{}}
+	r := &strictReader{body: body, tokens: json.NewDecoder(bytes.NewReader(body)), known: map[reflect.Type]map[string]reflect.Type{}}
 	r.tokens.UseNumber()
 	if err := r.value("", reflect.TypeOf(v).Elem(), 1); err != nil {
 		return []Problem{{"", "INVALID_JSON", "The body must be one JSON object" + at(err) + "."}}
@@ -89,6 +104,7 @@ func at(err error) string {
 
 // strictReader goes through a body beside the type that it is read into.
 type strictReader struct {
+	body     []byte
 	tokens   *json.Decoder
 	problems []Problem
 	known    map[reflect.Type]map[string]reflect.Type // the fields of structs
@@ -98,6 +114,41 @@ func (r *strictReader) wrong(path, kind, description string) {
 	if len(r.problems) < maxProblems {
 		r.problems = append(r.problems, Problem{path, kind, description})
 	}
+}
+
+// token reads a token of the value at a path.
+func (r *strictReader) token(path string) (json.Token, error) {
+	from := r.tokens.InputOffset()
+	token, err := r.tokens.Token()
+	if err == nil && halfPair(r.body[from:r.tokens.InputOffset()]) {
+		r.wrong(path, "INVALID_VALUE", "The text has half of a surrogate pair (\\ud800 to \\udfff).")
+	}
+	return token, err
+}
+
+// halfPair reports whether a JSON text escapes one half of a surrogate pair without the other, which encoding/json reads
+// as another character.
+func halfPair(text []byte) bool {
+	unit := func(i int) rune { // the UTF-16 code unit that is escaped at i, or 0
+		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
+			return 0
+		}
+		n, _ := strconv.ParseUint(string(text[i+2:i+6]), 16, 16)
+		return rune(n)
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if high := unit(i); utf16.IsSurrogate(high) {
+			if utf16.DecodeRune(high, unit(i+6)) == utf8.RuneError {
+				return true
+			}
+			i += 6
+		}
+		i++ // what is escaped is not the start of an escape
+	}
+	return false
 }
 
 // value reads the value at a path, which is to become a t. A nil t takes anything. The error is that of the JSON itself.
@@ -111,7 +162,7 @@ func (r *strictReader) value(path string, t reflect.Type, depth int) error {
 	if t != nil && (t.Kind() == reflect.Interface || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())) {
 		t = nil
 	}
-	token, err := r.tokens.Token()
+	token, err := r.token(path)
 	if err != nil {
 		return err
 	}
@@ -146,7 +197,7 @@ func (r *strictReader) value(path string, t reflect.Type, depth int) error {
 func (r *strictReader) object(path string, t reflect.Type, depth int) error {
 	given := map[string]bool{}
 	for r.tokens.More() {
-		token, err := r.tokens.Token()
+		token, err := r.token(path)
 		if err != nil {
 			return err
 		}

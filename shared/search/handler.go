@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"strconv"
 
@@ -32,17 +30,14 @@ func (s *Search) fileEvents(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, s.Limit)
 		defer cancel()
 	}
-	if !isJSON(r.Header.Get("Content-Type")) {
-		writeProblems(w, http.StatusUnsupportedMediaType, problem(UnsupportedMediaType, "A query is application/json."))
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			writeProblems(w, http.StatusRequestEntityTooLarge, problem(MaxLengthExceeded, "The query has more than %d bytes.", MaxBody))
+	body, err := access.ReadBody(w, r, MaxBody)
+	if refused := (*access.Refused)(nil); errors.As(err, &refused) {
+		types := map[int]ProblemType{
+			http.StatusUnsupportedMediaType: UnsupportedMediaType, http.StatusRequestEntityTooLarge: MaxLengthExceeded,
+			http.StatusBadRequest: IllegalValue,
 		}
-		return // the caller has hung up otherwise
+		writeProblems(w, refused.Status, problem(types[refused.Status], "%s", refused))
+		return
 	}
 	result, err := s.answer(ctx, body)
 	if err != nil {
@@ -50,12 +45,6 @@ func (s *Search) fileEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, result)
-}
-
-// isJSON tells whether a Content-Type is JSON's. Clients that send none mean it.
-func isJSON(contentType string) bool {
-	kind, _, err := mime.ParseMediaType(contentType)
-	return contentType == "" || err == nil && kind == "application/json"
 }
 
 // answer runs the query in body and puts it into the trail.

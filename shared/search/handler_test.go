@@ -82,6 +82,9 @@ func TestBadRequests(t *testing.T) {
 	}
 	wantProblem(t, send("text/csv", anything), http.StatusUnsupportedMediaType, UnsupportedMediaType)
 	wantProblem(t, send("application/json", `{"groups":"`+strings.Repeat("x", MaxBody)+`"}`), http.StatusRequestEntityTooLarge, MaxLengthExceeded)
+	if w := send("", "\ufeff"+anything); w.Code != http.StatusOK { // a byte order mark, and no content type
+		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
 	if w := send("application/json; charset=utf-8", anything); w.Code != http.StatusOK {
 		t.Errorf("answered %d", w.Code)
 	}
