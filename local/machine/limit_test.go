@@ -81,10 +81,14 @@ func TestALimitHoldsAtEveryRoute(t *testing.T) {
 			}
 		},
 		"GET /v1/connections": func(me int) { y.only(me, "GET", "/v1/connections", "") },
-		"GET /v1/trail": func(me int) {
+		"GET /v1/trail": func(me int) { // whatever this client searched for before is its own
 			y.call(y.all, "GET", "/v1/connections/"+y.ids[0]+"/scope", "", "")
 			y.call(y.all, "GET", "/v1/connections/"+y.ids[1]+"/scope", "", "")
-			y.only(me, "GET", "/v1/trail?pgSize=1000", "")
+			status, answer := y.call(y.tokens[me], "GET", "/v1/trail?pgSize=1000", "", "")
+			of := func(i int) bool { return strings.Contains(answer, `{"connection":"`+y.ids[i]+`"}`) }
+			if status != 200 || !of(me) || of(1-me) {
+				t.Errorf("the trail as the client of %s: %d %.2000s", y.ids[me], status, answer)
+			}
 		},
 		"GET /v1/clients":         func(me int) { y.only(me, "GET", "/v1/clients", "") },
 		"POST /v1/clients":        func(me int) { y.gives(me) },
