@@ -19,6 +19,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/agents"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/dead"
 	"github.com/mailtrail/mailtrail/shared/embedded"
 	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/m365"
@@ -107,6 +108,7 @@ func Open(c Config) (*Machine, error) {
 	m.Agents = agents.New(agents.Surroundings{
 		Connections: store.Table("connections"), Blobs: store.Table("blobs"), Events: store.Table("events"), People: store.Table("people"),
 		BlobQueue: m.blobs, MessageQueue: m.messages, Microsoft: client, Settings: c.Settings, Now: c.Now, Rand: c.Rand, Log: c.Log,
+		Dead:  []dead.Queue{{Name: "blobs", Letters: m.blobs}, {Name: "messages", Letters: m.messages}},
 		First: c.First, Enrichers: c.Enrichers, Everybody: c.Everybody, NoMailboxes: c.NoMailboxes,
 	})
 	m.Routes = slices.Concat(m.pages(), m.SearchRoutes(), m.AdminRoutes(c.Base), m.ConsentRoutes())

@@ -229,6 +229,16 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	ask("DELETE", "/v1/clients/"+made.ClientID, "", 204)
 	ask("DELETE", "/v1/clients/"+made.ClientID, "", 404)
 
+	letters := w.bury(2)
+	ask("GET", "/v1/dead?pgSize=1", "", 200)
+	ask("GET", "/v1/dead?queue=all", "", 400)
+	ask("POST", "/v1/dead/"+letters[0]+"/retry", "", 200)
+	ask("POST", "/v1/dead/"+letters[0]+"/retry", "", 404)
+	ask("DELETE", "/v1/dead/"+letters[1], "", 204)
+	ask("DELETE", "/v1/dead/"+letters[1], "", 404)
+	ask("POST", "/v1/dead/retry", `{}`, 200)
+	ask("POST", "/v1/dead/retry", `{"queue":"all"}`, 400)
+
 	var other struct{ ID string }
 	must(t, json.Unmarshal(ask("POST", "/v1/connections", `{"displayName":"Other","cloud":"gcc"}`, 201), &other))
 	ask("POST", "/v1/connections", `{"displayName":"Other"}`, 409)

@@ -17,6 +17,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/dead"
 	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 	"github.com/mailtrail/mailtrail/shared/openapi"
@@ -33,6 +34,10 @@ const (
 	// MessageReceives is the same for a message to be enriched. Microsoft may ask for a short wait over and over until the
 	// deadline, and each wait is a receive.
 	MessageReceives = 500
+
+	// deadElsewhere is what the doors to dead letters answer on AWS. SQS lists no queue and finds no message by its id.
+	deadElsewhere = "On AWS, dead letters are in the dead-letter queues of SQS. To retry them, start a redrive there: " +
+		"docs/operations.md has the commands."
 
 	// searchLimit is how long one search may take: API Gateway waits for 30 s.
 	searchLimit = 25 * time.Second
@@ -61,6 +66,9 @@ type Surroundings struct {
 	Now          func() time.Time
 	Rand         io.Reader
 	Log          *slog.Logger
+
+	// Dead are the queues whose dead letters are looked after over HTTP; none on AWS, where SQS and its console do that.
+	Dead []dead.Queue
 
 	First     time.Duration // how far back a new connection is listed
 	Enrichers int           // how many messages are enriched at once; 0 is enrich.DefaultWorkers
@@ -190,7 +198,12 @@ func (a *Agents) AdminRoutes(base string) []access.Route {
 	}
 	persons := &people.API{Roster: a.Roster, Find: a.Registry.Get, Trail: a.Trail, Log: a.around.Log}
 	acts := &access.TrailAPI{Trail: a.Trail, Log: a.around.Log}
-	return slices.Concat(connections.Routes(), persons.Routes(), a.ClientAPI.Routes(), acts.Routes(), openapi.Routes())
+	letters := &dead.API{Queues: a.around.Dead, Trail: a.Trail, Log: a.around.Log}
+	if len(letters.Queues) == 0 {
+		letters.Elsewhere = deadElsewhere
+	}
+	return slices.Concat(connections.Routes(), persons.Routes(), a.ClientAPI.Routes(), letters.Routes(), acts.Routes(),
+		openapi.Routes())
 }
 
 // SearchRoutes are the doors of analysts: login and search.

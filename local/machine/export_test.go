@@ -1,0 +1,6 @@
+package machine
+
+import "github.com/mailtrail/mailtrail/shared/embedded"
+
+// Blobs is the queue of blobs, for tests that send what nobody sends.
+func (m *Machine) Blobs() *embedded.Queue { return m.blobs }
