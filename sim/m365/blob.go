@@ -161,7 +161,7 @@ func getBlob(c *call) {
 	}
 	id := c.r.PathValue("content")
 	if strings.Count(id, "$") != 4 {
-		c.feedError("AF20052", "Content ID "+id+" in the URL is invalid.")
+		c.refuse("AF20052")
 		return
 	}
 	c.tenant.mu.RLock()
@@ -174,10 +174,10 @@ func getBlob(c *call) {
 	c.tenant.mu.RUnlock()
 	switch {
 	case b == nil || found.lost || c.now.Before(found.visible):
-		c.feedError("AF20050", "The specified content ("+id+") does not exist.")
+		c.refuse("AF20050")
 	case !c.subscribed(state):
 	case !c.now.Before(found.Expires):
-		c.feedError("AF20051", "Content requested with the key "+id+" has already expired. Content older than 7 days cannot be retrieved.")
+		c.refuse("AF20051")
 	default:
 		c.giveBlob(found)
 	}

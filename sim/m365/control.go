@@ -144,7 +144,7 @@ func moveClock(s *Server, r *http.Request) (any, error) {
 // faultLevers break things and show what happened.
 func faultLevers() []lever {
 	return []lever{
-		{"POST /faults", "{tenant, op, path, times, rate, delay, status, code, message, retryAfter, tornAt, silent, hang, reset, location, page}: break matching requests; durations are text such as 2s", addFault},
+		{"POST /faults", "{tenant, op, path, mailbox, byName, times, rate, share, for, delay, status, code, codes, message, retryAfter, tornAt, silent, hang, reset, location, page}: break matching requests; durations are text such as 2s", addFault},
 		{"GET /faults", "the active faults", func(s *Server, _ *http.Request) (any, error) { return wireFaults(s.Faults()), nil }},
 		{"DELETE /faults", "end all faults", func(s *Server, _ *http.Request) (any, error) {
 			s.ClearFaults()
@@ -164,23 +164,29 @@ func faultLevers() []lever {
 
 // wireFault is a Fault with its durations as text.
 type wireFault struct {
-	ID         string  `json:"id"`
-	Tenant     string  `json:"tenant,omitzero"`
-	Op         string  `json:"op,omitzero"`
-	Path       string  `json:"path,omitzero"`
-	Times      int     `json:"times,omitzero"`
-	Rate       float64 `json:"rate,omitzero"`
-	Delay      span    `json:"delay,omitzero"`
-	Status     int     `json:"status,omitzero"`
-	Code       string  `json:"code,omitzero"`
-	Message    string  `json:"message,omitzero"`
-	RetryAfter span    `json:"retryAfter,omitzero"`
-	TornAt     int64   `json:"tornAt,omitzero"`
-	Silent     bool    `json:"silent,omitzero"`
-	Hang       bool    `json:"hang,omitzero"`
-	Reset      bool    `json:"reset,omitzero"`
-	Location   string  `json:"location,omitzero"`
-	Page       bool    `json:"page,omitzero"`
+	ID         string    `json:"id"`
+	Tenant     string    `json:"tenant,omitzero"`
+	Op         string    `json:"op,omitzero"`
+	Path       string    `json:"path,omitzero"`
+	Mailbox    string    `json:"mailbox,omitzero"`
+	ByName     bool      `json:"byName,omitzero"`
+	Times      int       `json:"times,omitzero"`
+	Rate       float64   `json:"rate,omitzero"`
+	Share      float64   `json:"share,omitzero"`
+	For        span      `json:"for,omitzero"`
+	Until      time.Time `json:"until,omitzero"`
+	Delay      span      `json:"delay,omitzero"`
+	Status     int       `json:"status,omitzero"`
+	Code       string    `json:"code,omitzero"`
+	Codes      []string  `json:"codes,omitzero"`
+	Message    string    `json:"message,omitzero"`
+	RetryAfter span      `json:"retryAfter,omitzero"`
+	TornAt     int64     `json:"tornAt,omitzero"`
+	Silent     bool      `json:"silent,omitzero"`
+	Hang       bool      `json:"hang,omitzero"`
+	Reset      bool      `json:"reset,omitzero"`
+	Location   string    `json:"location,omitzero"`
+	Page       bool      `json:"page,omitzero"`
 }
 
 func addFault(s *Server, r *http.Request) (any, error) {
@@ -189,8 +195,9 @@ func addFault(s *Server, r *http.Request) (any, error) {
 		return nil, err
 	}
 	id := s.Fault(Fault{
-		Tenant: w.Tenant, Op: w.Op, Path: w.Path, Times: w.Times, Rate: w.Rate, Delay: time.Duration(w.Delay),
-		Status: w.Status, Code: w.Code, Message: w.Message, RetryAfter: time.Duration(w.RetryAfter),
+		Tenant: w.Tenant, Op: w.Op, Path: w.Path, Mailbox: w.Mailbox, ByName: w.ByName,
+		Times: w.Times, Rate: w.Rate, Share: w.Share, For: time.Duration(w.For), Until: w.Until, Delay: time.Duration(w.Delay),
+		Status: w.Status, Code: w.Code, Codes: w.Codes, Message: w.Message, RetryAfter: time.Duration(w.RetryAfter),
 		TornAt: w.TornAt, Silent: w.Silent, Hang: w.Hang, Reset: w.Reset, Location: w.Location, Page: w.Page,
 	})
 	return map[string]string{"id": id}, nil
@@ -200,8 +207,9 @@ func wireFaults(faults []Fault) []wireFault {
 	wire := make([]wireFault, 0, len(faults))
 	for _, f := range faults {
 		wire = append(wire, wireFault{
-			ID: f.ID, Tenant: f.Tenant, Op: f.Op, Path: f.Path, Times: f.Times, Rate: f.Rate, Delay: span(f.Delay),
-			Status: f.Status, Code: f.Code, Message: f.Message, RetryAfter: span(f.RetryAfter),
+			ID: f.ID, Tenant: f.Tenant, Op: f.Op, Path: f.Path, Mailbox: f.Mailbox, ByName: f.ByName,
+			Times: f.Times, Rate: f.Rate, Share: f.Share, For: span(f.For), Until: f.Until, Delay: span(f.Delay),
+			Status: f.Status, Code: f.Code, Codes: f.Codes, Message: f.Message, RetryAfter: span(f.RetryAfter),
 			TornAt: f.TornAt, Silent: f.Silent, Hang: f.Hang, Reset: f.Reset, Location: f.Location, Page: f.Page,
 		})
 	}

@@ -14,17 +14,23 @@ import (
 // Fault breaks the requests that it matches. The zero fields match everything and do nothing, so each fault states
 // only what it needs: Fault{Tenant: t, Op: "feed.blob", Status: 500, Code: "AF50000", Times: 3}.
 type Fault struct {
-	ID     string // chosen by the server
-	Tenant string
-	Op     string  // an operation (login.token, feed.start, feed.stop, feed.list, feed.content, feed.blob, graph.users, graph.delta, graph.messages, graph.attachments, graph.value, ...) or a service (login, feed, graph)
-	Path   string  // part of the path, to single out one blob or mailbox
-	Times  int     // how many requests it breaks; until it is cleared when zero
-	Rate   float64 // share of the matching requests that it breaks; all when zero
+	ID      string // chosen by the server
+	Tenant  string
+	Op      string        // an operation (login.token, feed.start, feed.blob, graph.users, graph.messages, ...) or a service (login, feed, graph)
+	Path    string        // part of the path, to single out one blob
+	Mailbox string        // requests in the mailbox of this person, by object id or user principal name; in any for "*"
+	ByName  bool          // only requests that address the mailbox by its name instead of the object id
+	Times   int           // how many requests it breaks; until it ends or is cleared when zero
+	Rate    float64       // share of the matching requests that it breaks; all when zero
+	Share   float64       // share of the mailboxes or blobs that it breaks, always the same ones; all when zero
+	For     time.Duration // how long it lasts, in simulated time; until it is cleared when zero
+	Until   time.Time     // when it ends; follows from For
 
 	Delay      time.Duration // waits this long first; alone it only makes the tenant slow
 	Status     int           // answers with this status; the usual one of Code when zero
 	Code       string        // answers with this error code: AF429, AADSTS700016, ErrorAccessDenied, ...
-	Message    string
+	Codes      []string      // answers with each of these codes in turn, and its usual status; "404" is that status without a code
+	Message    string        // the usual one of the code when empty
 	RetryAfter time.Duration // with this header, in whole seconds
 	TornAt     int64         // cuts the body after this many bytes and breaks the connection
 	Silent     bool          // with TornAt: the cut body ends as if it were whole
@@ -32,6 +38,8 @@ type Fault struct {
 	Reset      bool          // resets the connection instead of answering
 	Location   string        // redirects there
 	Page       bool          // answers 200 with a page of HTML, as something in between does
+
+	struck int // how many requests it broke
 }
 
 // faults are the active ones, in the order in which they were made.
@@ -47,6 +55,9 @@ func (s *Server) Fault(f Fault) string {
 	defer s.faults.mu.Unlock()
 	s.faults.made++
 	f.ID = "fault-" + strconv.Itoa(s.faults.made)
+	if f.For > 0 {
+		f.Until = s.Now().Add(f.For)
+	}
 	s.faults.active = append(s.faults.active, f)
 	return f.ID
 }
@@ -55,6 +66,7 @@ func (s *Server) Fault(f Fault) string {
 func (s *Server) Faults() []Fault {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
+	s.faults.end(s.Now())
 	return slices.Clone(s.faults.active)
 }
 
@@ -67,11 +79,17 @@ func (s *Server) ClearFaults(ids ...string) {
 	})
 }
 
+// end forgets the faults that have lasted long enough.
+func (f *faults) end(now time.Time) {
+	f.active = slices.DeleteFunc(f.active, func(f Fault) bool { return !f.Until.IsZero() && !now.Before(f.Until) })
+}
+
 // strike gives what the faults do to this call: the delays of all that match, and the effect of the first that has
 // one. It counts down the Times of those that it used.
 func (f *faults) strike(c *call) (delay time.Duration, effect Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.end(c.now)
 	struck := false
 	for i := range f.active {
 		fault := &f.active[i]
@@ -84,6 +102,10 @@ func (f *faults) strike(c *call) (delay time.Duration, effect Fault) {
 		delay += fault.Delay
 		if fault.breaks() {
 			struck, effect = true, *fault
+			if n := len(fault.Codes); n > 0 {
+				effect.Code = fault.Codes[fault.struck%n]
+			}
+			fault.struck++
 		}
 		if fault.Times > 0 {
 			if fault.Times--; fault.Times == 0 {
@@ -97,12 +119,49 @@ func (f *faults) strike(c *call) (delay time.Duration, effect Fault) {
 
 // breaks tells whether the fault does more than delay.
 func (f *Fault) breaks() bool {
-	return f.Status != 0 || f.Code != "" || f.TornAt > 0 || f.Hang || f.Reset || f.Location != "" || f.Page
+	return f.Status != 0 || f.Code != "" || len(f.Codes) > 0 || f.TornAt > 0 || f.Hang || f.Reset || f.Location != "" || f.Page
 }
 
 func (f *Fault) matches(c *call) bool {
 	return (f.Tenant == "" || strings.EqualFold(f.Tenant, c.tenantID())) &&
-		matchesOp(f.Op, c.route.op) && strings.Contains(c.r.URL.Path, f.Path)
+		matchesOp(f.Op, c.route.op) && strings.Contains(c.r.URL.Path, f.Path) &&
+		f.matchesMailbox(c) && (f.Share == 0 || c.s.dice.always(f.ID+"|"+c.thing(), f.Share))
+}
+
+// matchesMailbox tells whether the call is in a mailbox that the fault means.
+func (f *Fault) matchesMailbox(c *call) bool {
+	if f.Mailbox == "" && !f.ByName {
+		return true
+	}
+	user := c.r.PathValue("user")
+	if !c.route.inMailbox() || f.ByName && isGUID(user) {
+		return false
+	}
+	return f.Mailbox == "" || f.Mailbox == "*" || c.person(user) == c.person(f.Mailbox)
+}
+
+// inMailbox tells whether the operation reads a mailbox.
+func (r route) inMailbox() bool { return strings.Contains(r.pattern, "/users/{user}/") }
+
+// thing is what the call is about, for a fault that befalls a share of all things: a mailbox, a blob, or the path.
+func (c *call) thing() string {
+	if c.route.inMailbox() {
+		return c.person(c.r.PathValue("user"))
+	}
+	return c.r.URL.Path
+}
+
+// person is the object id that a name of a person stands for, and the name itself when there is no such person.
+func (c *call) person(name string) string {
+	if c.tenant == nil {
+		return name
+	}
+	c.tenant.mu.RLock()
+	defer c.tenant.mu.RUnlock()
+	if p, ok := c.tenant.directory.find(name); ok {
+		return p.ID
+	}
+	return name
 }
 
 // hinder does to the call what latency, faults, quota and bad luck demand, and tells whether that was the answer.
@@ -131,7 +190,7 @@ func (s *Server) hinder(c *call) bool {
 		if fault.RetryAfter > 0 {
 			c.retryAfter(fault.RetryAfter)
 		}
-		c.fail(cmp.Or(fault.Status, usualStatus(fault.Code)), cmp.Or(fault.Code, usualCode(c.route.root, fault.Status)), fault.Message)
+		c.failAs(fault)
 		return true
 	case fault.TornAt > 0:
 		c.w.cut, c.w.silent = fault.TornAt, fault.Silent
@@ -158,47 +217,4 @@ func (c *call) pause(d time.Duration) bool {
 func (c *call) retryAfter(d time.Duration) {
 	seconds := max(1, int((d+time.Second-1)/time.Second))
 	c.w.Header().Set("Retry-After", strconv.Itoa(seconds))
-}
-
-// usualCode is the usual code of a status, for a fault that names none.
-func usualCode(of root, status int) string {
-	switch {
-	case of == manage && status >= http.StatusInternalServerError:
-		return "AF50000"
-	case of == manage:
-		return "AF429"
-	case of == login && status == http.StatusTooManyRequests:
-		return "AADSTS90055"
-	case of == login:
-		return "AADSTS90033"
-	case status == http.StatusTooManyRequests:
-		return "TooManyRequests"
-	case status == http.StatusServiceUnavailable:
-		return "ServiceUnavailable"
-	default:
-		return "UnknownError"
-	}
-}
-
-// usualStatus is the status that an error code comes with, for a fault that names only the code.
-func usualStatus(code string) int {
-	switch code {
-	case "AF10001", "InvalidAuthenticationToken":
-		return http.StatusUnauthorized
-	case "Authorization_RequestDenied", "ErrorAccessDenied":
-		return http.StatusForbidden
-	case "ErrorItemNotFound", "ErrorInvalidUser", "MailboxNotEnabledForRESTAPI", "Request_ResourceNotFound":
-		return http.StatusNotFound
-	case "syncStateNotFound", "resyncRequired":
-		return http.StatusGone
-	case "AF429", "TooManyRequests", "ApplicationThrottled":
-		return http.StatusTooManyRequests
-	case "AF50000", "UnknownError":
-		return http.StatusInternalServerError
-	}
-	if strings.HasPrefix(code, "AADSTS") {
-		_, status, _ := aadOf(code).meaning()
-		return status
-	}
-	return http.StatusBadRequest
 }

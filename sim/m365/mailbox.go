@@ -2,17 +2,18 @@ package m365sim
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // mailbox is one person's mail.
 type mailbox struct {
-	blocked    bool            // an application access policy keeps every app out
-	granted    map[string]bool // client ids that were given this mailbox in Exchange
+	blocked    bool                 // an application access policy keeps every app out
+	decided    time.Time            // when blocked last changed; it takes effect after Options.PolicyLag
+	granted    map[string]time.Time // when a client id was given this mailbox in Exchange; it takes effect like blocked
 	messages   []*world.Message
 	byInternet map[string][]*world.Message
 	byID       map[string]*world.Message // by store id and by immutable id
@@ -92,21 +93,31 @@ func (s *Server) DeleteMessages(tenantID, user, internetMessageID string) error 
 	})
 }
 
-// BlockMailbox makes an application access policy keep every app out of the mailbox, or let them in again.
+// BlockMailbox makes an application access policy keep every app out of the mailbox, or let them in again. The change
+// takes effect after Options.PolicyLag.
 func (s *Server) BlockMailbox(tenantID, user string, blocked bool) error {
 	return s.onMailbox(tenantID, user, func(box *mailbox) error {
-		box.blocked = blocked
+		if box.blocked != blocked {
+			box.blocked, box.decided = blocked, s.Now()
+		}
 		return nil
 	})
 }
 
-// GrantMailbox gives an app the mailbox by RBAC for Applications: the grant lives in Exchange, and no token tells of it.
+// blockedAt tells whether the policy that is in effect keeps apps out.
+func (box *mailbox) blockedAt(now time.Time, lag time.Duration) bool {
+	inEffect := !now.Before(box.decided.Add(lag))
+	return box.blocked == inEffect
+}
+
+// GrantMailbox gives an app the mailbox by RBAC for Applications: the grant lives in Exchange, and no token shows it. It
+// takes effect after Options.PolicyLag.
 func (s *Server) GrantMailbox(tenantID, user, clientID string) error {
 	return s.onMailbox(tenantID, user, func(box *mailbox) error {
 		if box.granted == nil {
-			box.granted = map[string]bool{}
+			box.granted = map[string]time.Time{}
 		}
-		box.granted[strings.ToLower(clientID)] = true
+		box.granted[strings.ToLower(clientID)] = s.Now()
 		return nil
 	})
 }
@@ -120,7 +131,11 @@ func (c *call) mailboxGranted() bool {
 		return false
 	}
 	box := c.tenant.mailboxes[owner.ID]
-	return box != nil && box.granted[strings.ToLower(c.token.client)]
+	if box == nil {
+		return false
+	}
+	since, given := box.granted[strings.ToLower(c.token.client)]
+	return given && !c.now.Before(since.Add(c.opts.PolicyLag))
 }
 
 func (s *Server) onMailbox(tenantID, user string, change func(*mailbox) error) error {
@@ -137,45 +152,41 @@ func (s *Server) onMailbox(tenantID, user string, change func(*mailbox) error) e
 	return change(t.mailbox(owner.ID))
 }
 
-// refusal is why a call may not go on.
-type refusal struct {
-	status        int
-	code, message string
-}
-
 // enter finds the mailbox of the path and takes one of the app's places in it. It answers the call itself when it
 // returns nil; otherwise the caller must leave.
 func (c *call) enter() *mailbox {
-	box, why := c.tenant.enter(c.r.PathValue("user"), strings.ToLower(c.token.client), c.opts.MailboxSlots)
-	if box != nil {
+	box, code := c.takePlace()
+	switch code {
+	case "":
 		return box
-	}
-	if why.status == http.StatusTooManyRequests {
+	case "ApplicationThrottled":
 		c.retryAfter(c.opts.RetryAfter)
 	}
-	c.fail(why.status, why.code, why.message)
+	c.refuse(code)
 	return nil
 }
 
-func (t *tenant) enter(user, client string, places int) (*mailbox, refusal) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	owner, ok := t.directory.find(user)
+// takePlace is enter that returns the error code of a refusal instead of answering with it.
+func (c *call) takePlace() (box *mailbox, code string) {
+	client := strings.ToLower(c.token.client)
+	c.tenant.mu.Lock()
+	defer c.tenant.mu.Unlock()
+	owner, ok := c.tenant.directory.find(c.r.PathValue("user"))
 	if !ok {
-		return nil, refusal{http.StatusNotFound, "ErrorInvalidUser", "The requested user '" + user + "' is invalid."}
+		return nil, "ErrorInvalidUser"
 	}
 	if owner.Mail == "" {
-		return nil, refusal{http.StatusNotFound, "MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."}
+		return nil, "MailboxNotEnabledForRESTAPI"
 	}
-	box := t.mailbox(owner.ID)
+	box = c.tenant.mailbox(owner.ID)
 	switch {
-	case box.blocked:
-		return nil, refusal{http.StatusForbidden, "ErrorAccessDenied", "Access to OData is disabled."}
-	case box.running[client] >= places:
-		return nil, refusal{http.StatusTooManyRequests, "ApplicationThrottled", "Application is over its MailboxConcurrency limit."}
+	case box.blockedAt(c.now, c.opts.PolicyLag):
+		return nil, "ErrorAccessDenied"
+	case box.running[client] >= c.opts.MailboxSlots:
+		return nil, "ApplicationThrottled"
 	}
 	box.running[client]++
-	return box, refusal{}
+	return box, ""
 }
 
 // leave gives the place in the mailbox back.
@@ -229,5 +240,5 @@ func (c *call) message(box *mailbox) *world.Message {
 }
 
 func (c *call) itemNotFound() {
-	c.fail(http.StatusNotFound, "ErrorItemNotFound", "The specified object was not found in the store.")
+	c.refuse("ErrorItemNotFound")
 }

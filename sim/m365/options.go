@@ -45,6 +45,8 @@ type Options struct {
 	RoleFlicker     time.Duration // after that, half of the new tokens still lack the roles for so long
 	PermissionLag   time.Duration // after RolePropagation, the APIs refuse tokens that carry the roles for so long
 
+	PolicyLag time.Duration // from a change of who may read a mailbox until it takes effect
+
 	StartSpacing       time.Duration // least time between two starts of one content type; no limit when zero
 	StartSpacingStatus int           // HTTP status of a start that comes too early, whose code is "429"; 403 when zero
 	RefusedStartsCount bool          // a start that came too early begins the time anew
