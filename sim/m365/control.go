@@ -61,6 +61,9 @@ type order struct {
 	User        string
 	ContentType string
 	ContentID   string
+	Message     string
+	Folder      string
+	Name        string
 	On          bool
 	Advance     span
 }
@@ -111,6 +114,11 @@ func stateLevers() []lever {
 		{"POST /subscription", "{tenant, contentType, on}: the tenant's administrator enables or disables it", does(func(s *Server, o order) error { return s.DisableSubscription(o.Tenant, o.ContentType, !o.On) })},
 		{"POST /subscription/stuck", "{tenant, contentType, on}: content answers AF20023 whatever the app does, or no more", does(func(s *Server, o order) error { return s.StickSubscription(o.Tenant, o.ContentType, o.On) })},
 		{"POST /mailbox", "{tenant, user, on}: let apps into the mailbox, or keep them out by policy", does(func(s *Server, o order) error { return s.BlockMailbox(o.Tenant, o.User, !o.On) })},
+		{"POST /message/move", "{tenant, user, message, folder}: move the message with this immutable id", does(func(s *Server, o order) error { return s.MoveMessage(o.Tenant, o.User, o.Message, o.Folder) })},
+		{"POST /message/delete", "{tenant, user, message}: delete the copies with this internet message id for good, into Recoverable Items", does(func(s *Server, o order) error { return s.DeleteForGood(o.Tenant, o.User, o.Message) })},
+		{"POST /message/purge", "{tenant, user, message}: remove the copies with this internet message id from everywhere", does(func(s *Server, o order) error { return s.DeleteMessages(o.Tenant, o.User, o.Message) })},
+		{"POST /message/rewrite", "{tenant, user, message, name}: give the copies with this internet message id another one", does(func(s *Server, o order) error { return s.RewriteMessageID(o.Tenant, o.User, o.Message, o.Name) })},
+		{"POST /person/rename", "{tenant, user, name}: give the person another user principal name", does(func(s *Server, o order) error { return s.RenamePerson(o.Tenant, o.User, o.Name) })},
 		{"POST /expire/secrets", "{app}: every client secret of the app expires", does(func(s *Server, o order) error { return s.ExpireSecrets(o.App) })},
 		{"POST /expire/blob", "{tenant, contentId}: the blob expires", does(func(s *Server, o order) error { return s.ExpireBlob(o.Tenant, o.ContentID) })},
 		{"POST /expire/tokens", "{tenant}: every access token becomes invalid; all tenants without one", expireTokens},

@@ -147,7 +147,7 @@ func (c *call) find(box *mailbox, clauses []clause) []*world.Message {
 	}
 	var found []*world.Message
 	for _, m := range candidates {
-		if folder != "" && !strings.EqualFold(folder, m.Folder) && folder != folderID(m.Mailbox, m.Folder) {
+		if !c.lists(folder, m) {
 			continue
 		}
 		rejects := func(one clause) bool { yes, _ := one.accepts(m); return !yes }
@@ -161,6 +161,14 @@ func (c *call) find(box *mailbox, clauses []clause) []*world.Message {
 	}
 	slices.SortStableFunc(found, func(a, b *world.Message) int { return sign * a.Sent.Compare(b.Sent) })
 	return found
+}
+
+// lists tells whether a message is in the folder of the path. Without one, all folders are meant but Recoverable Items.
+func (c *call) lists(folder string, m *world.Message) bool {
+	if folder == "" {
+		return c.opts.RecoverableInMessages || !strings.EqualFold(m.Folder, recoverable)
+	}
+	return strings.EqualFold(folder, m.Folder) || folder == folderID(m.Mailbox, m.Folder)
 }
 
 // getMessage answers with one message.

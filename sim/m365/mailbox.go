@@ -85,6 +85,39 @@ func (s *Server) MoveMessage(tenantID, user, immutableID, folder string) error {
 	})
 }
 
+// recoverable is the well-known folder of what was deleted for good.
+const recoverable = "recoverableitemsdeletions"
+
+// DeleteForGood moves every copy with this internet message id to the Recoverable Items, where a person no longer sees
+// it and an application still can.
+func (s *Server) DeleteForGood(tenantID, user, internetMessageID string) error {
+	return s.replaceMessages(tenantID, user, internetMessageID, func(m *world.Message) {
+		m.Folder, m.ID = recoverable, seal(m.ID, recoverable)
+	})
+}
+
+// RewriteMessageID gives every copy with this internet message id another one, as classic Outlook does when it sends:
+// what the audit record says then finds nothing.
+func (s *Server) RewriteMessageID(tenantID, user, internetMessageID, changed string) error {
+	return s.replaceMessages(tenantID, user, internetMessageID, func(m *world.Message) { m.InternetMessageID = changed })
+}
+
+// replaceMessages changes every copy with this internet message id. It is an error if there is none.
+func (s *Server) replaceMessages(tenantID, user, internetMessageID string, change func(*world.Message)) error {
+	return s.onMailbox(tenantID, user, func(box *mailbox) error {
+		found := box.remove(func(m *world.Message) bool { return m.InternetMessageID == internetMessageID })
+		if len(found) == 0 {
+			return fmt.Errorf("the mailbox of %s holds no message %q", user, internetMessageID)
+		}
+		for _, m := range found {
+			changed := *m // a copy: requests in progress may still read the old one
+			change(&changed)
+			box.add(&changed)
+		}
+		return nil
+	})
+}
+
 // DeleteMessages removes every copy with this internet message id from the mailbox.
 func (s *Server) DeleteMessages(tenantID, user, internetMessageID string) error {
 	return s.onMailbox(tenantID, user, func(box *mailbox) error {

@@ -51,8 +51,10 @@ type Options struct {
 	StartSpacingStatus int           // HTTP status of a start that comes too early, whose code is "429"; 403 when zero
 	RefusedStartsCount bool          // a start that came too early begins the time anew
 
-	StrictPublisher bool // a request without PublisherIdentifier meets a shared pool that is always exhausted
-	OmitODataType   bool // attachments listed with $select carry no @odata.type
+	StrictPublisher       bool // a request without PublisherIdentifier meets a shared pool that is always exhausted
+	RecoverableInMessages bool // a search of the whole mailbox finds Recoverable Items too
+
+	OmitODataType bool // attachments listed with $select carry no @odata.type
 }
 
 // Hostile is the default world for tests of a whole product: small pages, duplicates, refusals, torn bodies,

@@ -1,6 +1,7 @@
 package m365sim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -92,6 +93,31 @@ func (s *Server) AddPeople(tenantID string, people ...world.Person) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.directory.add(people)
+	return nil
+}
+
+// RenamePerson gives a person another user principal name. Their mailbox and object id stay; the old name stands for
+// nobody, and becomes an alias when it was the mail address too.
+func (s *Server) RenamePerson(tenantID, user, name string) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, ok := t.directory.find(user)
+	if !ok {
+		return fmt.Errorf("tenant %s has no person %q", tenantID, user)
+	}
+	if strings.EqualFold(p.Mail, p.UserPrincipalName) {
+		p.ProxyAddresses = slices.DeleteFunc(slices.Clone(p.ProxyAddresses), func(alias string) bool {
+			return strings.EqualFold(alias, "smtp:"+p.Mail)
+		})
+		p.ProxyAddresses = append(p.ProxyAddresses, "SMTP:"+name, "smtp:"+p.Mail)
+		p.Mail = name
+	}
+	p.UserPrincipalName = name
+	t.directory.add([]world.Person{p})
 	return nil
 }
 
