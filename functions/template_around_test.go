@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mailtrail/mailtrail/shared/agents"
 	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
@@ -61,8 +62,8 @@ func checkQueues(t template) []string {
 		function, event, queue, dead, concurrency string
 		receives, days                            int
 	}{
-		{"ingest", "Blobs", "BlobQueue", "BlobsDead", "IngestConcurrency", 20, 7},
-		{"enrich", "Messages", "MessageQueue", "MessagesDead", "EnrichConcurrency", 500, 4},
+		{"ingest", "Blobs", "BlobQueue", "BlobsDead", "IngestConcurrency", agents.BlobReceives, 7},
+		{"enrich", "Messages", "MessageQueue", "MessagesDead", "EnrichConcurrency", agents.MessageReceives, 4},
 	} {
 		f := t.functions()[c.function]
 		want := map[string]any{

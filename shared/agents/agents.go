@@ -41,6 +41,8 @@ const (
 
 	// searchLimit is how long one search may take: API Gateway waits for 30 s.
 	searchLimit = 25 * time.Second
+	// sweeps is how many connections are swept at once.
+	sweeps = 8
 	// lateness is how much longer than the deadline of its enriching a message waits before it is queued again.
 	lateness = 5 * time.Minute
 )
@@ -172,11 +174,16 @@ func (a *Agents) Of(holds func(connection string) bool) *Agents {
 // Sweep queues again what has waited too long to be enriched. A connection that fails holds no other up.
 func (a *Agents) Sweep(ctx context.Context) error {
 	followed, err := a.Registry.Followed(ctx)
-	for _, c := range followed {
-		_, failed := a.Desk.Sweep(ctx, c.ID)
-		err = errors.Join(err, failed)
+	if err != nil {
+		return err
 	}
-	return err
+	sweep := func(c connection.Connection) error {
+		_, err := a.Desk.Sweep(ctx, c.ID)
+		return err
+	}
+	var failed error
+	err = connection.Round(ctx, followed, make(chan struct{}, sweeps), sweep, func(err error) { failed = errors.Join(failed, err) })
+	return errors.Join(failed, err)
 }
 
 // ConsentRoutes are the doors by which an administrator lets us into a tenant.

@@ -10,20 +10,13 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-const (
-	// maxAhead is how far in the future the times of a cursor can legitimately be: polls wait and hold leases for no
-	// longer than this, and clocks differ by less.
-	maxAhead = maxWait + time.Hour
-	// releases is how many times giving back a lease is tried.
-	releases = 3
-)
-
-// errBusy means that another poll is following the connection at this moment.
-var errBusy = errors.New("another poll holds the connection")
+// maxAhead is how far in the future the times of a cursor can legitimately be: polls wait for no longer than this, and
+// clocks differ by less.
+const maxAhead = maxWait + time.Hour
 
 // Cursor records how far the listing of a connection has come, in the form in which the connections API shows it.
-// Times are in UTC, and left out if they do not apply yet. The cursor is also the lease that lets one poll at a time
-// follow the connection.
+// Times are in UTC, and left out if they do not apply yet. The cursor also holds the lease that lets one poll at a
+// time follow the connection.
 type Cursor struct {
 	Since     time.Time `json:"since,omitzero"`     // where the first listing began: nothing older is listed
 	Through   time.Time `json:"through,omitzero"`   // all blobs that became available earlier were remembered
@@ -42,11 +35,9 @@ type Cursor struct {
 	GapFrom time.Time `json:"gapFrom,omitzero"`
 	GapTo   time.Time `json:"gapTo,omitzero"`
 
-	left     window // what the last poll did not finish
-	page     string // Page.Next at which it failed; "" if nothing was left
-	holder   string
-	until    time.Time
-	revision int64
+	left  window // what the last poll did not finish
+	page  string // Page.Next at which it failed; "" if nothing was left
+	lease table.Lease
 }
 
 // Progress returns how far the listing of a connection has come. It is zero before the first poll.
@@ -62,6 +53,10 @@ func (l *Ledger) cursor(ctx context.Context, c connection.ID) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, fmt.Errorf("read cursor of connection %s: %w", c, err)
 	}
+	return cursorOf(item), nil
+}
+
+func cursorOf(item table.Item) Cursor {
 	a := item.Attrs
 	return Cursor{
 		Since:     table.TimeOf(a["since"]),
@@ -80,86 +75,63 @@ func (l *Ledger) cursor(ctx context.Context, c connection.ID) (Cursor, error) {
 		GapTo:     table.TimeOf(a["gapto"]),
 		left:      window{table.TimeOf(a["leftfrom"]), table.TimeOf(a["leftto"])},
 		page:      attrText(a["page"]),
-		holder:    attrText(a["holder"]),
-		until:     table.TimeOf(a["until"]),
-		revision:  item.Revision,
-	}, nil
+		lease:     table.LeaseOf(item),
+	}
 }
 
-// store writes a cursor at the revision at which it was read. table.ErrConflict means that another poll took the
-// lease.
-func (l *Ledger) store(ctx context.Context, c connection.ID, cur Cursor) error {
-	op := table.Op{Verb: table.Replace, Item: table.Item{
-		Key:      cursorKey(c),
-		Revision: cur.revision,
-		Attrs: table.Attrs{
-			"since":     table.Stamp(cur.Since),
-			"through":   table.Stamp(cur.Through),
-			"completed": table.Stamp(cur.Completed),
-			"arrival":   table.Stamp(cur.Arrival),
-			"swept":     table.Stamp(cur.Swept),
-			"lasttry":   table.Stamp(cur.LastTry),
-			"lastgood":  table.Stamp(cur.LastGood),
-			"lastblob":  table.Stamp(cur.LastBlob),
-			"asked":     table.Stamp(cur.Asked),
-			"stopped":   table.Stamp(cur.Stopped),
-			"notbefore": table.Stamp(cur.NotBefore),
-			"failures":  cur.Failures,
-			"gapfrom":   table.Stamp(cur.GapFrom),
-			"gapto":     table.Stamp(cur.GapTo),
-			"leftfrom":  table.Stamp(cur.left.From),
-			"leftto":    table.Stamp(cur.left.To),
-			"page":      cur.page,
-			"holder":    cur.holder,
-			"until":     table.Stamp(cur.until),
-		},
-	}}
-	if cur.revision == 0 {
-		op.Verb = table.Create
+// attrs are the cursor's attributes but for its lease.
+func (c Cursor) attrs() table.Attrs {
+	return table.Attrs{
+		"since":     table.Stamp(c.Since),
+		"through":   table.Stamp(c.Through),
+		"completed": table.Stamp(c.Completed),
+		"arrival":   table.Stamp(c.Arrival),
+		"swept":     table.Stamp(c.Swept),
+		"lasttry":   table.Stamp(c.LastTry),
+		"lastgood":  table.Stamp(c.LastGood),
+		"lastblob":  table.Stamp(c.LastBlob),
+		"asked":     table.Stamp(c.Asked),
+		"stopped":   table.Stamp(c.Stopped),
+		"notbefore": table.Stamp(c.NotBefore),
+		"failures":  c.Failures,
+		"gapfrom":   table.Stamp(c.GapFrom),
+		"gapto":     table.Stamp(c.GapTo),
+		"leftfrom":  table.Stamp(c.left.From),
+		"leftto":    table.Stamp(c.left.To),
+		"page":      c.page,
 	}
-	if err := l.Table.Commit(ctx, op); err != nil {
-		return fmt.Errorf("save cursor of connection %s: %w", c, err)
-	}
-	return nil
 }
 
-// save stores the cursor of the poll that holds the lease, and reads it again for its new revision. On error it
-// returns the cursor as it was given, so that the lease can still be given back.
+// save stores the cursor of the poll that holds the lease. On error it returns the cursor as it was given, so that the
+// lease can still be given back.
 func (l *Ledger) save(ctx context.Context, c connection.ID, cur Cursor) (Cursor, error) {
-	if err := l.store(ctx, c, cur); err != nil {
-		return cur, err
-	}
-	saved, err := l.cursor(ctx, c)
+	item, err := cur.lease.Save(ctx, l.Table, cursorKey(c), cur.attrs())
 	if err != nil {
-		return cur, err
+		return cur, fmt.Errorf("save cursor of connection %s: %w", c, err)
 	}
-	if saved.holder != cur.holder {
-		return cur, fmt.Errorf("save cursor of connection %s: %w", c, table.ErrConflict)
-	}
-	return saved, nil
+	return cursorOf(item), nil
 }
 
 // acquire takes the lease of a connection for a poll and gives it an arrival later than any before, or returns
-// errBusy. A poll that dies leaves the lease to expire.
-func (l *Ledger) acquire(ctx context.Context, c connection.ID, holder string, now, until time.Time) (Cursor, error) {
+// table.ErrHeld.
+func (l *Ledger) acquire(
+	ctx context.Context, c connection.ID, holder string, now time.Time, length time.Duration,
+) (Cursor, error) {
 	cur, err := l.cursor(ctx, c)
 	if err != nil {
 		return Cursor{}, err
 	}
 	cur.rewind(now)
-	if cur.holder != "" && cur.until.After(now) {
-		return Cursor{}, errBusy
-	}
 	arrival := now.UTC().Truncate(time.Millisecond)
 	if !arrival.After(cur.Arrival) {
 		arrival = cur.Arrival.Add(time.Millisecond)
 	}
-	cur.Arrival, cur.holder, cur.until = arrival, holder, until
-	cur, err = l.save(ctx, c, cur)
-	if errors.Is(err, table.ErrConflict) {
-		return Cursor{}, errBusy
+	cur.Arrival = arrival
+	item, err := cur.lease.Acquire(ctx, l.Table, cursorKey(c), cur.attrs(), holder, now, length)
+	if err != nil {
+		return Cursor{}, fmt.Errorf("take connection %s for a poll: %w", c, err)
 	}
-	return cur, err
+	return cursorOf(item), nil
 }
 
 // rewind forgets what was written by a clock that ran ahead and was then corrected. Otherwise nothing would be listed
@@ -168,7 +140,7 @@ func (l *Ledger) acquire(ctx context.Context, c connection.ID, holder string, no
 // begin again.
 func (c *Cursor) rewind(now time.Time) {
 	limit := now.Add(maxAhead)
-	for _, at := range []*time.Time{&c.until, &c.NotBefore, &c.Asked, &c.Swept} {
+	for _, at := range []*time.Time{&c.NotBefore, &c.Asked, &c.Swept} {
 		if at.After(limit) {
 			*at = time.Time{}
 		}
@@ -178,42 +150,23 @@ func (c *Cursor) rewind(now time.Time) {
 	}
 }
 
-// release gives the lease back. complete means that everything that this poll queued is remembered. A failed write is
-// tried again while the lease still belongs to this poll; reading the lease also shows whether a write that was
-// reported as failed was done.
+// release gives the lease back. complete means that everything that this poll queued is remembered.
 func (l *Ledger) release(ctx context.Context, c connection.ID, cur Cursor, complete bool) error {
-	holder := cur.holder
 	if complete {
 		cur.Completed = cur.Arrival
 	}
-	cur.holder, cur.until = "", time.Time{}
-	var failed error
-	for range releases {
-		if failed = l.store(ctx, c, cur); failed == nil {
-			return nil
-		}
-		held, err := l.cursor(ctx, c)
-		if err != nil {
-			return errors.Join(failed, err)
-		}
-		if held.holder == "" && held.Arrival.Equal(cur.Arrival) {
-			return nil
-		}
-		if held.holder != holder {
-			return failed
-		}
-		cur.revision = held.revision
+	if err := cur.lease.Release(ctx, l.Table, cursorKey(c), cur.attrs()); err != nil {
+		return fmt.Errorf("give back connection %s after a poll: %w", c, err)
 	}
-	return failed
+	return nil
 }
 
 // Free takes the lease of a connection from whoever holds it. It is for a process that knows that no other process
 // polls, so that a lease can only be left over from one that died. What the dead poll had queued and not remembered
 // is listed again.
 func (l *Ledger) Free(ctx context.Context, c connection.ID) error {
-	cur, err := l.cursor(ctx, c)
-	if err != nil || cur.holder == "" {
-		return err
+	if err := table.FreeLease(ctx, l.Table, cursorKey(c)); err != nil {
+		return fmt.Errorf("free the cursor of connection %s: %w", c, err)
 	}
-	return l.release(ctx, c, cur, false)
+	return nil
 }

@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	leaseSlack = 30 * time.Second // how much longer than a poll's patience its lease lasts
 	maxBackoff = 10 * time.Minute
 	maxWait    = time.Hour // of what Microsoft asks us to wait
 )
@@ -37,7 +36,7 @@ type follower struct {
 func (p *Poller) follow(ctx context.Context, c connection.Connection, holder string) (*follower, error) {
 	f := &follower{Poller: p, c: c, seen: map[ContentID]bool{}}
 	now := p.Now()
-	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, now.Add(p.Patience+leaseSlack))
+	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, p.Patience)
 	if err != nil {
 		return f, err
 	}
@@ -48,11 +47,7 @@ func (p *Poller) follow(ctx context.Context, c connection.Connection, holder str
 		err = f.list(ctx, now)
 		f.note(err, p.Now()) // a wait begins when it is asked for
 	}
-	// The end of this poll's context must not end the release, which is short and saves the next poll from waiting until
-	// the lease expires.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
-	defer cancel()
-	return f, errors.Join(err, p.Ledger.release(end, c.ID, f.cur, !f.loose))
+	return f, errors.Join(err, p.Ledger.release(ctx, c.ID, f.cur, !f.loose))
 }
 
 // note records the result of the listing in the cursor.

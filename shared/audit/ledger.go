@@ -123,7 +123,7 @@ func (l *Ledger) beginUnknown(ctx context.Context, b Blob) (Blob, error) {
 	b.Attempts = 1
 	e := Entry{Blob: b, State: Begun, Queued: l.Now()}
 	err = l.Table.Commit(ctx,
-		table.Op{Verb: table.Check, Item: table.Item{Key: cursorKey(b.Connection), Revision: cursor.revision}},
+		table.Op{Verb: table.Check, Item: table.Item{Key: cursorKey(b.Connection), Revision: cursor.lease.Revision}},
 		table.Op{Verb: table.Create, Item: e.item()},
 		table.Op{Verb: table.Put, Item: e.openItem()},
 		sums.write(b.Connection, b.ID.shard()),

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/table"
 )
 
 // Connections is what the poller needs to know about connections.
@@ -97,33 +97,16 @@ func (p *Poller) Poll(ctx context.Context, tick time.Time) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("poll at %s: list connections to stop: %w", tick.UTC().Format(time.RFC3339), err)
 	}
 
-	var (
-		all  Outcome
-		mu   sync.Mutex
-		done sync.WaitGroup
-	)
+	var all Outcome
 	holder, p := p.Holder(), p.filled()
-	for i, c := range slices.Concat(connections, stopping) {
-		visit := p.one
-		if i >= len(connections) {
-			visit = p.stopOne
+	visit := func(c connection.Connection) Outcome {
+		if c.Followed() {
+			return p.one(ctx, c, holder)
 		}
-		select {
-		case p.Slots <- struct{}{}:
-		case <-ctx.Done():
-			done.Wait()
-			return all, ctx.Err()
-		}
-		done.Go(func() {
-			defer func() { <-p.Slots }()
-			one := visit(ctx, c, holder)
-			mu.Lock()
-			defer mu.Unlock()
-			all.add(one)
-		})
+		return p.stopOne(ctx, c, holder)
 	}
-	done.Wait()
-	return all, nil
+	err = connection.Round(ctx, slices.Concat(connections, stopping), p.Slots, visit, all.add)
+	return all, err
 }
 
 // Attrs are the outcome's attributes of a line in the log.
@@ -147,7 +130,7 @@ func (o *Outcome) add(one Outcome) {
 func (p *Poller) one(ctx context.Context, c connection.Connection, holder string) Outcome {
 	f, err := p.patiently(ctx, c, holder)
 	outcome := Outcome{Connections: 1, Queued: f.queued, Requeued: f.requeued}
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, table.ErrHeld) {
 		outcome.Busy = 1
 		return outcome
 	}
@@ -189,7 +172,7 @@ func (p *Poller) stopOne(ctx context.Context, c connection.Connection, holder st
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
 	stopped, err := p.stop(ctx, c, holder)
-	if err != nil && !errors.Is(err, errBusy) {
+	if err != nil && !errors.Is(err, table.ErrHeld) {
 		level := slog.LevelInfo
 		if errors.Is(err, fault.Ours) {
 			level = slog.LevelWarn
@@ -208,20 +191,18 @@ func (p *Poller) stopOne(ctx context.Context, c connection.Connection, holder st
 // again, which is harmless. If the connection is resumed meanwhile, the cursor says that it must subscribe at once.
 func (p *Poller) stop(ctx context.Context, c connection.Connection, holder string) (stopped bool, err error) {
 	now := p.Now()
-	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, now.Add(p.Patience+leaseSlack))
+	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, p.Patience)
 	if err != nil {
 		return false, err
 	}
 	stopped, err = p.unsubscribe(ctx, c, &cur, now)
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
-	defer cancel()
-	if failed := p.Ledger.release(end, c.ID, cur, false); failed != nil {
+	if failed := p.Ledger.release(ctx, c.ID, cur, false); failed != nil {
 		return false, errors.Join(err, failed)
 	}
 	if !stopped {
 		return false, err
 	}
-	return true, errors.Join(err, p.Connections.Stopped(end, c.ID))
+	return true, errors.Join(err, p.Connections.Stopped(ctx, c.ID))
 }
 
 func (p *Poller) unsubscribe(

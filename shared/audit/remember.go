@@ -60,7 +60,7 @@ func (l *Ledger) enter(ctx context.Context, c connection.ID, blobs []Blob, lease
 		}
 		sums.Listed += int64(len(fresh))
 		ops := []table.Op{
-			{Verb: table.Check, Item: table.Item{Key: cursorKey(c), Revision: lease.revision}},
+			{Verb: table.Check, Item: table.Item{Key: cursorKey(c), Revision: lease.lease.Revision}},
 			sums.write(c, pollShard),
 		}
 		for _, b := range fresh {
@@ -74,7 +74,7 @@ func (l *Ledger) enter(ctx context.Context, c connection.ID, blobs []Blob, lease
 		}
 		if held, err := l.cursor(ctx, c); err != nil {
 			return err
-		} else if held.revision != lease.revision {
+		} else if held.lease.Revision != lease.lease.Revision {
 			return fmt.Errorf("another poll took the connection: %w", fault.Retry)
 		}
 	}
@@ -130,7 +130,7 @@ func (l *Ledger) stale(ctx context.Context, c connection.ID, then time.Time) ([]
 // meanwhile, which is fine.
 func (l *Ledger) move(ctx context.Context, from, to Entry, lease Cursor) error {
 	ops := []table.Op{
-		{Verb: table.Check, Item: table.Item{Key: cursorKey(from.Connection), Revision: lease.revision}},
+		{Verb: table.Check, Item: table.Item{Key: cursorKey(from.Connection), Revision: lease.lease.Revision}},
 		{Verb: table.Replace, Item: to.item()},
 		{Verb: table.Put, Item: to.openItem()},
 	}

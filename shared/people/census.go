@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"math/rand/v2"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -16,7 +16,6 @@ import (
 const (
 	sweepEvery   = 7 * 24 * time.Hour // everybody is read anew, since delta may miss a change
 	changesEvery = 24 * time.Hour     // changes are asked for, and groups expanded
-	leaseSlack   = 30 * time.Second   // how much longer than a run's patience its lease lasts
 	maxWait      = time.Hour          // of what Microsoft asks us to wait
 	maxBackoff   = time.Hour
 	// deniedBackoff is how long we wait after a tenant refused its directory. An administrator mends that, and
@@ -26,9 +25,6 @@ const (
 	// overdue is how long a census may take before the operator is warned.
 	overdue = 72 * time.Hour
 )
-
-// errBusy means that another run takes the census of the connection right now.
-var errBusy = errors.New("another run holds the census of the connection")
 
 // Connections are those that have let us in.
 type Connections interface {
@@ -52,7 +48,8 @@ type Census struct {
 	Holder      func() string // a new name for each run, to hold leases under
 	Log         *slog.Logger
 
-	// Patience is how long one run may take for one tenant; the next run goes on at the same page. 0 is 10 minutes.
+	// Patience is how long one run may take; the next run goes on at the same pages. 0 is 4 minutes, which with what the
+	// end of a run needs is less than a function may take.
 	Patience time.Duration
 	// AtOnce bounds how many tenants one run reads at the same time. 0 is 8.
 	AtOnce int
@@ -75,31 +72,17 @@ func (c *Census) Run(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fmt.Errorf("take the census: list connections: %w", err)
 	}
-	var (
-		all    Outcome
-		mu     sync.Mutex
-		done   sync.WaitGroup
-		holder = c.Holder()
-		slots  = make(chan struct{}, max(1, orElse(c.AtOnce, 8)))
-	)
-	defer done.Wait()
-	for _, conn := range connections {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			done.Wait()
-			return all, ctx.Err()
-		}
-		done.Go(func() {
-			defer func() { <-slots }()
-			one := c.one(ctx, conn, holder)
-			mu.Lock()
-			defer mu.Unlock()
-			all.add(one)
-		})
+	// Tenants that take long must not always come first.
+	rand.Shuffle(len(connections), func(i, j int) { connections[i], connections[j] = connections[j], connections[i] })
+	patient, cancel := context.WithTimeout(ctx, c.patience())
+	defer cancel()
+	var all Outcome
+	holder, slots := c.Holder(), make(chan struct{}, max(1, orElse(c.AtOnce, 8)))
+	visit := func(conn connection.Connection) Outcome { return c.one(patient, conn, holder) }
+	if err = connection.Round(patient, connections, slots, visit, all.add); ctx.Err() == nil {
+		err = nil // the next run goes on
 	}
-	done.Wait()
-	return all, nil
+	return all, err
 }
 
 // Attrs are the outcome's attributes of a line in the log.
@@ -119,10 +102,8 @@ func (o *Outcome) add(one Outcome) {
 
 // one takes the census of a connection when it is due, and logs a failure once.
 func (c *Census) one(ctx context.Context, conn connection.Connection, holder string) Outcome {
-	ctx, cancel := context.WithTimeout(ctx, c.patience())
-	defer cancel()
 	p, err := c.begin(ctx, conn, holder)
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, table.ErrHeld) {
 		return Outcome{Busy: 1}
 	}
 	if p == nil && err == nil {
@@ -154,7 +135,7 @@ func (c *Census) one(ctx context.Context, conn connection.Connection, holder str
 	return outcome
 }
 
-func (c *Census) patience() time.Duration { return orElse(c.Patience, 10*time.Minute) }
+func (c *Census) patience() time.Duration { return orElse(c.Patience, 4*time.Minute) }
 
 func orElse[T comparable](v, usual T) T {
 	if v == *new(T) {
@@ -183,17 +164,11 @@ func (c *Census) begin(ctx context.Context, conn connection.Connection, holder s
 		}
 		state.Begun, state.Link, state.People = now, "", 0
 	}
-	if state.holder != "" && state.until.After(now) && state.until.Before(now.Add(2*c.patience()+leaseSlack)) {
-		return nil, errBusy
+	item, err := state.lease.Acquire(ctx, c.Roster.Table, censusKey(conn.ID), state.attrs(), holder, now, c.patience())
+	if err != nil {
+		return nil, fmt.Errorf("take the census of connection %s: %w", conn.ID, err)
 	}
-	state.holder, state.until = holder, now.Add(c.patience()+leaseSlack)
-	p := &pass{Census: c, conn: conn, state: state}
-	if err := p.save(ctx); errors.Is(err, table.ErrConflict) {
-		return nil, errBusy
-	} else if err != nil {
-		return nil, err
-	}
-	return p, nil
+	return &pass{Census: c, conn: conn, state: stateOf(item)}, nil
 }
 
 // due is the pass that is to begin now, if any. denied says that the connection reports its directory as
@@ -213,10 +188,8 @@ func (s State) due(scope Scope, denied bool, now time.Time) Phase {
 // Free releases the lease of a connection's census, whoever holds it. It is for a process that knows that no
 // other runs.
 func (c *Census) Free(ctx context.Context, id connection.ID) error {
-	state, err := c.Roster.State(ctx, id)
-	if err != nil || state.holder == "" {
-		return err
+	if err := table.FreeLease(ctx, c.Roster.Table, censusKey(id)); err != nil {
+		return fmt.Errorf("free the census of connection %s: %w", id, err)
 	}
-	state.holder, state.until = "", time.Time{}
-	return c.Roster.saveState(ctx, id, state)
+	return nil
 }

@@ -50,28 +50,19 @@ func (p *pass) turn(ctx context.Context, next Phase) error {
 	return p.save(ctx)
 }
 
-// save stores how far the pass has come, and reads it again for its new revision.
+// save stores how far the pass has come.
 func (p *pass) save(ctx context.Context) error {
-	if err := p.Roster.saveState(ctx, p.conn.ID, p.state); err != nil {
-		return err
-	}
-	saved, err := p.Roster.State(ctx, p.conn.ID)
+	item, err := p.state.lease.Save(ctx, p.Roster.Table, censusKey(p.conn.ID), p.state.attrs())
 	if err != nil {
-		return err
+		return fmt.Errorf("save the census of connection %s: %w", p.conn.ID, err)
 	}
-	if saved.holder != p.state.holder {
-		return fmt.Errorf("save the census of connection %s: %w", p.conn.ID, table.ErrConflict)
-	}
-	p.state = saved
+	p.state = stateOf(item)
 	return nil
 }
 
-// end gives the lease back, with what came of the run. What the run was given of time must not end it.
+// end gives the lease back, with what came of the run.
 func (p *pass) end(ctx context.Context, outcome error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
-	defer cancel()
 	now := moment(p.Now())
-	p.state.holder, p.state.until = "", time.Time{}
 	switch {
 	case outcome == nil:
 		p.state.Failures, p.state.NotBefore = 0, time.Time{}
@@ -89,9 +80,8 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 		}
 		p.state.NotBefore = now.Add(min(wait, maxWait))
 	}
-	err := p.Roster.saveState(ctx, p.conn.ID, p.state)
-	// the lease ran out and another run has it; or the write was done but reported as failed
-	if errors.Is(err, table.ErrConflict) {
+	err := p.state.lease.Release(ctx, p.Roster.Table, censusKey(p.conn.ID), p.state.attrs())
+	if errors.Is(err, table.ErrConflict) { // the lease expired, and another run has it
 		return nil
 	}
 	return err
@@ -104,10 +94,13 @@ func (p *pass) report(ctx context.Context, outcome error) error {
 	if !refused && (outcome != nil || p.conn.Denied == "") {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseSlack/2)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTime)
 	defer cancel()
 	return p.Connections.ReportDirectory(ctx, p.conn.ID, outcome)
 }
+
+// reportTime bounds a report, which the end of a run does not end.
+const reportTime = 15 * time.Second
 
 // spreading is how long after a consent missing permissions are no problem of the tenant's.
 const spreading = time.Hour

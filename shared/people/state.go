@@ -19,7 +19,8 @@ const (
 	Expanding Phase = "groups"  // the groups of the scope are read
 )
 
-// State is how far the census of a connection has come. It is also the lease that lets one run at a time take it.
+// State is how far the census of a connection has come. It also holds the lease that lets one run at a time
+// take it.
 type State struct {
 	Phase    Phase     // under way, or ""
 	Begun    time.Time // when the pass under way, or the last one, began
@@ -38,9 +39,7 @@ type State struct {
 	// doubted is when the look-up of a single person was last refused. It is an item of its own, which needs no lease.
 	doubted time.Time
 
-	holder   string
-	until    time.Time
-	revision int64
+	lease table.Lease
 }
 
 // since is when the connection last had a whole census, or when its first one began.
@@ -66,17 +65,46 @@ func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
 			item = i
 		}
 	}
+	s := stateOf(item)
+	s.doubted = doubted
+	return s, nil
+}
+
+func stateOf(item table.Item) State {
 	a := item.Attrs
 	text := func(name string) string { s, _ := a[name].(string); return s }
 	number := func(name string) int64 { n, _ := a[name].(int64); return n }
 	return State{
-		Phase: Phase(text("phase")), Begun: table.TimeOf(a["begun"]), People: number("people"), Finished: table.TimeOf(a["finished"]),
-		Swept: table.TimeOf(a["swept"]), Failures: number("failures"), Problem: text("problem"),
+		Phase:     Phase(text("phase")),
+		Begun:     table.TimeOf(a["begun"]),
+		People:    number("people"),
+		Finished:  table.TimeOf(a["finished"]),
+		Swept:     table.TimeOf(a["swept"]),
+		Failures:  number("failures"),
+		Problem:   text("problem"),
 		NotBefore: table.TimeOf(a["notbefore"]),
-		Link:      text("link"), Delta: text("delta"), next: text("next"),
-		doubted: doubted,
-		holder:  text("holder"), until: table.TimeOf(a["until"]), revision: item.Revision,
-	}, nil
+		Link:      text("link"),
+		Delta:     text("delta"),
+		next:      text("next"),
+		lease:     table.LeaseOf(item),
+	}
+}
+
+// attrs are the state's attributes but for its lease.
+func (s State) attrs() table.Attrs {
+	return table.Attrs{
+		"phase":     string(s.Phase),
+		"begun":     table.Stamp(s.Begun),
+		"people":    s.People,
+		"finished":  table.Stamp(s.Finished),
+		"swept":     table.Stamp(s.Swept),
+		"failures":  s.Failures,
+		"problem":   cut(s.Problem),
+		"notbefore": table.Stamp(s.NotBefore),
+		"link":      s.Link,
+		"delta":     s.Delta,
+		"next":      s.next,
+	}
 }
 
 // doubt asks for a pass of the census soon, because the directory refused a look-up: the census reports that to
@@ -84,23 +112,6 @@ func (r *Roster) State(ctx context.Context, c connection.ID) (State, error) {
 func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
 	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c), Attrs: table.Attrs{"at": table.Stamp(r.Now())}}); err != nil {
 		return fmt.Errorf("ask for a census of connection %s: %w", c, err)
-	}
-	return nil
-}
-
-// saveState writes a state at the revision it was read. table.ErrConflict means that another run took the lease.
-func (r *Roster) saveState(ctx context.Context, c connection.ID, s State) error {
-	op := table.Op{Verb: table.Replace, Item: table.Item{Key: censusKey(c), Revision: s.revision, Attrs: table.Attrs{
-		"phase": string(s.Phase), "begun": table.Stamp(s.Begun), "people": s.People, "finished": table.Stamp(s.Finished),
-		"swept":    table.Stamp(s.Swept),
-		"failures": s.Failures, "problem": cut(s.Problem), "notbefore": table.Stamp(s.NotBefore),
-		"link": s.Link, "delta": s.Delta, "next": s.next, "holder": s.holder, "until": table.Stamp(s.until),
-	}}}
-	if s.revision == 0 {
-		op.Verb = table.Create
-	}
-	if err := r.Table.Commit(ctx, op); err != nil {
-		return fmt.Errorf("save the census of connection %s: %w", c, err)
 	}
 	return nil
 }
