@@ -30,14 +30,18 @@ type Cursor struct {
 	Stopped   time.Time `json:"stopped,omitzero"`   // when the subscription was stopped: the connection is deauthorized
 	NotBefore time.Time `json:"notBefore,omitzero"` // we do not call Microsoft before this time
 	Failures  int64     `json:"failures"`           // failed listings in a row
-	// GapFrom and GapTo bound the latest period that was not listed completely, because nobody listed it before it
-	// was too far back, or because the connection was deauthorized. Both are zero if there is none.
-	GapFrom time.Time `json:"gapFrom,omitzero"`
-	GapTo   time.Time `json:"gapTo,omitzero"`
+	// Relisted is when the last round began in which everything that Microsoft still lists is listed again.
+	Relisted time.Time `json:"relisted,omitzero"`
+	// Gaps are the periods that were not listed completely, the oldest first.
+	Gaps []Gap `json:"gaps,omitempty"`
+	// ClockBehind is by how many seconds more than we allow for our clock seems to be behind Microsoft's.
+	ClockBehind int64 `json:"clockBehindSeconds,omitzero"`
 
-	left  window // what the last poll did not finish
-	page  string // Page.Next at which it failed; "" if nothing was left
-	lease table.Lease
+	again     window // the day that the round is to list next; zero: the round is over
+	againPage string // Page.Next at which listing it failed
+	left      window // what the last poll did not finish
+	page      string // Page.Next at which it failed; "" if nothing was left
+	lease     table.Lease
 }
 
 // Progress returns how far the listing of a connection has come. It is zero before the first poll.
@@ -71,11 +75,16 @@ func cursorOf(item table.Item) Cursor {
 		Stopped:   table.TimeOf(a["stopped"]),
 		NotBefore: table.TimeOf(a["notbefore"]),
 		Failures:  attrNumber(a["failures"]),
-		GapFrom:   table.TimeOf(a["gapfrom"]),
-		GapTo:     table.TimeOf(a["gapto"]),
-		left:      window{table.TimeOf(a["leftfrom"]), table.TimeOf(a["leftto"])},
-		page:      attrText(a["page"]),
-		lease:     table.LeaseOf(item),
+		Relisted:  table.TimeOf(a["relisted"]),
+		Gaps:      gapsOf(a),
+		again:     window{table.TimeOf(a["againfrom"]), table.TimeOf(a["againto"])},
+		againPage: attrText(a["againpage"]),
+
+		ClockBehind: attrNumber(a["clockbehind"]),
+
+		left:  window{table.TimeOf(a["leftfrom"]), table.TimeOf(a["leftto"])},
+		page:  attrText(a["page"]),
+		lease: table.LeaseOf(item),
 	}
 }
 
@@ -94,11 +103,17 @@ func (c Cursor) attrs() table.Attrs {
 		"stopped":   table.Stamp(c.Stopped),
 		"notbefore": table.Stamp(c.NotBefore),
 		"failures":  c.Failures,
-		"gapfrom":   table.Stamp(c.GapFrom),
-		"gapto":     table.Stamp(c.GapTo),
-		"leftfrom":  table.Stamp(c.left.From),
-		"leftto":    table.Stamp(c.left.To),
-		"page":      c.page,
+		"relisted":  table.Stamp(c.Relisted),
+		"gaps":      gapTexts(c.Gaps),
+		"againfrom": table.Stamp(c.again.From),
+		"againto":   table.Stamp(c.again.To),
+		"againpage": c.againPage,
+
+		"clockbehind": c.ClockBehind,
+
+		"leftfrom": table.Stamp(c.left.From),
+		"leftto":   table.Stamp(c.left.To),
+		"page":     c.page,
 	}
 }
 
@@ -135,18 +150,18 @@ func (l *Ledger) acquire(
 }
 
 // rewind forgets what was written by a clock that ran ahead and was then corrected. Otherwise nothing would be listed
-// until the time that the clock had shown. Nobody knows what was listed meanwhile, so everything that can be listed
-// is listed again, and the ledger knows what of it is new. Arrivals are not taken back, because event ids must not
-// begin again.
+// until the time that the clock had shown. Nobody knows what was listed meanwhile, so a round begins in which all
+// that can be listed is listed again, and the ledger knows what of it is new. Arrivals are not taken back, because
+// event ids must not begin again.
 func (c *Cursor) rewind(now time.Time) {
 	limit := now.Add(maxAhead)
-	for _, at := range []*time.Time{&c.NotBefore, &c.Asked, &c.Swept} {
+	for _, at := range []*time.Time{&c.NotBefore, &c.Asked, &c.Swept, &c.Relisted} {
 		if at.After(limit) {
 			*at = time.Time{}
 		}
 	}
 	if c.Through.After(now.Add(overlap)) { // the next window would be empty
-		c.Through = now.Add(-lookBack)
+		c.Through, c.Relisted, c.again = now, time.Time{}, window{}
 	}
 }
 

@@ -14,6 +14,8 @@ var (
 	ErrNotSubscribed = errors.New("no enabled subscription")
 	// ErrPage means that Microsoft no longer knows the page (AF20031): list again from the first page.
 	ErrPage = errors.New("page of the listing is not valid")
+	// ErrWindow means that Microsoft refuses the window (AF20030, AF20055): it begins too far back, by Microsoft's clock.
+	ErrWindow = errors.New("window of the listing is refused")
 	// ErrGone means that a content blob is no longer available (AF20050, AF20051, AF20052, 404). It comes with
 	// fault.Poison.
 	ErrGone = errors.New("content blob is gone")

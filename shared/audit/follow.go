@@ -27,6 +27,7 @@ type follower struct {
 	seen     map[ContentID]bool // queued or known in this poll: pages may repeat blobs
 	pages    int                // listed to their end
 	loose    bool               // something was queued and is not remembered
+	tooOld   bool               // Microsoft refused a window that we took for listable
 	waiting  bool               // we did not call Microsoft: it asked us to wait
 	queued   int
 	requeued int
@@ -139,7 +140,7 @@ const (
 var rests = pace.Backoff{First: 200 * time.Millisecond, Longest: time.Second}
 
 // list finishes the window that the last poll left, and then lists the windows from the cursor to now. It moves the
-// cursor past each window that was listed to its end.
+// cursor past each window that was listed to its end. Last it lists a day of those that have passed again.
 func (f *follower) list(ctx context.Context, now time.Time) error {
 	if f.cur.Asked.IsZero() {
 		if err := f.subscribe(ctx, now); err != nil {
@@ -151,12 +152,29 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 		return err
 	}
 	from, sweep := f.from(now)
-	if oldest := now.Add(-lookBack); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
-		f.cur.GapFrom, f.cur.GapTo = f.cur.Through, oldest
-		f.Log.Error("blobs may be missed: they are too far back to be listed",
-			"connection", f.c.ID, "from", f.cur.GapFrom, "to", oldest)
+	known := f.cur.ClockBehind
+	err := f.listFrom(ctx, from, now)
+	for f.behind(err) {
+		err = f.listFrom(ctx, from, now)
 	}
-	all := windows(from, now)
+	f.reportClock(known)
+	if err != nil {
+		return err
+	}
+	if sweep {
+		f.cur.Swept = now
+	}
+	return f.relist(ctx, now)
+}
+
+// listFrom lists the windows from a time to now, and notes what of it is too far back.
+func (f *follower) listFrom(ctx context.Context, from, now time.Time) error {
+	oldest := f.oldest(now)
+	if through := f.cur.Through; !through.IsZero() && through.Before(oldest) && f.cur.addGap(through, oldest) {
+		f.Log.Error("blobs may be missed: they are too far back to be listed",
+			"connection", f.c.ID, "from", through, "to", oldest)
+	}
+	all := windows(from, now, oldest)
 	for i, w := range all {
 		err := f.window(ctx, w, "")
 		if errors.Is(err, ErrNotSubscribed) && now.Sub(f.cur.Asked) >= askSpacing {
@@ -180,9 +198,6 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 		}
 		f.cur = saved
 	}
-	if sweep {
-		f.cur.Swept = now
-	}
 	return nil
 }
 
@@ -192,7 +207,7 @@ func (f *follower) list(ctx context.Context, now time.Time) error {
 func (f *follower) resume(ctx context.Context, now time.Time) error {
 	w, page := f.cur.left, f.cur.page
 	f.cur.left, f.cur.page = window{}, ""
-	if page == "" || w.From.Before(now.Add(-lookBack)) {
+	if page == "" || w.From.Before(f.oldest(now)) {
 		return nil
 	}
 	switch err := f.window(ctx, w, page); {
@@ -212,7 +227,7 @@ func (f *follower) resume(ctx context.Context, now time.Time) error {
 // far back we ever look; a later consent does not change that.
 func (f *follower) from(now time.Time) (from time.Time, sweep bool) {
 	if f.cur.Through.IsZero() {
-		f.cur.Since = f.c.Consented.Add(-f.First)
+		f.cur.Since, f.cur.Relisted = f.c.Consented.Add(-f.First), now // this listing is a whole one
 		return f.cur.Since, false
 	}
 	from = f.cur.Through.Add(-overlap)

@@ -233,10 +233,12 @@ func (f *follower) reopen(now time.Time) {
 	if f.cur.Stopped.IsZero() {
 		return
 	}
-	f.cur.GapFrom, f.cur.GapTo, f.cur.Stopped = f.cur.Stopped, now, time.Time{}
-	if oldest := now.Add(-lookBack); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
+	from := f.cur.Stopped
+	f.cur.addGap(from, now)
+	f.cur.Stopped = time.Time{}
+	if oldest := f.oldest(now); !f.cur.Through.IsZero() && f.cur.Through.Before(oldest) {
 		f.cur.Through = oldest
 	}
 	f.Log.Info("a connection was not followed for a while: it had been deauthorized",
-		"connection", f.c.ID, "from", f.cur.GapFrom, "to", now)
+		"connection", f.c.ID, "from", from, "to", now)
 }

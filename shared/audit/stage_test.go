@@ -78,7 +78,7 @@ func (f *feed) List(ctx context.Context, t connection.Tenant, _ audit.ContentTyp
 	defer f.mu.Unlock()
 	now := f.clock.Now().Add(f.skew)
 	if !from.Before(to) || to.Sub(from) > 24*time.Hour || from.Before(now.Add(-7*24*time.Hour)) {
-		return audit.Page{}, fmt.Errorf("AF20055: window %s to %s at %s", from, to, now)
+		return audit.Page{}, fmt.Errorf("AF20055: window %s to %s at %s: %w", from, to, now, audit.ErrWindow)
 	}
 	f.asked = append(f.asked, from.Format(time.RFC3339)+" "+to.Format(time.RFC3339))
 	if f.fail != nil {

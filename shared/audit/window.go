@@ -7,7 +7,8 @@ const (
 	maxWindow = 24 * time.Hour
 	// lookBack is how far back a listing may begin: Microsoft's 7 days, minus how far our clock may be behind theirs
 	// and how long a request may wait before it is read (AF20030, AF20055).
-	lookBack = 7*24*time.Hour - 15*time.Minute
+	lookBack       = 7*24*time.Hour - lookBackMargin
+	lookBackMargin = 15 * time.Minute
 	// overlap is how much of what was listed before is listed again at each poll: Microsoft does not promise that a
 	// past window gains no more blobs, and our clock may run ahead of theirs.
 	overlap = 15 * time.Minute
@@ -18,13 +19,13 @@ const (
 // window is [From, To), in whole seconds. It refers to when blobs became available.
 type window struct{ From, To time.Time }
 
-// windows cuts the time from from to now into windows that Microsoft accepts, oldest first. It leaves out what is too
-// far back to be listed.
-func windows(from, now time.Time) []window {
+// windows cuts the time from from to now into windows that Microsoft accepts, the oldest first. None begins before
+// oldest.
+func windows(from, now, oldest time.Time) []window {
 	from, now = from.UTC().Truncate(time.Second), now.UTC().Truncate(time.Second)
-	// Rounding up keeps the clamped start inside the 7 days.
-	if oldest := now.Add(-lookBack); from.Before(oldest) {
-		from = oldest
+	if from.Before(oldest) {
+		// Rounding up keeps the start inside the 7 days.
+		from = oldest.UTC().Add(time.Second - time.Nanosecond).Truncate(time.Second)
 	}
 	var all []window
 	for from.Before(now) {

@@ -332,6 +332,8 @@ func activityCause(code string) error {
 	case "AF20022", // no subscription for the content type
 		"AF20023": // the subscription was disabled by an administrator or by Microsoft
 		return audit.ErrNotSubscribed
+	case "AF20030", "AF20055": // the window is longer than 24 hours, or begins more than 7 days back
+		return audit.ErrWindow
 	case "AF20031": // nextPage is not valid
 		return audit.ErrPage
 	case "AF20050", // the content does not exist

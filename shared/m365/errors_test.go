@@ -43,7 +43,7 @@ func TestActivityAnswersAreClassified(t *testing.T) {
 		{400, "", af("AF20022"), fault.Retry, "AF20022", audit.ErrNotSubscribed},
 		{400, "", af("AF20023"), fault.Retry, "AF20023", audit.ErrNotSubscribed},
 		{400, "", af("AF20024"), fault.Retry, "AF20024", nil},
-		{400, "", af("AF20030"), fault.Ours, "AF20030", nil},
+		{400, "", af("AF20030"), fault.Ours, "AF20030", audit.ErrWindow},
 		{400, "", af("AF20031"), fault.Retry, "AF20031", audit.ErrPage},
 		{400, "", af("AF20050"), fault.Poison, "AF20050", audit.ErrGone},
 		{404, "", af("AF20050"), fault.Poison, "AF20050", audit.ErrGone},
@@ -51,7 +51,7 @@ func TestActivityAnswersAreClassified(t *testing.T) {
 		{400, "", af("AF20052"), fault.Poison, "AF20052", audit.ErrGone},
 		{400, "", af("AF20053"), fault.Ours, "AF20053", nil},
 		{400, "", af("AF20054"), fault.Ours, "AF20054", nil},
-		{400, "", af("AF20055"), fault.Ours, "AF20055", nil},
+		{400, "", af("AF20055"), fault.Ours, "AF20055", audit.ErrWindow},
 		{403, "", af("AF429"), fault.Retry, "AF429", nil},
 		{429, "", af("AF429"), fault.Retry, "AF429", nil},
 		{500, "", af("AF50000"), fault.Retry, "AF50000", nil},
@@ -83,7 +83,7 @@ func TestActivityAnswersAreClassified(t *testing.T) {
 			m := newMicrosoft(t, always(tc.status, cmp.Or(tc.contentType, "application/json"), tc.body))
 			_, err := list(m.client(t))
 			check(t, err, tc.kind, tc.code, tc.status)
-			for _, cause := range []error{audit.ErrNotSubscribed, audit.ErrPage, audit.ErrGone} {
+			for _, cause := range []error{audit.ErrNotSubscribed, audit.ErrPage, audit.ErrWindow, audit.ErrGone} {
 				if errors.Is(err, cause) != (cause == tc.cause) {
 					t.Errorf("is it %q: %v, in %v", cause, errors.Is(err, cause), err)
 				}
