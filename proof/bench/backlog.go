@@ -163,3 +163,16 @@ func taking(ctx context.Context) error {
 		return nil
 	}
 }
+
+// Tried, Refusal, Refused and Answered: no mailbox refuses here.
+func (d *desk) Tried(context.Context, forensic.Message, forensic.Finding) error { return nil }
+
+func (d *desk) Refusal(context.Context, connection.ID, string) (forensic.Refusal, error) {
+	return forensic.Refusal{}, nil
+}
+
+func (d *desk) Refused(context.Context, connection.ID, string, forensic.Reason, string) (forensic.Refusal, error) {
+	return forensic.Refusal{}, nil
+}
+
+func (d *desk) Answered(context.Context, connection.ID, string) error { return nil }

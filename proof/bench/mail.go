@@ -255,3 +255,16 @@ func (m *mailroom) Settle(_ context.Context, message forensic.Message, f forensi
 	m.spans[n%m.Mailboxes].ended = time.Now()
 	return err
 }
+
+// Tried, Refusal, Refused and Answered: no mailbox refuses here.
+func (m *mailroom) Tried(context.Context, forensic.Message, forensic.Finding) error { return nil }
+
+func (m *mailroom) Refusal(context.Context, connection.ID, string) (forensic.Refusal, error) {
+	return forensic.Refusal{}, nil
+}
+
+func (m *mailroom) Refused(context.Context, connection.ID, string, forensic.Reason, string) (forensic.Refusal, error) {
+	return forensic.Refusal{}, nil
+}
+
+func (m *mailroom) Answered(context.Context, connection.ID, string) error { return nil }

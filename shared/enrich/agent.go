@@ -19,17 +19,27 @@ type Messages interface {
 	// Load returns the message, and whether there is nothing more to be done for it: it is settled, or not there
 	// any more.
 	Load(ctx context.Context, c connection.ID, r forensic.RecordID) (m forensic.Message, settled bool, err error)
-	// Settle puts what was found to a loaded message, durably. Only the first finding counts: settling twice is
-	// harmless.
+	// Settle adds what was found to a loaded message, durably. Of several findings only the first counts, and later
+	// ones (Again) only for what was missing: settling twice is harmless.
 	Settle(ctx context.Context, m forensic.Message, f forensic.Finding) error
+	// Tried records an attempt that found nothing, or not all, of a message that goes on waiting.
+	Tried(ctx context.Context, m forensic.Message, f forensic.Finding) error
+
+	// Refusal returns what is known of a mailbox that refused us. Refused and Answered record what it did now; after
+	// Answered the messages that waited for the mailbox are sent again. All are durable.
+	Refusal(ctx context.Context, c connection.ID, mailbox string) (forensic.Refusal, error)
+	Refused(
+		ctx context.Context, c connection.ID, mailbox string, why forensic.Reason, answer string,
+	) (forensic.Refusal, error)
+	Answered(ctx context.Context, c connection.ID, mailbox string) error
 }
 
-// Connections tells of the connection that a message is of, or connection.ErrNotFound.
+// Connections finds the connection of a message, or returns connection.ErrNotFound.
 type Connections interface {
 	Get(ctx context.Context, id connection.ID) (connection.Connection, error)
 }
 
-// Domains tells which mail domains are the company's own, in lower case. None means that nobody knows yet.
+// Domains lists the company's own mail domains, in lower case. It lists none until the census has learned them.
 type Domains interface {
 	Domains(ctx context.Context, c connection.ID) ([]string, error)
 }
@@ -91,7 +101,9 @@ const (
 type Agent struct {
 	config   Config
 	places   places
+	again    chan struct{} // a place for each look at a message that is settled
 	boxes    boxes
+	refusals refusals
 	progress progress
 	buffers  sync.Pool
 }
@@ -110,11 +122,16 @@ func New(c Config) *Agent {
 	}
 	a := &Agent{config: c}
 	a.places.open(c.Workers)
+	a.again = make(chan struct{}, max(1, c.Workers/againShare))
+	a.refusals.open(c.Messages, c.Now)
 	a.boxes.open(c.PerMailbox, c.Now)
 	a.progress.open(c.Now)
 	a.buffers.New = func() any { return new([bufferSize]byte) }
 	return a
 }
+
+// againShare is the part of the workers, and so of the calls, that may look again for what was settled: an eighth.
+const againShare = 8
 
 // Enrich does the work of one forensic.Waiting: it finds the message in a mailbox, reads recipients and hashes,
 // and settles it. Doing it twice is harmless. When nothing can be found yet it returns a *fault.Error of kind
@@ -137,6 +154,14 @@ func (a *Agent) Enrich(ctx context.Context, body []byte) error {
 	case !c.Followed():
 		return nil
 	}
+	if w.Again {
+		select {
+		case a.again <- struct{}{}:
+			defer func() { <-a.again }()
+		default:
+			return busy("enough messages are being looked for again")
+		}
+	}
 	leave, err := a.places.enter(ctx, c.Tenant)
 	if err != nil {
 		return fmt.Errorf("enrich message %s: %w", w.Record, err)
@@ -146,10 +171,14 @@ func (a *Agent) Enrich(ctx context.Context, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("enrich message %s: %w", w.Record, err)
 	}
-	if settled {
+	if settled && !(w.Again && m.Open()) {
 		return nil
 	}
-	return a.settle(ctx, a.task(c.Tenant, m))
+	t := a.task(c.Tenant, m)
+	t.again, t.asked = settled, w.Asked
+	t.final = t.last || t.again
+	t.last = t.last && !t.again
+	return a.settle(ctx, t)
 }
 
 // task is one attempt at one message.
@@ -158,7 +187,10 @@ type task struct {
 	message forensic.Message
 	now     time.Time
 	age     time.Duration // since the message was stored
-	last    bool          // the deadline has come: whatever is missing stays so
+	last    bool          // the deadline has come: this attempt is more patient than others
+	again   bool          // the message is settled, and what is missing is looked for again
+	asked   bool          // by an operator, who wants to know now
+	final   bool          // the attempt is settled with what it finds
 	young   bool          // its copy may still be on its way to Sent Items
 	waits   *budget       // of the last attempt
 }
@@ -184,8 +216,11 @@ func (a *Agent) settle(ctx context.Context, t task) error {
 		return fmt.Errorf("enrich message %s: %w", t.message.Record, ctx.Err())
 	}
 	if err != nil {
-		return a.later(t, err)
+		reason, _ := unfound(err)
+		tried := forensic.Finding{At: t.now, Reason: reason, Answer: answer(err)}
+		return a.later(t, errors.Join(err, a.config.Messages.Tried(ctx, t.message, tried)))
 	}
+	f.Again = t.again
 	if err := a.config.Messages.Settle(ctx, t.message, f); err != nil {
 		return fmt.Errorf("enrich message %s: %w", t.message.Record, err)
 	}
@@ -207,15 +242,23 @@ func (a *Agent) attempt(ctx context.Context) (context.Context, context.CancelFun
 // storing is what is left of a function's time for settling.
 const storing = 10 * time.Second
 
-// finding looks for the message and at what is attached to it. In the last attempt it fails no more.
+// finding looks for the message and at what is attached to it. A final attempt does not fail.
 func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {
 	own, err := a.ownDomains(ctx, t.message)
 	if err != nil {
 		return forensic.Finding{}, err
 	}
 	found, err := a.find(ctx, t)
-	if reason, final := unfound(err); err != nil && (final || t.last) {
-		return forensic.Finding{At: t.now, Reason: reason}, nil
+	if reason, hopeless := unfound(err); err != nil && (hopeless || t.final) {
+		f := forensic.Finding{At: t.now, Reason: reason, Answer: answer(err), After: fault.Wait(err)}
+		var r *refusing
+		switch {
+		case errors.As(err, &r) && r.known && r.alone:
+			f.Refused, f.Probed = r.mailbox, r.probed
+		case errors.Is(err, errNowhere):
+			f.Never = true
+		}
+		return f, nil
 	}
 	if err != nil {
 		return forensic.Finding{}, err
@@ -225,14 +268,14 @@ func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {
 		Sent: found.mail.Sent, Recipients: recipients(found, t.message),
 	}
 	attached, err := a.attachments(ctx, t, found)
-	if err != nil && t.last {
-		f.Files = unlisted(t.message, err)
+	if err != nil && t.final {
+		f.Files, f.Answer, f.After = unlisted(t.message, err), answer(err), fault.Wait(err)
 		return f, nil
 	}
 	if err != nil {
 		return forensic.Finding{}, err
 	}
-	f.Files, err = a.files(ctx, t, found, attached, a.unhashed(f.Recipients, own))
+	f.Files, f.Answer, err = a.files(ctx, t, found, attached, a.unhashed(f.Recipients, own))
 	return f, err
 }
 

@@ -129,8 +129,7 @@ func (p *places) enter(ctx context.Context, t connection.Tenant) (leave func(), 
 		return nil, ctx.Err()
 	case <-clock.C:
 		p.drop(t, own)
-		return nil, &fault.Error{Kind: fault.Retry, After: turnDelay,
-			Err: errors.New("the tenant has as many messages in work as its share allows")}
+		return nil, busy("the tenant has as many messages in work as its share allows")
 	}
 	select {
 	case p.all <- struct{}{}:
@@ -141,6 +140,14 @@ func (p *places) enter(ctx context.Context, t connection.Tenant) (leave func(), 
 		return nil, ctx.Err()
 	}
 }
+
+// busy sends a message back to the queue because others have all the places that it may take.
+func busy(why string) error {
+	return &fault.Error{Kind: fault.Retry, After: turnDelay, Err: errors.New(why)}
+}
+
+// errResting says that a mailbox was not asked, because Microsoft wants it left alone for a while.
+var errResting = errors.New("the mailbox is to be left alone for a while")
 
 func (p *places) of(t connection.Tenant) *share {
 	p.mu.Lock()
@@ -203,7 +210,7 @@ func (b *boxes) in(ctx context.Context, key boxKey, call func(context.Context) e
 	}
 	defer func() { <-one.slots }()
 	if rest := b.rest(one); rest > 0 {
-		return &fault.Error{Kind: fault.Retry, After: rest, Err: errors.New("the mailbox is to be left alone for a while")}
+		return &fault.Error{Kind: fault.Retry, After: rest, Err: errResting}
 	}
 	err := call(ctx)
 	if wait := fault.Wait(err); wait > 0 {

@@ -17,14 +17,14 @@ const atOnce = 4
 // Unless unhashed says why not, files are hashed. The last attempt does not fail: a file that could not be read
 // says why.
 func (a *Agent) files(ctx context.Context, t task, f located, attached []Attached,
-	unhashed forensic.Reason) ([]forensic.Attachment, error) {
+	unhashed forensic.Reason) (all []forensic.Attachment, answered string, err error) {
 	of := match(t.message.Files, attached)
 	list := make([]forensic.Attachment, len(attached))
 	failures := make([]error, len(attached))
-	var all sync.WaitGroup
+	var readers sync.WaitGroup
 	next := make(chan int)
 	for range min(atOnce, len(attached)) {
-		all.Go(func() {
+		readers.Go(func() {
 			for i := range next {
 				list[i], failures[i] = a.file(ctx, t, f, attached[i], unhashed)
 			}
@@ -34,9 +34,12 @@ func (a *Agent) files(ctx context.Context, t task, f located, attached []Attache
 		next <- i
 	}
 	close(next)
-	all.Wait()
+	readers.Wait()
 	if err := worst(failures); err != nil {
-		return nil, err
+		if !t.final {
+			return nil, "", err
+		}
+		answered = answer(err)
 	}
 	named := make([]bool, len(t.message.Files))
 	for i := range list {
@@ -54,7 +57,7 @@ func (a *Agent) files(ctx context.Context, t task, f located, attached []Attache
 			})
 		}
 	}
-	return list, nil
+	return list, answered, nil
 }
 
 // worst is the failure that asks for the longest wait.
@@ -85,6 +88,11 @@ func (a *Agent) file(ctx context.Context, t task, f located, at Attached,
 	case unhashed != "" && at.Kind != forensic.ReferenceKind:
 		return made, nil
 	}
+	for i := range t.message.Files { // an earlier look has read it
+		if was := t.message.Files[i].Attachment; was.ID == at.ID && was.ID != "" && was.NoHash == "" {
+			return was, nil
+		}
+	}
 	key := keyOf(t.message)
 	if done, ok := a.progress.of(key, at.ID); ok {
 		return done, nil
@@ -95,9 +103,9 @@ func (a *Agent) file(ctx context.Context, t task, f located, at Attached,
 	} else {
 		err = a.attachment(ctx, t, f, &made)
 	}
-	if err != nil && t.last {
+	if err != nil && t.final {
 		made.NoHash, _ = unfound(err)
-		return made, nil
+		return made, err
 	}
 	if err != nil {
 		return made, err

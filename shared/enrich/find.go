@@ -24,10 +24,8 @@ type located struct {
 // errAbsent says that no mailbox holds the message, or not yet.
 var errAbsent = errors.New("the message is in no mailbox that it may be in")
 
-// hopeless says that looking again is useless, and why.
-type hopeless struct{ reason forensic.Reason }
-
-func (h *hopeless) Error() string { return "there is no mailbox to look into: " + string(h.reason) }
+// errNowhere says that the record names no mailbox to look into.
+var errNowhere = errors.New("the record names no mailbox")
 
 // mailboxes are those that may hold the copy of a sent mail, in the order in which they are asked. What is sent
 // from one's own mailbox is kept there. What is sent in the name of another is kept in the mailbox of who did
@@ -55,13 +53,22 @@ func (a *Agent) find(ctx context.Context, t task) (located, error) {
 	list := mailboxes(t.message)
 	switch {
 	case len(list) == 0:
-		return located{}, &hopeless{forensic.NoMailbox}
+		return located{}, errNowhere
 	case t.message.InternetMessageID == "":
-		return located{}, &hopeless{forensic.NotFound}
+		return located{}, fmt.Errorf("look for a message without a message id: %w", errAbsent)
 	}
 	var failed error
 	closed := make(map[string]bool, len(list))
-	denied := false
+	var refused []*refusing
+	for _, mailbox := range list {
+		r, err := a.refusals.known(ctx, t, mailbox, a.config.Deadline)
+		if err != nil {
+			return located{}, err
+		}
+		if r != nil {
+			closed[mailbox], refused = true, append(refused, r)
+		}
+	}
 	for _, sent := range []bool{true, false} {
 		search := a.config.Graph.FindAnywhere
 		if sent {
@@ -78,12 +85,18 @@ func (a *Agent) find(ctx context.Context, t task) (located, error) {
 			})
 			switch {
 			case errors.Is(err, ErrNoMailbox), errors.Is(err, ErrDenied):
-				closed[mailbox] = true
-				denied = denied || errors.Is(err, ErrDenied)
-			case errors.Is(err, ErrGone): // the folder is not there
-			case err != nil:
+				r, noted := a.refusals.refused(ctx, t, mailbox, a.config.Deadline, err)
+				if noted != nil {
+					return located{}, noted
+				}
+				closed[mailbox], refused = true, append(refused, r)
+			case err != nil && !errors.Is(err, ErrGone): // with it only the folder is not there
 				failed = err
 				closed[mailbox] = true
+			default:
+				if err := a.refusals.answered(ctx, t, mailbox); err != nil {
+					return located{}, err
+				}
 			}
 			mail, ok := choose(mails, t.message)
 			if ok && (sent || (!t.young || t.last) && !another(mail, t.message)) {
@@ -94,12 +107,10 @@ func (a *Agent) find(ctx context.Context, t task) (located, error) {
 	switch {
 	case failed != nil:
 		return located{}, failed
-	case len(closed) == len(list) && denied:
-		return located{}, &hopeless{forensic.MailboxDenied}
-	case len(closed) == len(list):
-		return located{}, &hopeless{forensic.NoMailbox}
-	case denied:
-		return located{}, fmt.Errorf("look for the message: %w: %w", errAbsent, ErrDenied)
+	case len(refused) == len(list):
+		return located{}, fmt.Errorf("look for the message: %w", firstOf(refused))
+	case len(refused) > 0:
+		return located{}, fmt.Errorf("look for the message: %w, and %w", errAbsent, firstOf(refused).asOne())
 	}
 	return located{}, fmt.Errorf("look for the message: %w", errAbsent)
 }
@@ -143,12 +154,16 @@ func distance(x, y time.Time) time.Duration { return x.Sub(y).Abs() }
 
 // unfound is the reason for a message that was not found, and whether waiting is useless.
 func unfound(err error) (reason forensic.Reason, final bool) {
-	var h *hopeless
+	var r *refusing
 	switch {
-	case errors.As(err, &h):
-		return h.reason, true
+	case errors.As(err, &r):
+		return r.reason, r.known
+	case errors.Is(err, errNowhere):
+		return forensic.NoMailbox, true
 	case errors.Is(err, ErrDenied):
 		return forensic.MailboxDenied, false
+	case errors.Is(err, ErrNoMailbox):
+		return forensic.NoMailbox, false
 	case errors.Is(err, errAbsent), errors.Is(err, ErrGone):
 		return forensic.NotFound, false
 	case errors.Is(err, ErrNotPermitted), errors.Is(err, fault.Refused):

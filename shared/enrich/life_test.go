@@ -38,7 +38,7 @@ func TestAFailedLookUpIsTriedAgainAndThenKeptWithItsReason(t *testing.T) {
 	}
 }
 
-func TestMailboxesThatNobodyMayReadAreAReasonOfTheMessageAndAtOnce(t *testing.T) {
+func TestMailboxesThatRefuseAreWaitedForUntilTheDeadline(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		mailbox string
@@ -66,7 +66,8 @@ func TestMailboxesThatNobodyMayReadAreAReasonOfTheMessageAndAtOnce(t *testing.T)
 			if f := st.finding(record); f.Reason != tc.want {
 				t.Errorf("%+v", f)
 			}
-			if waited := st.sim.Now().Sub(noon); waited > 0 {
+			waited := st.sim.Now().Sub(noon)
+			if tc.mailbox == "S-1-5-18" && waited > 0 || tc.mailbox != "S-1-5-18" && waited < 30*time.Minute {
 				t.Errorf("it was waited for %s", waited)
 			}
 		})

@@ -66,6 +66,7 @@ func newStage(t *testing.T, options m365sim.Options, people []world.Person, role
 	}
 	options.Key = signer()
 	st.sim = m365sim.New(options)
+	st.shelf.now = st.sim.Now
 	st.sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: secret}},
 		GraphRoles: roles})
 	st.sim.AddTenant(world.Tenant{ID: tenantID, DefaultDomain: "fernhill.onmicrosoft.com",
@@ -118,13 +119,15 @@ type shelf struct {
 	messages map[forensic.RecordID]forensic.Message
 	findings map[forensic.RecordID]forensic.Finding
 	status   connection.Status
+	refusals map[string]forensic.Refusal
+	now      func() time.Time
 	failing  error // of the next Settle; that one is done all the same
 }
 
 func newShelf() *shelf {
 	return &shelf{
 		messages: map[forensic.RecordID]forensic.Message{}, findings: map[forensic.RecordID]forensic.Finding{},
-		status: connection.Monitoring,
+		status: connection.Monitoring, refusals: map[string]forensic.Refusal{},
 	}
 }
 
@@ -154,6 +157,36 @@ func (s *shelf) Settle(_ context.Context, m forensic.Message, f forensic.Finding
 	err := s.failing
 	s.failing = nil
 	return err
+}
+
+// Tried, Refusal, Refused and Answered keep what is known of mailboxes in memory.
+func (s *shelf) Tried(context.Context, forensic.Message, forensic.Finding) error { return nil }
+
+func (s *shelf) Refusal(_ context.Context, _ connection.ID, mailbox string) (forensic.Refusal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusals[mailbox], nil
+}
+
+func (s *shelf) Refused(
+	_ context.Context, _ connection.ID, mailbox string, why forensic.Reason, answer string,
+) (forensic.Refusal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, now := s.refusals[mailbox], s.now()
+	if r.Since.IsZero() {
+		r.Since = now
+	}
+	r.Probe, r.Reason, r.Answer = now.Add(time.Hour), why, answer
+	s.refusals[mailbox] = r
+	return r, nil
+}
+
+func (s *shelf) Answered(_ context.Context, _ connection.ID, mailbox string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.refusals, mailbox)
+	return nil
 }
 
 func (s *shelf) found(r forensic.RecordID) (forensic.Finding, bool) {

@@ -236,6 +236,12 @@ const (
 	attrGraphBy    = "graphby"    // absent: the record's sender
 	attrGraphTitle = "graphtitle" // absent: the record's subject
 	attrGraphSent  = "graphsent"  // a time; absent: not reported
+	attrOwnID      = "ownid"      // absent: the record's internet message id
+	attrLooks      = "looks"      // how often it was looked for; absent: not counted
+	attrLooked     = "looked"     // a time
+	attrAnswer     = "answer"
+	attrNextLook   = "nextlook" // a time; absent: only on request
+	attrRefused    = "refused"
 	attrAddressees = "addressees" // a list of maps with address, name and role
 	attrAddress    = "address"
 	attrRole       = "role"
@@ -263,12 +269,25 @@ func putCopy(a table.Attrs, m Message) {
 		a[attrWaiting] = true
 	}
 	f := m.Copy
-	if f.At.IsZero() {
-		return
+	for _, t := range [...]struct {
+		name string
+		at   time.Time
+	}{{attrFound, f.At}, {attrLooked, f.Looked}, {attrNextLook, f.Next}} {
+		if !t.at.IsZero() {
+			a[t.name] = table.Stamp(t.at)
+		}
 	}
-	a[attrFound] = table.Stamp(f.At)
-	if f.Reason != "" {
-		a[attrReason] = string(f.Reason)
+	if f.Looks > 0 {
+		a[attrLooks] = int64(f.Looks)
+	}
+	for _, t := range [...]struct{ name, value string }{
+		{attrReason, string(f.Reason)}, {attrAnswer, f.Answer}, {attrRefused, f.Refused},
+	} {
+		if t.value != "" {
+			a[t.name] = t.value
+		}
+	}
+	if !f.Known() {
 		return
 	}
 	for _, t := range [...]struct{ name, value, implied string }{
@@ -277,6 +296,7 @@ func putCopy(a table.Attrs, m Message) {
 		{attrGraphFrom, f.From, m.From},
 		{attrGraphBy, f.Sender, m.Sender},
 		{attrGraphTitle, f.Subject, m.Subject},
+		{attrOwnID, f.MessageID, ""},
 	} {
 		if t.value != t.implied {
 			a[t.name] = t.value
@@ -290,11 +310,13 @@ func putCopy(a table.Attrs, m Message) {
 // takeCopy reverses putCopy. m already holds what the record says.
 func takeCopy(m *Message, a table.Attrs) (err error) {
 	m.Waiting, _ = a[attrWaiting].(bool)
-	f := Copy{Reason: Reason(text(a, attrReason, ""))}
+	f := Copy{Reason: Reason(text(a, attrReason, "")), Answer: text(a, attrAnswer, ""), Refused: text(a, attrRefused, "")}
+	looks, _ := a[attrLooks].(int64)
+	f.Looks = int(looks)
 	for _, t := range [...]struct {
 		name string
 		to   *time.Time
-	}{{attrFound, &f.At}, {attrGraphSent, &f.Sent}} {
+	}{{attrFound, &f.At}, {attrGraphSent, &f.Sent}, {attrLooked, &f.Looked}, {attrNextLook, &f.Next}} {
 		if *t.to, err = table.ParseTime(a[t.name]); err != nil {
 			return fmt.Errorf("message %s of connection %s: time %s: %w", m.Record, m.Connection, t.name, fault.Poison)
 		}
@@ -305,6 +327,7 @@ func takeCopy(m *Message, a table.Attrs) (err error) {
 		f.From = text(a, attrGraphFrom, m.From)
 		f.Sender = text(a, attrGraphBy, m.Sender)
 		f.Subject = text(a, attrGraphTitle, m.Subject)
+		f.MessageID = text(a, attrOwnID, "")
 	}
 	m.Copy = f
 	return nil

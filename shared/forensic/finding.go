@@ -1,6 +1,7 @@
 package forensic
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 type Waiting struct {
 	Connection connection.ID `json:"connection"`
 	Record     RecordID      `json:"record"`
+	// Again says that the message was settled before, and that what is missing of it is to be looked for once more.
+	Again bool `json:"again,omitempty"`
+	// Asked says that an operator asked for it: a mailbox that refuses us is asked too.
+	Asked bool `json:"asked,omitempty"`
 }
 
 // Role is the line of a mail in which a recipient stands.
@@ -61,17 +66,35 @@ const (
 // Match is what a record and the copy of its message have in common, by which the copy was found.
 type Match string
 
-// ByMessageID is the internet message id.
-const ByMessageID Match = "messageId"
+const (
+	ByMessageID Match = "messageId"              // the internet message id
+	ByLikeness  Match = "timeSubjectAttachments" // the time, the subject and the attachments
+)
+
+// Passes reports whether what the reason says may be otherwise at another time.
+func (r Reason) Passes() bool {
+	switch r {
+	case NotFound, MailboxDenied, NoMailbox, NoPermission, OutOfTime:
+		return true
+	}
+	return false
+}
 
 // Finding is what Microsoft Graph reported about a message, or why it reported nothing.
 type Finding struct {
 	At      time.Time // when it was made
-	Reason  Reason    // why the message was not found; then all fields below are zero
-	Mailbox string    // user principal name of the mailbox that held it
+	Again   bool      // the message was settled before: only what is better than what is known of it counts
+	Answer  string    // what Microsoft answered; "" if nothing is missing
+	Refused string    // the mailbox that has refused us for so long that we wait for it to answer, or ""
+	Probed  bool      // Refused was asked, and refused: the message asks it again in an hour, for all that wait
+	Never   bool      // there is nothing to look into, so that looking again is useless
+	// After is how long Microsoft asked us to wait.
+	After   time.Duration
+	Reason  Reason // why the message was not found; then all fields below are zero
+	Mailbox string // user principal name of the mailbox that held it
 	// MatchedBy is what the copy and the record have in common; "" is the internet message id.
-	MatchedBy Match
-
+	MatchedBy    Match
+	MessageID    string // the message's own internet message id where that is not the record's, else ""
 	From, Sender string // addresses
 	Subject      string
 	Sent         time.Time
@@ -109,10 +132,15 @@ type Attachment struct {
 // MaxFiles files.
 func (m Message) with(f Finding) Message {
 	m.Waiting = false
-	m.Copy = Copy{At: f.At.UTC().Truncate(time.Millisecond), Reason: cutWord(f.Reason)}
+	m = m.looked(f)
+	m.Copy = Copy{
+		At: f.At.UTC().Truncate(time.Millisecond), Reason: cutWord(f.Reason),
+		Looks: m.Copy.Looks, Looked: m.Copy.Looked, Answer: m.Copy.Answer,
+	}
 	if f.Reason != "" {
 		return m
 	}
+	m.Copy.MessageID = clean(f.MessageID)
 	m.Copy.Mailbox, m.Copy.From, m.Copy.Sender = clean(f.Mailbox), cut(f.From, maxName), cut(f.Sender, maxName)
 	m.Copy.Subject = clean(f.Subject)
 	if f.MatchedBy != ByMessageID {
@@ -128,6 +156,58 @@ func (m Message) with(f Finding) Message {
 		}
 	}
 	m.Files = m.filesWith(f.Files)
+	return m
+}
+
+// looked returns the message with one more look counted.
+func (m Message) looked(f Finding) Message {
+	m.Copy.Looks++
+	m.Copy.Looked, m.Copy.Answer = f.At.UTC().Truncate(time.Millisecond), clean(f.Answer)
+	return m
+}
+
+// improved returns a settled message with what a later look found. What was known of it stays, so that its events
+// keep their places: files that only the message has keep their order. The time of the copy moves only if something
+// changed that readers see.
+func (m Message) improved(f Finding) Message {
+	if f.Reason != "" {
+		if m = m.looked(f); !m.Copy.Known() {
+			m.Copy.Reason = cutWord(f.Reason)
+		}
+		return m
+	}
+	was := m
+	record, extra := m.Files, []Attachment(nil)
+	for i, file := range m.Files {
+		if file.Attachment.Missing == NotInRecord {
+			record = m.Files[:i:i]
+			break
+		}
+	}
+	for _, file := range m.Files[len(record):] {
+		old := file.Attachment
+		for i, a := range f.Files {
+			if a.ID == old.ID && a.Record < 0 {
+				old = a
+				f.Files = slices.Delete(slices.Clone(f.Files), i, i+1)
+				break
+			}
+		}
+		extra = append(extra, old)
+	}
+	at := slices.IndexFunc(f.Files, func(a Attachment) bool { return a.Record < 0 })
+	if at < 0 {
+		at = len(f.Files)
+	}
+	f.Files = slices.Insert(slices.Clone(f.Files), at, extra...)
+	m.Files = slices.Clone(record)
+	for i := range m.Files {
+		m.Files[i].Attachment = Attachment{}
+	}
+	m = m.with(f)
+	if was.Copy.Known() && slices.Equal(was.Files, m.Files) {
+		m.Copy.At = was.Copy.At
+	}
 	return m
 }
 

@@ -26,6 +26,9 @@ import (
 //	which days there are                    c|days                           observed|<day>, arrival|<day>
 //	messages that wait to be enriched       c|waiting                        a-<hash of r>     (record: r; stored: when)
 //	how far the sweep of those has come     c|waiting                        sweep
+//	messages to be looked for again         c|looks                          <due>-<hash of r> (record: r; wanted: when)
+//	mailboxes that refuse us                c|refusals                       <mailbox, lower case>
+//	messages that wait for one of those     c|refused|<mailbox>              <hash of r>       (record: r)
 //
 // The message is written last and is the commit point: a posting without its message is ignored, and so is one that its
 // message does not confirm. A value is spread over buckets so that no partition grows with the whole tenant.

@@ -150,6 +150,31 @@ type Copy struct {
 	Subject      string
 	Sent         time.Time // whole milliseconds
 	Recipients   []Recipient
+
+	// MessageID is the copy's own internet message id where that is not the record's, else "".
+	MessageID string
+
+	Looks   int       // how often it was looked for; 0 in what was stored before looks were counted
+	Looked  time.Time // when it was last looked for
+	Answer  string    // what Microsoft answered when it was not found, or not whole; "" if it was
+	Next    time.Time // when it is looked for again; zero if only on request
+	Refused string    // the mailbox that refuses us and has to answer before it is looked for again, or ""
+}
+
+// Open reports whether something of a settled message may still be found: what kept it from us may pass.
+func (m *Message) Open() bool {
+	if m.Waiting || m.Copy.At.IsZero() {
+		return false
+	}
+	if m.Copy.Reason != "" {
+		return m.Copy.Reason.Passes()
+	}
+	for i := range m.Files {
+		if a := &m.Files[i].Attachment; a.NoHash.Passes() && (a.Kind != ReferenceKind || a.NoHash == OutOfTime) {
+			return true
+		}
+	}
+	return false
 }
 
 // Known reports whether the message was found, so that Copy and each File.Attachment describe it.

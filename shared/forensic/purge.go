@@ -70,8 +70,13 @@ func (p *purge) all(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.empty(ctx, WaitingPartition(p.c)); err != nil {
+	if err := p.refusals(ctx); err != nil {
 		return err
+	}
+	for _, partition := range []string{looksPartition(p.c), refusalsPartition(p.c), WaitingPartition(p.c)} {
+		if err := p.empty(ctx, partition); err != nil {
+			return err
+		}
 	}
 	return p.empty(ctx, DaysPartition(p.c))
 }

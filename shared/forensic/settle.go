@@ -26,6 +26,8 @@ type Desk struct {
 	Log    *slog.Logger
 	// Patience is how long a message waits before Sweep queues it again: longer than the enriching agent tries.
 	Patience time.Duration
+	// LookFor is for how long after a message was stored what is missing of it is looked for; 0 is DefaultLookFor.
+	LookFor time.Duration
 }
 
 // settleTries is how many times settling a message is tried while somebody else changes it.
@@ -34,7 +36,7 @@ const settleTries = 4
 // Load returns the message, and whether nothing remains to be done for it: it was settled before, or is no longer
 // there because it expired or was purged. Load then also finishes what an earlier Settle left undone.
 func (d *Desk) Load(ctx context.Context, c connection.ID, r RecordID) (m Message, settled bool, err error) {
-	m, item, err := d.read(ctx, c, r)
+	m, item, _, err := d.read(ctx, c, r)
 	switch {
 	case errors.Is(err, table.ErrAbsent):
 		return Message{Connection: c, Record: r}, true, nil
@@ -46,45 +48,93 @@ func (d *Desk) Load(ctx context.Context, c connection.ID, r RecordID) (m Message
 	return m, true, d.finish(ctx, m, item.Expires)
 }
 
-// Settle adds what was found to a loaded message, and ends its waiting. Only the first finding counts. Settling again
-// is harmless, also by somebody else with another finding, and so is settling what is no longer there.
+// Settle adds what was found to a message that was loaded, and lets it wait no longer. Of several findings for a
+// message that waits only the first counts; settling what is not there any more is harmless. A finding of a later look
+// (Again) counts if something was missing until then, and takes nothing away.
 //
-// The order of writes is: further postings and further items, the message, the end of its waiting. A crash before the
-// message leaves postings that no message confirms, which searches ignore. A crash after it leaves its mark, which
-// the next Load or Sweep deletes; until then the watermark waits.
+// The order of writes: the further postings, the further items and the mark of the next look, then the message, then
+// the end of its waiting. A crash before the message leaves postings that no message confirms, which searches ignore.
+// A crash after it leaves its old mark, which the next Load or Sweep of the message deletes. Until then the watermark
+// waits.
 func (d *Desk) Settle(ctx context.Context, m Message, f Finding) error {
+	err := d.change(ctx, m, func(was Message) (Message, bool) {
+		switch {
+		case was.Waiting:
+			return d.scheduled(was.with(f), f), true
+		case f.Again && was.Open():
+			return d.scheduled(was.improved(f), f), true
+		}
+		return was, false
+	})
+	if err != nil || f.Refused == "" {
+		return err
+	}
+	// The mailbox may have answered while this was written.
+	if r, err := d.Refusal(ctx, m.Connection, f.Refused); err != nil || !r.Since.IsZero() {
+		return err
+	}
+	return d.Answered(ctx, m.Connection, f.Refused)
+}
+
+// Tried records that a message that waits was looked for and not found, or not whole. It goes on waiting.
+func (d *Desk) Tried(ctx context.Context, m Message, f Finding) error {
+	return d.change(ctx, m, func(was Message) (Message, bool) {
+		if !was.Waiting {
+			return was, false
+		}
+		next := was.looked(f)
+		next.Copy.Reason = cutWord(f.Reason)
+		return next, true
+	})
+}
+
+// change replaces a message by what f makes of it, unless f says that nothing is to be done.
+func (d *Desk) change(ctx context.Context, m Message, f func(Message) (Message, bool)) error {
 	for range settleTries {
-		err := d.settle(ctx, m.Connection, m.Record, f)
+		err := d.replace(ctx, m.Connection, m.Record, f)
 		if !errors.Is(err, table.ErrConflict) {
 			return err
 		}
 	}
-	return fmt.Errorf("settle message %s of connection %s: too many writers: %w", m.Record, m.Connection, fault.Retry)
+	return fmt.Errorf("change message %s of connection %s: too many writers: %w", m.Record, m.Connection, fault.Retry)
 }
 
-func (d *Desk) settle(ctx context.Context, c connection.ID, r RecordID, f Finding) error {
-	was, item, err := d.read(ctx, c, r)
-	switch {
-	case errors.Is(err, table.ErrAbsent):
+func (d *Desk) replace(ctx context.Context, c connection.ID, r RecordID, f func(Message) (Message, bool)) error {
+	was, item, more, err := d.read(ctx, c, r)
+	if errors.Is(err, table.ErrAbsent) {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case !was.Waiting:
+	}
+	m, changed := f(was)
+	if !changed {
+		if was.Waiting {
+			return nil
+		}
 		return d.finish(ctx, was, item.Expires)
 	}
-	m := was.with(f)
-	replacement, parts := encode(m, fmt.Sprintf("%016x", f.At.UnixNano()), item.Expires)
+	// The lists of a message change only with the time of its copy; until then its further items stay as they are.
+	generation, same := more.generation, m.Copy.At.Equal(was.Copy.At)
+	if !same {
+		generation = fmt.Sprintf("%016x", m.Copy.At.UnixNano())
+	}
+	replacement, parts := encode(m, generation, item.Expires)
 	replacement.Revision = item.Revision
 
-	further := append(furtherPostings(was, m, item.Expires), parts...)
+	var further []table.Item
+	if !same {
+		further = append(furtherPostings(was, m, item.Expires), parts...)
+	}
+	further = append(further, lookMarks(m, item.Expires)...)
 	if len(further) > 0 {
 		if err := d.Events.Load(ctx, further...); err != nil {
-			return fmt.Errorf("store %d postings of what was found of message %s: %w", len(further), r, err)
+			return fmt.Errorf("store %d items of what was found of message %s: %w", len(further), r, err)
 		}
 	}
 	err = d.Events.Commit(ctx, table.Op{Verb: table.Replace, Item: replacement})
 	if errors.Is(err, table.ErrConflict) {
-		// An error of takeBack is not a conflict: the next attempt would silently find nothing.
+		// If the postings cannot be removed, this must not look like a conflict: the next attempt would find nothing to do.
 		if back := d.takeBack(ctx, was, further); back != nil {
 			return back
 		}
@@ -93,20 +143,26 @@ func (d *Desk) settle(ctx context.Context, c connection.ID, r RecordID, f Findin
 	if err != nil {
 		return fmt.Errorf("store what was found of message %s: %w", r, err)
 	}
-	return d.unmark(ctx, m)
+	if m.Waiting {
+		return nil
+	}
+	if was.Waiting {
+		return d.unmark(ctx, m)
+	}
+	return d.unlook(ctx, was, m)
 }
 
-// read loads a message with its item.
-func (d *Desk) read(ctx context.Context, c connection.ID, r RecordID) (Message, table.Item, error) {
+// read loads a message with its item, and the names of its further items.
+func (d *Desk) read(ctx context.Context, c connection.ID, r RecordID) (Message, table.Item, rest, error) {
 	item, err := d.Events.Get(ctx, MessageKey(c, r))
 	if err != nil {
-		return Message{}, item, fmt.Errorf("load message %s of connection %s: %w", r, c, err)
+		return Message{}, item, rest{}, fmt.Errorf("load message %s of connection %s: %w", r, c, err)
 	}
 	m, more, err := decode(c, item)
 	if err == nil && more.parts > 0 {
 		m, err = loadParts(ctx, d.Events, m, more)
 	}
-	return m, item, err
+	return m, item, more, err
 }
 
 // finish does what may have been left undone for a settled message: it deletes the mark. It writes the posting of the
@@ -189,13 +245,15 @@ func waitingMark(m Message, expires time.Time) table.Item {
 }
 
 // sendWaiting queues messages to be enriched. Sending one again is harmless.
-func sendWaiting(ctx context.Context, q queue.Sender, c connection.ID, group string, records []RecordID) error {
+func sendWaiting(
+	ctx context.Context, q queue.Sender, c connection.ID, group string, records []RecordID, again bool,
+) error {
 	if len(records) == 0 {
 		return nil
 	}
 	messages := make([]queue.Message, len(records))
 	for i, r := range records {
-		body, err := json.Marshal(Waiting{Connection: c, Record: r})
+		body, err := json.Marshal(Waiting{Connection: c, Record: r, Again: again})
 		if err != nil {
 			return fmt.Errorf("encode message %s for the queue: %w", r, err)
 		}
@@ -273,18 +331,21 @@ func waitingSince(mark table.Item) (time.Time, error) {
 // that a long backlog is not queued over and over. It returns how many messages it queued. Sweeps of one connection
 // may overlap: then some messages are queued twice.
 func (d *Desk) Sweep(ctx context.Context, c connection.ID) (sent int, err error) {
+	if sent, err = d.sweepLooks(ctx, c); err != nil {
+		return sent, err
+	}
 	now := d.Now()
 	from, began, err := d.round(ctx, c)
 	if err != nil || from == "" && now.Sub(began) < d.Patience {
-		return 0, err
+		return sent, err
 	}
 	due, next, err := d.due(ctx, c, from, now)
 	if err != nil {
-		return 0, err
+		return sent, err
 	}
 	if from == "" {
 		if len(due) == 0 {
-			return 0, nil
+			return sent, nil
 		}
 		began = now
 	}
@@ -378,5 +439,5 @@ func (d *Desk) sweep(ctx context.Context, c connection.ID, marks []table.Item) (
 		d.Log.WarnContext(ctx, "messages have waited too long to be enriched, and are queued again",
 			"connection", c, "messages", len(records))
 	}
-	return len(records), sendWaiting(ctx, d.Queue, c, backlogGroup(c), records)
+	return len(records), sendWaiting(ctx, d.Queue, c, backlogGroup(c), records, false)
 }

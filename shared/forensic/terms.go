@@ -30,7 +30,7 @@ func (m *Message) Terms() []Term {
 	if !slices.Contains(senders, actor) {
 		terms = appendTerms(terms, ActorField, actor)
 	}
-	terms = appendTerms(terms, MessageIDField, Normal(m.InternetMessageID))
+	terms = appendTerms(terms, MessageIDField, Normal(m.InternetMessageID), Normal(m.Copy.MessageID))
 
 	values := make([]string, 0, max(2*len(m.Files), len(addresses)))
 	ofFiles := func(field Field, value func(*File) string, more func(*File) string) {
