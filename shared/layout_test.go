@@ -52,7 +52,7 @@ func rooms() map[string]room {
 		"shared/forensic":        domain("shared/connection", "shared/audit", "shared/people"),
 		"shared/segment":         {others: []string{"github.com/klauspost/compress"}},
 		"shared/search":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
-		"shared/enrich":          domain("shared/connection", "shared/audit", "shared/forensic"),
+		"shared/enrich":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
 		"shared/settings":        {ours: []string{"shared/connection", "shared/enrich"}},
 		"shared/agents":          domain("shared/access", "shared/dead", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/enrich", "shared/search", "shared/openapi", "shared/settings"),
 		"shared/embedded":        {ours: contracts, others: []string{"github.com/cockroachdb/pebble/v2"}},

@@ -20,13 +20,12 @@ func TestNoMailboxHasMoreThanFourCallsAtATime(t *testing.T) {
 	const messages, most = 16, enrich.DefaultPerMailbox
 	graph := &crowd{release: make(chan struct{})}
 	st := newStage(t, m365sim.Options{}, staff(), mailRead(), func(c *enrich.Config) {
-		c.Graph, c.Workers = graph,
-			2*messages
+		c.Graph, c.Workers = graph, 2*messages
 	})
 	var all sync.WaitGroup
 	for i := range messages {
 		record := told()
-		record.Record = forensic.RecordID(fmt.Sprint("record-", i))
+		record.Record, record.Stored = forensic.RecordID(fmt.Sprint("record-", i)), noon.Add(-time.Hour)
 		record.Mailbox = []string{"ada@fernhill.example", "ADA@fernhill.example"}[i%2]
 		record.Actor = record.Mailbox
 		st.add(record)
@@ -181,6 +180,6 @@ type anything struct{ *shelf }
 
 func (a *anything) Load(_ context.Context, _ connection.ID, r forensic.RecordID) (forensic.Message, bool, error) {
 	m := told()
-	m.Record, m.Mailbox, m.Actor = r, string(r)+"@x", string(r)+"@x"
+	m.Record, m.Mailbox, m.Actor, m.Stored = r, string(r)+"@x", string(r)+"@x", noon.Add(-time.Hour)
 	return m, false, nil
 }

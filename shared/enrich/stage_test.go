@@ -128,6 +128,7 @@ func newShelf() *shelf {
 	return &shelf{
 		messages: map[forensic.RecordID]forensic.Message{}, findings: map[forensic.RecordID]forensic.Finding{},
 		status: connection.Monitoring, refusals: map[string]forensic.Refusal{},
+		now: func() time.Time { return noon },
 	}
 }
 

@@ -187,7 +187,7 @@ func (r *reading) hand(ctx context.Context, created []bool, there map[RecordID]*
 	if r.in.Now().Sub(r.blob.Created) > oldWaiting {
 		group = backlogGroup(r.blob.Connection)
 	}
-	return sendWaiting(ctx, r.in.Queue, r.blob.Connection, group, waiting, false)
+	return sendWaiting(ctx, r.in.Queue, r.blob.Connection, group, waiting, Waiting{})
 }
 
 // days returns the entries of the batch's days in the list of days, each once.

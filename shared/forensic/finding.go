@@ -86,7 +86,7 @@ type Finding struct {
 	Again   bool      // the message was settled before: only what is better than what is known of it counts
 	Answer  string    // what Microsoft answered; "" if nothing is missing
 	Refused string    // the mailbox that has refused us for so long that we wait for it to answer, or ""
-	Probed  bool      // Refused was asked, and refused: the message asks it again in an hour, for all that wait
+	Probed  bool      // Refused was asked just now, and refused
 	Never   bool      // there is nothing to look into, so that looking again is useless
 	// After is how long Microsoft asked us to wait.
 	After   time.Duration

@@ -58,18 +58,16 @@ func lookMarks(m Message, expires time.Time) (marks []table.Item) {
 	return marks
 }
 
-// scheduled returns a settled message with the time of its next look. There is none for a message that is whole, for
-// one that waits for a mailbox to answer, and after LookFor.
-func (d *Desk) scheduled(m Message, f Finding) Message {
+// scheduled returns a settled message with the time of its next look. There is none for a message that is whole, and
+// none after LookFor. A message that waits for a mailbox to answer is looked for at the time probe, if there is one.
+func (d *Desk) scheduled(m Message, f Finding, probe time.Time) Message {
 	m.Copy.Next, m.Copy.Refused = time.Time{}, ""
 	if !m.Open() || f.Never {
 		return m
 	}
 	if f.Refused != "" {
 		m.Copy.Refused = Normal(f.Refused)
-		if f.Probed {
-			m.Copy.Next = f.At.UTC().Truncate(time.Millisecond).Add(probeEvery + time.Minute)
-		}
+		m.Copy.Next = probe
 		return m
 	}
 	since := m.Stored
@@ -152,7 +150,7 @@ func (d *Desk) sweepLooks(ctx context.Context, c connection.ID) (sent int, err e
 	if err := d.Events.Load(ctx, moved...); err != nil {
 		return 0, fmt.Errorf("move the looks of connection %s: %w", c, err)
 	}
-	if err := sendWaiting(ctx, d.Queue, c, againGroup(c), records, true); err != nil {
+	if err := sendWaiting(ctx, d.Queue, c, againGroup(c), records, Waiting{Again: true}); err != nil {
 		return 0, err
 	}
 	if err := table.Remove(ctx, d.Events, done); err != nil {

@@ -16,6 +16,7 @@ type Refusal struct {
 	Since  time.Time // when it first refused; zero while it answers
 	Last   time.Time // when it last refused
 	Probe  time.Time // it is not asked again before this time, once it is known to refuse
+	Prober time.Time // when a message is scheduled to ask it
 	Times  int
 	Reason Reason
 	Answer string // what it last answered
@@ -28,6 +29,7 @@ const (
 	attrLast  = "last"
 	attrProbe = "probe"
 	attrTimes = "times"
+	attrAsker = "prober"
 
 	// answeringFor is how long a mailbox is remembered that answers again.
 	answeringFor = 30 * 24 * time.Hour
@@ -60,7 +62,7 @@ func (d *Desk) Refusal(ctx context.Context, c connection.ID, mailbox string) (Re
 	return Refusal{
 		Since: table.TimeOf(item.Attrs[attrSince]), Last: table.TimeOf(item.Attrs[attrLast]),
 		Probe: table.TimeOf(item.Attrs[attrProbe]), Times: int(times), Reason: Reason(text(item.Attrs, attrReason, "")),
-		Answer: text(item.Attrs, attrAnswer, ""), revision: item.Revision,
+		Answer: text(item.Attrs, attrAnswer, ""), Prober: table.TimeOf(item.Attrs[attrAsker]), revision: item.Revision,
 	}, nil
 }
 
@@ -79,6 +81,36 @@ func (d *Desk) Refused(
 	})
 }
 
+// next is when the message of a finding is to ask the mailbox again, for all that wait for it; zero if another message
+// does. The one that asked last does, and any other when none is scheduled.
+func (r Refusal) next(f Finding) time.Time {
+	now := f.At.UTC().Truncate(time.Millisecond)
+	if !f.Probed && now.Before(r.Prober.Add(probeEvery)) {
+		return time.Time{}
+	}
+	next := r.Probe
+	if next.Before(now) {
+		next = now
+	}
+	return next.Add(time.Minute)
+}
+
+// await records that a message which is settled waits for a mailbox, and asks it at the time probe if that is not zero.
+// The mailbox may have answered while the message was settled: then the message is looked for with the others.
+func (d *Desk) await(ctx context.Context, c connection.ID, mailbox string, probe time.Time) error {
+	r, err := d.refusal(ctx, c, mailbox, func(r Refusal) (Refusal, bool) {
+		changed := !r.Since.IsZero() && !probe.IsZero()
+		if changed {
+			r.Prober = probe
+		}
+		return r, changed
+	})
+	if err != nil || !r.Since.IsZero() {
+		return err
+	}
+	return d.Answered(ctx, c, mailbox)
+}
+
 // refusal replaces what is known of a mailbox by what f makes of it.
 func (d *Desk) refusal(
 	ctx context.Context, c connection.ID, mailbox string, f func(Refusal) (Refusal, bool),
@@ -95,6 +127,7 @@ func (d *Desk) refusal(
 		item := table.Item{Key: refusalKey(c, mailbox), Revision: was.revision, Attrs: table.Attrs{
 			attrSince: table.Stamp(r.Since), attrLast: table.Stamp(r.Last), attrProbe: table.Stamp(r.Probe),
 			attrTimes: int64(r.Times), attrReason: string(r.Reason), attrAnswer: r.Answer,
+			attrAsker: table.Stamp(r.Prober),
 		}}
 		if r.Since.IsZero() {
 			item.Expires = d.Now().Add(answeringFor)

@@ -28,6 +28,8 @@ type Desk struct {
 	Patience time.Duration
 	// LookFor is for how long after a message was stored what is missing of it is looked for; 0 is DefaultLookFor.
 	LookFor time.Duration
+	// Requests are those of operators to look again at once; nil: there are none.
+	Requests *Requests
 }
 
 // settleTries is how many times settling a message is tried while somebody else changes it.
@@ -57,23 +59,27 @@ func (d *Desk) Load(ctx context.Context, c connection.ID, r RecordID) (m Message
 // A crash after it leaves its old mark, which the next Load or Sweep of the message deletes. Until then the watermark
 // waits.
 func (d *Desk) Settle(ctx context.Context, m Message, f Finding) error {
+	var probe time.Time
+	if f.Refused != "" {
+		r, err := d.Refusal(ctx, m.Connection, f.Refused)
+		if err != nil {
+			return err
+		}
+		probe = r.next(f)
+	}
 	err := d.change(ctx, m, func(was Message) (Message, bool) {
 		switch {
 		case was.Waiting:
-			return d.scheduled(was.with(f), f), true
+			return d.scheduled(was.with(f), f, probe), true
 		case f.Again && was.Open():
-			return d.scheduled(was.improved(f), f), true
+			return d.scheduled(was.improved(f), f, probe), true
 		}
 		return was, false
 	})
 	if err != nil || f.Refused == "" {
 		return err
 	}
-	// The mailbox may have answered while this was written.
-	if r, err := d.Refusal(ctx, m.Connection, f.Refused); err != nil || !r.Since.IsZero() {
-		return err
-	}
-	return d.Answered(ctx, m.Connection, f.Refused)
+	return d.await(ctx, m.Connection, f.Refused, probe)
 }
 
 // Tried records that a message that waits was looked for and not found, or not whole. It goes on waiting.
@@ -246,14 +252,15 @@ func waitingMark(m Message, expires time.Time) table.Item {
 
 // sendWaiting queues messages to be enriched. Sending one again is harmless.
 func sendWaiting(
-	ctx context.Context, q queue.Sender, c connection.ID, group string, records []RecordID, again bool,
+	ctx context.Context, q queue.Sender, c connection.ID, group string, records []RecordID, how Waiting,
 ) error {
 	if len(records) == 0 {
 		return nil
 	}
 	messages := make([]queue.Message, len(records))
 	for i, r := range records {
-		body, err := json.Marshal(Waiting{Connection: c, Record: r, Again: again})
+		how.Connection, how.Record = c, r
+		body, err := json.Marshal(how)
 		if err != nil {
 			return fmt.Errorf("encode message %s for the queue: %w", r, err)
 		}
@@ -331,9 +338,20 @@ func waitingSince(mark table.Item) (time.Time, error) {
 // that a long backlog is not queued over and over. It returns how many messages it queued. Sweeps of one connection
 // may overlap: then some messages are queued twice.
 func (d *Desk) Sweep(ctx context.Context, c connection.ID) (sent int, err error) {
-	if sent, err = d.sweepLooks(ctx, c); err != nil {
-		return sent, err
+	requested, err := d.sweepRequests(ctx, c)
+	if err != nil {
+		return requested, err
 	}
+	due, err := d.sweepLooks(ctx, c)
+	if err != nil {
+		return requested + due, err
+	}
+	sent, err = d.sweepWaiting(ctx, c)
+	return requested + due + sent, err
+}
+
+// sweepWaiting sends again the messages that have waited for too long.
+func (d *Desk) sweepWaiting(ctx context.Context, c connection.ID) (sent int, err error) {
 	now := d.Now()
 	from, began, err := d.round(ctx, c)
 	if err != nil || from == "" && now.Sub(began) < d.Patience {
@@ -439,5 +457,5 @@ func (d *Desk) sweep(ctx context.Context, c connection.ID, marks []table.Item) (
 		d.Log.WarnContext(ctx, "messages have waited too long to be enriched, and are queued again",
 			"connection", c, "messages", len(records))
 	}
-	return len(records), sendWaiting(ctx, d.Queue, c, backlogGroup(c), records, false)
+	return len(records), sendWaiting(ctx, d.Queue, c, backlogGroup(c), records, Waiting{})
 }

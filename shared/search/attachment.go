@@ -1,6 +1,12 @@
 package search
 
-import "github.com/mailtrail/mailtrail/shared/forensic"
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/mailtrail/mailtrail/shared/forensic"
+)
 
 // attached is the event's file as the message has it; nil when the message was not found, or not yet.
 func (e *event) attached() *forensic.Attachment {
@@ -85,15 +91,17 @@ func (e *event) inline() value {
 func (e *event) noHash() value {
 	const begins = "Hash not available: "
 	if e.message.Waiting {
-		return textOf(begins + "the attachment has not been read yet.")
+		return textOf(begins + "the attachment has not been read yet." + looks(e.message.Copy))
 	}
 	if reason := e.message.Copy.Reason; reason != "" {
-		return textOf(begins + sentence(reason))
+		return textOf(begins + sentence(reason) + looks(e.message.Copy))
 	}
 	a := e.attached()
 	switch {
 	case a == nil:
 		return textOf(begins + "no mailbox was looked into.")
+	case a.NoHash.Passes():
+		return textOf(begins + sentence(a.NoHash) + looks(e.message.Copy))
 	case a.NoHash != "":
 		return textOf(begins + sentence(a.NoHash))
 	case a.SHA256 != "":
@@ -109,14 +117,38 @@ func (e *event) noRecipients() value {
 	const begins = "Recipients are as far as the audit record names them: "
 	switch {
 	case e.message.Waiting:
-		return textOf(begins + "the message has not been read yet.")
+		return textOf(begins + "the message has not been read yet." + looks(e.message.Copy))
 	case e.message.Copy.At.IsZero():
 		return textOf(begins + "no mailbox was looked into.")
 	case e.message.Copy.Reason != "":
-		return textOf(begins + sentence(e.message.Copy.Reason))
+		return textOf(begins + sentence(e.message.Copy.Reason) + looks(e.message.Copy))
 	}
 	return value{}
 }
+
+// looks says how often a message was looked for, what was answered, and when it is looked for again.
+func looks(c forensic.Copy) string {
+	if c.Looks == 0 || c.Answer == "" {
+		return ""
+	}
+	text := fmt.Sprintf(" It was looked for %s, last at %s; the answer was: %s.", times(c.Looks), utc(c.Looked), c.Answer)
+	switch {
+	case c.Refused != "":
+		text += " It is looked for again as soon as the mailbox answers."
+	case !c.Next.IsZero():
+		text += " It is looked for again at " + utc(c.Next) + "."
+	}
+	return text
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
+}
+
+func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // sentence says what a reason means.
 func sentence(r forensic.Reason) string {
