@@ -32,7 +32,8 @@ func needed() map[string][]string {
 		"census":      append([]string{"TABLE_CONNECTIONS", "TABLE_PEOPLE"}, microsoft...),
 		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_ENRICH_MINUTES"}, microsoft...),
 		"enrich": append([]string{
-			"TABLE_CONNECTIONS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_MESSAGES", "MAILTRAIL_HASHES", "MAILTRAIL_HASH_LIMIT_MB", "MAILTRAIL_ENRICH_MINUTES",
+			"TABLE_CONNECTIONS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_MESSAGES", "MAILTRAIL_HASHES", "MAILTRAIL_HASH_LIMIT_MB",
+			"MAILTRAIL_ENRICH_MINUTES", "MAILTRAIL_LOOK_DAYS",
 		}, microsoft...),
 		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_RETENTION_DAYS"}, microsoft...),
 		"search": {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE"},
@@ -69,7 +70,7 @@ func run(m *testing.M) int {
 func environment(function string, a *amazon) map[string]string {
 	all := map[string]string{
 		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people", "QUEUE_BLOBS": a.url + "/queue",
-		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150", "MAILTRAIL_ENRICH_MINUTES": "30", "MAILTRAIL_RETENTION_DAYS": "90",
+		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150", "MAILTRAIL_ENRICH_MINUTES": "30", "MAILTRAIL_LOOK_DAYS": "14", "MAILTRAIL_RETENTION_DAYS": "90",
 		"MAILTRAIL_CLIENT_ID": clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID, "MAILTRAIL_CLOUD": "commercial",
 	}
 	env := map[string]string{}

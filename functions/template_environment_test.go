@@ -19,7 +19,7 @@ import (
 func checkEnvironment(t template, reads map[string][]string) []string {
 	values := map[string]string{
 		"TABLE_CONNECTIONS": "ConnectionsTable", "TABLE_BLOBS": "BlobsTable", "TABLE_EVENTS": "EventsTable", "TABLE_PEOPLE": "PeopleTable", "QUEUE_BLOBS": "BlobQueue",
-		"QUEUE_MESSAGES": "MessageQueue", "MAILTRAIL_HASHES": "Hashes", "MAILTRAIL_HASH_LIMIT_MB": "HashLimitMb", "MAILTRAIL_ENRICH_MINUTES": "EnrichMinutes",
+		"QUEUE_MESSAGES": "MessageQueue", "MAILTRAIL_HASHES": "Hashes", "MAILTRAIL_HASH_LIMIT_MB": "HashLimitMb", "MAILTRAIL_ENRICH_MINUTES": "EnrichMinutes", "MAILTRAIL_LOOK_DAYS": "LookDays",
 		"MAILTRAIL_CLIENT_ID": "ClientId", "MAILTRAIL_CREDENTIAL_ARN": "CredentialArn", "MAILTRAIL_PUBLISHER": "Publisher",
 		"MAILTRAIL_CLOUD": "Cloud", "MAILTRAIL_RETENTION_DAYS": "RetentionDays", "MAILTRAIL_BASE_URL": "BaseUrl",
 	}

@@ -12,7 +12,7 @@ import (
 
 func main() {
 	parts.Start(build, settings.TableConnections, settings.TableEvents, settings.TablePeople,
-		settings.QueueMessages, settings.Hashes, settings.HashLimitMB, settings.EnrichMinutes,
+		settings.QueueMessages, settings.Hashes, settings.HashLimitMB, settings.EnrichMinutes, settings.LookDays,
 		settings.ClientID, settings.CredentialARN, settings.Publisher, settings.Cloud)
 }
 

@@ -117,6 +117,7 @@ func New(s Surroundings) *Agents {
 		Roster:   &people.Roster{Table: s.People, Now: s.Now, Rand: s.Rand},
 		Desk: &forensic.Desk{
 			Events: s.Events, Queue: s.MessageQueue, Now: s.Now, Log: s.Log, Patience: deadline + lateness,
+			LookFor: s.Settings.LookFor, Requests: &forensic.Requests{Table: s.Connections, Now: s.Now, Rand: s.Rand},
 		},
 		around: s,
 	}
@@ -204,13 +205,14 @@ func (a *Agents) AdminRoutes(base string) []access.Route {
 		Registry: a.Registry, Trail: a.Trail, Progress: a.Ledger.Tell, Begin: base + connection.BeginPath, Log: a.around.Log,
 	}
 	persons := &people.API{Roster: a.Roster, Find: a.Registry.Get, Trail: a.Trail, Log: a.around.Log}
+	looks := &enrich.API{Requests: a.Desk.Requests, Find: a.Registry.Get, Trail: a.Trail, Log: a.around.Log}
 	acts := &access.TrailAPI{Trail: a.Trail, Log: a.around.Log}
 	letters := &dead.API{Queues: a.around.Dead, Trail: a.Trail, Log: a.around.Log}
 	if len(letters.Queues) == 0 {
 		letters.Elsewhere = deadElsewhere
 	}
-	return slices.Concat(connections.Routes(), persons.Routes(), a.ClientAPI.Routes(), letters.Routes(), acts.Routes(),
-		openapi.Routes())
+	return slices.Concat(connections.Routes(), persons.Routes(), looks.Routes(), a.ClientAPI.Routes(), letters.Routes(),
+		acts.Routes(), openapi.Routes())
 }
 
 // SearchRoutes are the doors of analysts: login and search.

@@ -3,17 +3,21 @@ package enrich_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
@@ -142,7 +146,8 @@ func (o *office) live(d time.Duration) {
 func (o *office) read(records ...string) {
 	o.Helper()
 	in := forensic.Ingester{
-		Feed: array("[" + strings.Join(records, ",") + "]"), Ledger: open{}, Events: o.events, Queue: o.queue, Now: o.sim.Now,
+		Feed: array("[" + strings.Join(records, ",") + "]"), Ledger: open{}, Events: o.events, Queue: o.queue,
+		Now: o.sim.Now,
 		Log: slog.New(slog.DiscardHandler),
 	}
 	now := o.sim.Now()
@@ -230,8 +235,8 @@ const (
 	bensMail = "ben@fernhill.example"
 )
 
-// A living mailbox refuses by turns for hours, an outage lasts three hours, a policy takes an hour: nothing of it is the
-// truth for ever.
+// A living mailbox refuses by turns for hours, an outage lasts three hours, a policy takes an hour: nothing of
+// it is the truth for ever.
 func TestWhatIsRefusedForHoursIsFoundInTheEnd(t *testing.T) {
 	for name, trouble := range map[string]struct {
 		fault  m365sim.Fault
@@ -239,12 +244,14 @@ func TestWhatIsRefusedForHoursIsFoundInTheEnd(t *testing.T) {
 		answer string
 	}{
 		"a mailbox that refuses by turns": {m365sim.Fault{
-			Mailbox: "*", Codes: []string{"ResourceNotFound", "MailboxNotEnabledForRESTAPI", "ErrorInvalidUser"}, For: 5 * time.Hour,
+			Mailbox: "*", Codes: []string{"ResourceNotFound", "MailboxNotEnabledForRESTAPI", "ErrorInvalidUser"},
+			For: 5 * time.Hour,
 		}, forensic.NoMailbox, "HTTP 404"},
 		"a policy that works late": {m365sim.Fault{
 			Mailbox: "*", Code: "ErrorAccessDenied", For: 61 * time.Minute,
 		}, forensic.MailboxDenied, "HTTP 403 ErrorAccessDenied"},
-		"an outage of three hours": {m365sim.Fault{Op: "graph", Status: 503, For: 3 * time.Hour}, forensic.OutOfTime, "HTTP 503"},
+		"an outage of three hours": {m365sim.Fault{Op: "graph", Status: 503, For: 3 * time.Hour}, forensic.OutOfTime,
+			"HTTP 503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -260,7 +267,8 @@ func TestWhatIsRefusedForHoursIsFoundInTheEnd(t *testing.T) {
 			}
 			o.live(20 * time.Minute)
 			m := o.message(1)
-			if m.Waiting || m.Copy.Reason != trouble.reason || !strings.HasPrefix(m.Copy.Answer, trouble.answer) || m.Copy.Looks < 3 {
+			if m.Waiting || m.Copy.Reason != trouble.reason || !strings.HasPrefix(m.Copy.Answer, trouble.answer) ||
+				m.Copy.Looks < 3 {
 				t.Errorf("after 40 minutes: %+v", m.Copy)
 			}
 			settled := m.Copy.At
@@ -280,8 +288,8 @@ func TestWhatIsRefusedForHoursIsFoundInTheEnd(t *testing.T) {
 	}
 }
 
-// A tenant that keeps us out on purpose delays nobody: a mailbox that is known to refuse is asked once an hour, and its
-// mails are settled at once. When it answers, all of them are looked for.
+// A tenant that keeps us out on purpose delays nobody: a mailbox that is known to refuse is asked once an hour,
+// and its mails are settled at once. When it answers, all of them are looked for.
 func TestAMailboxThatIsKnownToRefuseIsAskedOnceAnHour(t *testing.T) {
 	o := newOffice(t, m365sim.Options{}, mailRead())
 	if err := o.sim.BlockMailbox(tenantID, ada, true); err != nil {
@@ -305,7 +313,8 @@ func TestAMailboxThatIsKnownToRefuseIsAskedOnceAnHour(t *testing.T) {
 	for n := 1; n <= 20; n++ {
 		send(n)
 		o.live(time.Second)
-		if m := o.message(n); m.Waiting || m.Copy.Reason != forensic.MailboxDenied || m.Copy.Answer != "HTTP 403 ErrorAccessDenied" {
+		if m := o.message(n); m.Waiting || m.Copy.Reason != forensic.MailboxDenied ||
+			m.Copy.Answer != "HTTP 403 ErrorAccessDenied" {
 			t.Fatalf("message %d is not settled at once: %+v", n, m)
 		}
 		o.live(15 * time.Minute)
@@ -333,7 +342,8 @@ func TestWhatIsNowhereIsLookedForAtGrowingDistances(t *testing.T) {
 	first := o.message(1).Copy
 	o.live(20 * 24 * time.Hour)
 	m := o.message(1)
-	if looks := m.Copy.Looks - first.Looks; looks < 6 || looks > 12 || !m.Copy.Next.IsZero() || !m.Copy.At.Equal(first.At) {
+	if looks := m.Copy.Looks - first.Looks; looks < 6 || looks > 12 || !m.Copy.Next.IsZero() ||
+		!m.Copy.At.Equal(first.At) {
 		t.Errorf("%d looks in 14 days: %+v", looks, m.Copy)
 	}
 	if since := m.Copy.Looked.Sub(m.Stored); since < 13*24*time.Hour || since > 15*24*time.Hour {
@@ -341,5 +351,76 @@ func TestWhatIsNowhereIsLookedForAtGrowingDistances(t *testing.T) {
 	}
 	for range o.events.Query(t.Context(), table.Query{Partition: string(fernhill) + "|looks"}) {
 		t.Error("a mark is left")
+	}
+}
+
+// An operator who mended something asks again at once, by connection, reason and time, and sees how far it has come.
+func TestAnOperatorAsksAgainAtOnce(t *testing.T) {
+	o := newOffice(t, m365sim.Options{}, mailRead())
+	store, err := embedded.Open(t.TempDir(), embedded.Options{Now: o.sim.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	o.desk.Requests = &forensic.Requests{Table: store.Table("connections"), Now: o.sim.Now, Rand: rand.Reader}
+	log := slog.New(slog.DiscardHandler)
+	api := &enrich.API{
+		Requests: o.desk.Requests, Find: o.shelf.Get, Log: log,
+		Trail: &access.Trail{Table: store.Table("connections"), Now: o.sim.Now, Rand: rand.Reader},
+	}
+	ask := func(method, path, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), method, "/v1/connections/"+path+"/enrich", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r = r.WithContext(access.With(r.Context(), access.Caller{ID: "key-1", Roles: []access.Role{access.Admin}}))
+		mux := http.NewServeMux()
+		for _, route := range api.Routes() {
+			mux.Handle(route.Pattern, route.Handler)
+		}
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w
+	}
+	for body, field := range map[string]string{
+		`{"reasons":["TOO_LARGE"]}`:                                   "reasons[0]",
+		`{"from":"2026-05-04T12:00:00Z","to":"2026-05-04T12:00:00Z"}`: "to",
+		`{"from":"0001-01-01T00:00:00Z"}`:                             "from",
+		`{"since":"2026-05-04T12:00:00Z"}`:                            "since",
+	} {
+		if w := ask("POST", string(fernhill), body); w.Code != http.StatusBadRequest ||
+			!strings.Contains(w.Body.String(), fmt.Sprintf("%q", field)) {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+	if w := ask("POST", "another", `{}`); w.Code != http.StatusNotFound {
+		t.Errorf("another connection: %d", w.Code)
+	}
+
+	if err := o.sim.BlockMailbox(tenantID, ada, true); err != nil {
+		t.Fatal(err)
+	}
+	var files []world.Attachment
+	for n := range 3 {
+		a := file(n, fmt.Sprintf("%d.pdf", n), 1000+int64(n))
+		files = append(files, a)
+		at := noon.Add(time.Duration(n-3) * time.Hour)
+		o.put(letter(n, ada, adasMail, at, fmt.Sprintf("<%d@x>", n), "x", a))
+		o.read(record(n, adasMail, at, fmt.Sprintf("<%d@x>", n), "x", a))
+	}
+	o.live(41 * time.Minute)
+	if err := o.sim.BlockMailbox(tenantID, ada, false); err != nil {
+		t.Fatal(err)
+	}
+	w := ask("POST", string(fernhill), fmt.Sprintf(`{"reasons":["MAILBOX_DENIED"],"from":%q}`,
+		noon.Add(-150*time.Minute).Format(time.RFC3339)))
+	if w.Code != http.StatusAccepted {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	// What the first of them learns holds for all that wait for the mailbox.
+	o.live(20 * time.Minute)
+	for n := range files {
+		o.whole(n, files[n])
+	}
+	if w := ask("GET", string(fernhill), ""); !strings.Contains(w.Body.String(), `"seen":2,"sent":2,"done":"2026`) {
+		t.Errorf("%s", w.Body)
 	}
 }

@@ -38,6 +38,7 @@ const (
 	Hashes        = "MAILTRAIL_HASHES"
 	HashLimitMB   = "MAILTRAIL_HASH_LIMIT_MB"
 	EnrichMinutes = "MAILTRAIL_ENRICH_MINUTES"
+	LookDays      = "MAILTRAIL_LOOK_DAYS"
 )
 
 // Settings is what an environment says, checked, with the defaults filled in.
@@ -60,6 +61,7 @@ type Settings struct {
 	Hashes    enrich.Setting
 	HashLimit int64 // bytes
 	EnrichFor time.Duration
+	LookFor   time.Duration
 
 	given map[string]string
 }

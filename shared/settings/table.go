@@ -90,6 +90,11 @@ func All() []Setting {
 			read:     whole(1, 60, func(s *Settings, n int) { s.EnrichFor = time.Duration(n) * time.Minute }),
 		},
 		{
+			Name: LookDays, Place: Everywhere, Default: "14",
+			Sentence: "For how many days what is missing of a message after that is looked for again, at growing distances.",
+			read:     whole(1, 90, func(s *Settings, n int) { s.LookFor = time.Duration(n) * 24 * time.Hour }),
+		},
+		{
 			Name: ClientID, Place: Everywhere, PerCloud: true,
 			Sentence: "The id of the application that is registered at Microsoft.",
 			describe: func(a *Application, _, text string) error { a.ClientID = text; return guid(text) },
