@@ -1,9 +1,9 @@
-// Package access decides who may call what: API clients and their tokens, the guard before every route, and the trail of
-// what was asked and changed.
+// Package access decides who may call what: API clients and their tokens, the guard before every route, and the trail
+// of what was asked and changed.
 //
-// A client has roles, which say what it may do, and may have a limit, which says for which connections. Whoever answers
-// for connections asks the caller (From) before it shows one, and answers for one outside the limit exactly as for one
-// that does not exist.
+// A client has roles, which say what it may do, and may have a limit, which says for which connections. Whoever
+// answers for connections asks the caller (From) before it shows one, and answers for one outside the limit exactly
+// as for one that does not exist.
 package access
 
 import (
@@ -31,8 +31,8 @@ func ParseRole(s string) (Role, error) {
 	return "", fmt.Errorf("role %q is neither %s nor %s", s, Admin, Analyst)
 }
 
-// ErrDenied means that a credential is not valid: an unknown client, a wrong secret, an unknown or expired token, or the
-// token of a removed client. It never says which.
+// ErrDenied means that a credential is not valid: an unknown client, a wrong secret, an unknown or expired token, or
+// the token of a removed client. It never says which.
 var ErrDenied = errors.New("the credential is not valid")
 
 // Limit is the ids of the connections that a client may see and change. Nil is no limit: all of them, also those added

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// ClientAPI is how API clients are created, listed and revoked: over HTTP under /v1/clients, by administrators; and, by
-// Create and Remove, from the command line and from whoever may invoke a function. Each act is in the trail before it is
-// done. Who acts is the caller of the context (With): an operator without a client is a caller without a limit.
+// ClientAPI is how API clients are created, listed and revoked: over HTTP under /v1/clients, by administrators; and,
+// by Create and Remove, from the command line and from whoever may invoke a function. Each act is in the trail before
+// it is done. Who acts is the caller of the context (With): an operator without a client is a caller without a limit.
 //
 // A limited administrator sees and revokes only clients whose limit is within its own, and creates no others.
 //
@@ -49,7 +49,8 @@ func (a *ClientAPI) Create(ctx context.Context, asked NewClient) (Client, string
 	}
 	caller := From(ctx)
 	if caller.Limit != nil && asked.Connections == nil {
-		return Client{}, "", Invalid("connections", "This client is limited to some connections: the new client must be limited too.")
+		return Client{}, "", Invalid("connections",
+			"Your client is limited to some connections: the new client must be limited too.")
 	}
 	if asked.Connections != nil {
 		known, err := a.Connections(ctx)
@@ -59,7 +60,8 @@ func (a *ClientAPI) Create(ctx context.Context, asked NewClient) (Client, string
 		var wrong []Problem
 		for i, id := range given {
 			if !slices.Contains(known, id) || !caller.Limit.Allows(id) {
-				wrong = append(wrong, Problem{"connections[" + strconv.Itoa(i) + "]", "INVALID_VALUE", "There is no such connection."})
+				field := "connections[" + strconv.Itoa(i) + "]"
+				wrong = append(wrong, Problem{field, "INVALID_VALUE", "There is no such connection."})
 			}
 		}
 		if len(wrong) > 0 {
@@ -88,7 +90,8 @@ func (a *ClientAPI) Remove(ctx context.Context, id string) (Client, error) {
 	if err != nil {
 		return Client{}, err
 	}
-	if err := a.Trail.Act(ctx, "client.remove", client.Limit, map[string]any{"clientId": id, "name": client.Name}); err != nil {
+	detail := map[string]any{"clientId": id, "name": client.Name}
+	if err := a.Trail.Act(ctx, "client.remove", client.Limit, detail); err != nil {
 		return Client{}, err
 	}
 	return client, a.Clients.Remove(ctx, id)
@@ -112,7 +115,9 @@ type CreatedClient struct {
 
 // Show returns the client as APIs show it.
 func (c Client) Show() ShownClient {
-	return ShownClient{ID: c.ID, Name: c.Name, Roles: c.Roles, Connections: c.Limit, Created: c.Created, CreatedBy: c.CreatedBy}
+	return ShownClient{
+		ID: c.ID, Name: c.Name, Roles: c.Roles, Connections: c.Limit, Created: c.Created, CreatedBy: c.CreatedBy,
+	}
 }
 
 func (a *ClientAPI) create(w http.ResponseWriter, r *http.Request) error {

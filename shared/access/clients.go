@@ -101,9 +101,10 @@ type Clients struct {
 	Rand  io.Reader
 }
 
-// Create stores a client and returns it with its secret, which cannot be read again. by is a client's id or an operator.
-// It does not check that the connections of the limit exist, and leaves the trail to its caller: ClientAPI does both.
-// Errors: *Refused, or the table's. After an error of the table the client may exist, with a secret that nobody has.
+// Create stores a client and returns it with its secret, which cannot be read again. by is a client's id or an
+// operator. It does not check that the connections of the limit exist, and leaves the trail to its caller: ClientAPI
+// does both. Errors: *Refused, or the table's. After an error of the table the client may exist, with a secret that
+// nobody has.
 func (c *Clients) Create(ctx context.Context, by string, asked NewClient) (client Client, secret string, err error) {
 	if asked, err = asked.check(); err != nil {
 		return Client{}, "", err
@@ -145,7 +146,8 @@ func clientOf(item table.Item) (Client, error) {
 		return Client{}, fmt.Errorf("read client %s: its limit is not a list", item.Sort)
 	}
 	return Client{
-		ID: item.Sort, Name: text("name"), Roles: rolesOf(roles), Limit: limit, Created: created, CreatedBy: text("createdBy"),
+		ID: item.Sort, Name: text("name"), Roles: rolesOf(roles), Limit: limit,
+		Created: created, CreatedBy: text("createdBy"),
 	}, nil
 }
 
@@ -170,7 +172,9 @@ func getClient(ctx context.Context, from table.Table, id string) (Client, error)
 
 // List returns up to size clients whose limit is within another one, by id, after a client's id or from the start (""),
 // and the last id if there are more. The nil Limit lists all clients.
-func (c *Clients) List(ctx context.Context, within Limit, after string, size int) (list []Client, next string, err error) {
+func (c *Clients) List(
+	ctx context.Context, within Limit, after string, size int,
+) (list []Client, next string, err error) {
 	q := table.Query{Partition: clientPartition}
 	if after != "" {
 		q.From = after + "\x00"

@@ -22,8 +22,8 @@ const (
 	maxPath     = 200      // bytes of a field's path, after which an answer cuts it
 )
 
-// ReadBody reads a request's body of JSON, of at most so many bytes, without a byte order mark. A request without a content
-// type means JSON. The error is a *Refused: 415, 413, or 400 if the body was cut short.
+// ReadBody reads a request's body of JSON, of at most so many bytes, without a byte order mark. A request without a
+// content type means JSON. The error is a *Refused: 415, 413, or 400 if the body was cut short.
 func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	given := r.Header.Get("Content-Type")
 	if kind, _, err := mime.ParseMediaType(given); given != "" && (err != nil || kind != "application/json") {
@@ -56,15 +56,18 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	return nil
 }
 
-// Decode reads a body, which must be one JSON object in UTF-8, into v, a pointer to a struct, or returns what is wrong
-// with it. encoding/json accepts much that its sender cannot have meant. Decode names it, by the path of the field
-// ("roles[1]"): a field that v does not have or that is written in other letter case, a key that is given twice, a value
-// of another kind, half of a surrogate pair; and anything after the object. After a problem v is of no use.
+// Decode reads a body, which must be one JSON object in UTF-8, into v, a pointer to a struct, or returns what is
+// wrong with it. encoding/json accepts much that its sender cannot have meant. Decode names it, by the path of the
+// field ("roles[1]"): a field that v does not have or that is written in other letter case, a key that is given
+// twice, a value of another kind, half of a surrogate pair; and anything after the object. After a problem v is of no
+// use.
 func Decode(body []byte, v any) []Problem {
 	if !utf8.Valid(body) {
 		return []Problem{{"", "INVALID_JSON", "The body is not UTF-8."}}
 	}
-	r := &strictReader{body: body, tokens: json.NewDecoder(bytes.NewReader(body)), known: map[reflect.Type]map[string]reflect.Type{}}
+	r := &strictReader{
+		body: body, tokens: json.NewDecoder(bytes.NewReader(body)), known: map[reflect.Type]map[string]reflect.Type{},
+	}
 	r.tokens.UseNumber()
 	if err := r.value("", reflect.TypeOf(v).Elem(), 1); err != nil {
 		return []Problem{{"", "INVALID_JSON", "The body must be one JSON object" + at(err) + "."}}
@@ -126,8 +129,8 @@ func (r *strictReader) token(path string) (json.Token, error) {
 	return token, err
 }
 
-// halfPair reports whether a JSON text escapes one half of a surrogate pair without the other, which encoding/json reads
-// as another character.
+// halfPair reports whether a JSON text escapes one half of a surrogate pair without the other, which encoding/json
+// reads as another character.
 func halfPair(text []byte) bool {
 	unit := func(i int) rune { // the UTF-16 code unit that is escaped at i, or 0
 		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
@@ -151,7 +154,8 @@ func halfPair(text []byte) bool {
 	return false
 }
 
-// value reads the value at a path, which is to become a t. A nil t takes anything. The error is that of the JSON itself.
+// value reads the value at a path, which is to become a t. A nil t takes anything. The error is that of the JSON
+// itself.
 func (r *strictReader) value(path string, t reflect.Type, depth int) error {
 	if depth > maxNesting {
 		return errNesting
@@ -159,7 +163,8 @@ func (r *strictReader) value(path string, t reflect.Type, depth int) error {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t != nil && (t.Kind() == reflect.Interface || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())) {
+	unmarshaler := reflect.TypeFor[json.Unmarshaler]()
+	if t != nil && (t.Kind() == reflect.Interface || reflect.PointerTo(t).Implements(unmarshaler)) {
 		t = nil
 	}
 	token, err := r.token(path)

@@ -12,13 +12,15 @@ import (
 //	an access token          token|<SHA-256, hex>       token            expires after 15 minutes
 //	the trail of one day     trail|<2006-01-02, UTC>    <time>|<random>  oldest first; never expires
 //
-// A token's partition is its hash, so that tokens spread over the whole table; all clients are few, and stand in one partition.
+// A token's partition is its hash, so that tokens spread over the whole table. Clients are few and share one
+// partition. A client is limited if it has the attribute "connections"; a trail entry has it if it concerns some
+// connections only.
 
 const (
 	clientPartition = "client"
 	tokenSort       = "token"
 	dayFormat       = "2006-01-02"
-	// momentFormat has always nine digits, so that moments sort as texts.
+	// momentFormat always has nine digits of seconds, so that moments sort as text.
 	momentFormat = "2006-01-02T15:04:05.000000000Z"
 )
 

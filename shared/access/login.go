@@ -13,9 +13,9 @@ import (
 // maxForm bounds the body of a login: two short values.
 const maxForm = 8 << 10
 
-// Login is where a client exchanges its secret for an access token: POST /v1/oauth, the client credentials grant of RFC 6749.
-// It takes what the clients of Incydr send: the credential as HTTP Basic (then the body may be empty and the grant unsaid) or in the
-// form, and the grant in the query or in the form.
+// Login exchanges a client's secret for an access token: POST /v1/oauth, the client credentials grant of RFC 6749. It
+// accepts what Incydr's clients send. The credential comes as HTTP Basic, and then the body may be empty and the grant
+// left out, or in the form; the grant comes in the query or in the form.
 type Login struct {
 	Clients *Clients
 	Tokens  *Tokens
@@ -55,19 +55,19 @@ func (l *Login) token(w http.ResponseWriter, r *http.Request) {
 		token, err = l.Tokens.Issue(r.Context(), caller.ID)
 	}
 	if err != nil {
-		l.Log.ErrorContext(r.Context(), "no token could be issued", "err", err)
+		l.Log.ErrorContext(r.Context(), "issuing a token failed", "err", err)
 		WriteJSON(w, http.StatusServiceUnavailable, tokenError{Error: "temporarily_unavailable"})
 		return
 	}
 	WriteJSON(w, http.StatusOK, tokenAnswer{AccessToken: token, TokenType: "bearer", ExpiresIn: int(Lifetime.Seconds())})
 }
 
-// credential reads the id and the secret of a login, or says why the request is none. A wrong or missing credential is not
-// its business: that is for Check.
+// credential reads the id and the secret of a login, or says what is wrong with the request. Whether they are valid, or
+// missing, is for Check to say.
 func credential(w http.ResponseWriter, r *http.Request) (id, secret string, refused *tokenError) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 	if err != nil {
-		return "", "", invalidRequest("The body is longer than a login, or was cut short.")
+		return "", "", invalidRequest("The body is too long for a login, or was cut short.")
 	}
 	var form url.Values
 	if len(body) > 0 {
@@ -80,10 +80,10 @@ func credential(w http.ResponseWriter, r *http.Request) (id, secret string, refu
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return "", "", invalidRequest("The query cannot be read.")
+		return "", "", invalidRequest("The query string is malformed.")
 	}
 	if query.Has("client_secret") {
-		return "", "", invalidRequest("A secret must not stand in an address, where it gets into logs.")
+		return "", "", invalidRequest("The secret must not be in the query, because addresses are logged.")
 	}
 	grants := append(query["grant_type"], form["grant_type"]...)
 	for _, grant := range grants {
@@ -92,12 +92,12 @@ func credential(w http.ResponseWriter, r *http.Request) (id, secret string, refu
 		}
 	}
 	if len(form["client_id"]) > 1 || len(form["client_secret"]) > 1 {
-		return "", "", invalidRequest("A value stands twice in the form.")
+		return "", "", invalidRequest("A field is given twice in the form.")
 	}
 
 	id, secret, basic := r.BasicAuth()
 	if basic && form.Has("client_secret") {
-		return "", "", invalidRequest("The credential stands both in the header and in the form.")
+		return "", "", invalidRequest("The credential is both in the header and in the form.")
 	}
 	if basic {
 		return id, secret, nil

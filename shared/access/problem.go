@@ -49,7 +49,8 @@ func Refuse(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error)
 	WriteProblems(w, http.StatusServiceUnavailable, Problem{"", "UNAVAILABLE", "This cannot be done now. Try again."})
 }
 
-// Handle makes a handler of one that returns an error. h writes its answer last, so that an error is all that is answered.
+// Handle makes a handler of one that returns an error. h writes its answer last, so that an error is all that is
+// answered.
 func Handle(log *slog.Logger, h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Route is one door of the product, and who may pass it: everybody, or clients with one of the roles. Saying neither, or both, is an
-// error, so that no door stands open because somebody forgot it.
+// Route is one door of the API and who may use it: everybody, or clients with one of the roles. Saying neither, or
+// both, is an error, so that no door is open because somebody forgot to close it.
 type Route struct {
 	Pattern string // as http.ServeMux reads it, with a method: "GET /v1/connections/{id}"
 	Public  bool
 	Roles   []Role
-	// Unlimited keeps limited clients out: the route is not about some connections, and answers them 403.
+	// Unlimited refuses limited clients with 403, for a route that cannot be held to some connections.
 	Unlimited bool
 	Handler   http.Handler
 }
@@ -37,8 +37,8 @@ func (r Route) check() error {
 	return nil
 }
 
-// Mux mounts the routes, each behind the guard that it asks for. It is the only way from the network to a handler. It panics,
-// as http.ServeMux does, on routes that make no sense: that is a mistake of whoever builds the program.
+// Mux mounts the routes, each behind the guard that it asks for. It is the only way from the network to a handler. It
+// panics, as http.ServeMux does, on routes that make no sense: that is a mistake in the program.
 func Mux(guard *Guard, routes []Route) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
@@ -64,7 +64,8 @@ func isAPI(path string) bool {
 	return strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/v2/")
 }
 
-// nowhere says in the API's own shape what the mux's handler h would say in plain text: 404, or 405 with the methods that there are.
+// nowhere answers in the API's shape what the mux's handler h would answer in plain text: 404, or 405 with the methods
+// that the address has.
 func nowhere(h http.Handler, w http.ResponseWriter, r *http.Request) {
 	said := answer{header: make(http.Header)}
 	h.ServeHTTP(&said, r)
@@ -77,7 +78,7 @@ func nowhere(h http.Handler, w http.ResponseWriter, r *http.Request) {
 	WriteProblems(w, http.StatusNotFound, Problem{Type: "NOT_FOUND", Description: "There is nothing at this address."})
 }
 
-// answer keeps the head of an answer and drops its body.
+// answer keeps the header and the status of an answer and drops its body.
 type answer struct {
 	header http.Header
 	status int

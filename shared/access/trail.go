@@ -16,35 +16,36 @@ import (
 // MaxDays is how many days one List may span.
 const MaxDays = 366
 
-// Entry is one act: a search, or a change by an administrator.
+// Entry is one act: a search, a look at people or at the trail, or a change by an administrator.
 type Entry struct {
 	At      time.Time
 	Who     string // a client's id, or an administrator's object id
 	What    string // the act: "connection.add", "search"
-	Detail  string // what exactly was asked, as JSON text; "" when What says all
-	Count   int64  // how many results were given out; 0 for a change
-	Purpose string // why, as the caller said; may be ""
+	Detail  string // what exactly was asked, as JSON; "" if What says it all
+	Count   int64  // how many results were returned; 0 for a change
+	Purpose string // why, in the caller's words; may be ""
 	// Connections are those that the act concerns; nil is all of them, or none in particular. A limited client sees the
-	// entries that concern only connections of its limit. Entries stored before this was kept have none.
+	// entries that concern only connections of its limit. Entries that were stored before this was kept have nil.
 	Connections Limit
 }
 
 // visible reports whether a caller with the limit may see the entry.
 func (e Entry) visible(limit Limit) bool { return e.Connections.Within(limit) || limit == nil }
 
-// Trail remembers every search and every administrative act: who, what, when, how many. It is safe for concurrent use.
+// Trail records every search and every administrative act: who, what, when, and how many results. It is safe for
+// concurrent use.
 //
-// A change is recorded before it is done, and a search before its answer leaves. When recording fails the act fails:
-// otherwise whoever can make the table fail could look around unseen. So the trail may hold an act that did not succeed, and
-// never misses one that did.
+// A change is recorded before it is done, and a search before its answer leaves. If recording fails, the act fails:
+// otherwise somebody who can make the table fail could look around unseen. So the trail may have an act that did not
+// succeed, but it never misses one that did.
 type Trail struct {
 	Table table.Table
 	Now   func() time.Time
 	Rand  io.Reader
 }
 
-// Act records what the caller of ctx is about to do, which concerns connections; nil is the caller's limit. detail is
-// stored as JSON; nil is none.
+// Act records what the caller of ctx is about to do and which connections it concerns; nil is the caller's limit.
+// detail is stored as JSON, unless it is nil.
 func (t *Trail) Act(ctx context.Context, what string, connections Limit, detail any) error {
 	e := Entry{What: what, Connections: connections}
 	if detail != nil {
@@ -57,8 +58,8 @@ func (t *Trail) Act(ctx context.Context, what string, connections Limit, detail 
 	return t.Record(ctx, e)
 }
 
-// Record stores the entry; it is durable when Record returns nil. Who, if it is empty, and Connections, if they are nil,
-// are those of the caller of ctx; a zero At is now. Recording again after an error may leave the entry twice.
+// Record stores the entry; it is durable when Record returns nil. Who, if it is empty, and Connections, if they are
+// nil, are those of the caller of ctx; a zero At is now. Recording again after an error may leave the entry twice.
 func (t *Trail) Record(ctx context.Context, e Entry) error {
 	caller := From(ctx)
 	if e.Who == "" {
@@ -130,6 +131,7 @@ func entryOf(item table.Item, err error) (Entry, error) {
 	count, _ := item.Attrs["count"].(int64)
 	connections, _ := item.Attrs["connections"].([]string)
 	return Entry{
-		At: at, Who: text("who"), What: text("what"), Detail: text("detail"), Count: count, Purpose: text("purpose"), Connections: connections,
+		At: at, Who: text("who"), What: text("what"), Detail: text("detail"), Count: count, Purpose: text("purpose"),
+		Connections: connections,
 	}, nil
 }

@@ -20,10 +20,12 @@ const (
 // errPosition means that a position is not that of a page of the trail.
 var errPosition = errors.New("the position is not that of a page")
 
-// Page returns up to size entries of [from, to) that a caller with the limit may see, oldest first, after a position, and
-// the position at which the next page begins, or "" at the end. A page may be short, or empty, and not be the last. A
-// position that is none is an error.
-func (t *Trail) Page(ctx context.Context, from, to time.Time, limit Limit, after string, size int) (entries []Entry, next string, err error) {
+// Page returns up to size entries of [from, to) that a caller with the limit may see, oldest first, after a position,
+// and the position at which the next page begins, or "" at the end. A page may be short, or empty, and not be the
+// last. A position that is none is an error.
+func (t *Trail) Page(
+	ctx context.Context, from, to time.Time, limit Limit, after string, size int,
+) (entries []Entry, next string, err error) {
 	if after != "" {
 		text, _, ok := strings.Cut(after, "|")
 		at, err := time.Parse(momentFormat, text)
@@ -67,8 +69,8 @@ func (t *Trail) items(ctx context.Context, from, to time.Time) func(yield func(t
 	}
 }
 
-// TrailAPI is how administrators read the trail: GET /v1/trail. A limited administrator sees the entries that concern only
-// connections of its limit.
+// TrailAPI is how administrators read the trail: GET /v1/trail. A limited administrator sees the entries that concern
+// only connections of its limit.
 type TrailAPI struct {
 	Trail *Trail
 	Log   *slog.Logger
@@ -84,7 +86,7 @@ type shownEntry struct {
 	At      time.Time       `json:"at"`
 	Who     string          `json:"who"`
 	What    string          `json:"what"`
-	Detail  json.RawMessage `json:"detail"` // null if "what" says all
+	Detail  json.RawMessage `json:"detail"` // null if "what" says it all
 	Count   int64           `json:"count"`
 	Purpose string          `json:"purpose"`
 }
@@ -107,7 +109,8 @@ func (a *TrailAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Trail.Record(ctx, Entry{What: "trail.read", Detail: string(detail), Count: int64(len(entries))}); err != nil {
+	read := Entry{What: "trail.read", Detail: string(detail), Count: int64(len(entries))}
+	if err := a.Trail.Record(ctx, read); err != nil {
 		return err
 	}
 	answer := struct {
@@ -115,7 +118,7 @@ func (a *TrailAPI) list(w http.ResponseWriter, r *http.Request) error {
 		Next    *string      `json:"nextPgToken"`
 	}{[]shownEntry{}, PageToken(next)}
 	for _, e := range entries {
-		shown := shownEntry{At: e.At, Who: e.Who, What: e.What, Detail: json.RawMessage("null"), Count: e.Count, Purpose: e.Purpose}
+		shown := shownEntry{At: e.At, Who: e.Who, What: e.What, Count: e.Count, Purpose: e.Purpose}
 		if e.Detail != "" {
 			shown.Detail = json.RawMessage(e.Detail)
 		}

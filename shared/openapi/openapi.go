@@ -1,4 +1,5 @@
-// Package openapi has the description of the whole API, in OpenAPI 3.1, and serves it. A test of local/machine holds it against the handlers.
+// Package openapi holds the description of the whole API, in OpenAPI 3.1, and serves it. A test of local/machine
+// checks it against the handlers.
 package openapi
 
 import (
@@ -11,7 +12,7 @@ import (
 //go:embed openapi.json
 var document []byte
 
-// Routes are the one door: everybody may read what can be asked.
+// Routes are the one door, which is open to everybody.
 func Routes() []access.Route {
 	return []access.Route{{Pattern: "GET /v1/openapi.json", Public: true, Handler: http.HandlerFunc(serve)}}
 }
@@ -21,5 +22,5 @@ func serve(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(document) // whoever asked has gone
+	_, _ = w.Write(document) // a caller that has hung up does not miss it
 }
