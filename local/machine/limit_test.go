@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/queue"
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
@@ -44,6 +45,11 @@ func newTenancy(t *testing.T) *tenancy {
 		})
 	}
 	y.all = y.login(access.Admin, access.Analyst)
+	y.wait("the watermarks to pass all events", func() bool {
+		_, stored, _ := y.query(y.all, everything, `"srtKey":"@timestamp"`)
+		_, settled, _ := y.query(y.all, everything, `"srtKey":"event.inserted"`)
+		return settled.TotalCount == stored.TotalCount
+	})
 	return y
 }
 
@@ -74,6 +80,8 @@ func (y *tenancy) call(token, method, path, kind, body string) (status int, answ
 // you add a route, say here what a limited client gets: every route for one connection is tried by itself.
 func TestALimitHoldsAtEveryRoute(t *testing.T) {
 	y := newTenancy(t)
+	y.buryOf(0)
+	y.buryOf(1)
 	others := map[string]func(me int){
 		"POST /v1/connections": func(me int) {
 			if status, answer := y.call(y.tokens[me], "POST", "/v1/connections", "application/json", `{"displayName":"Mine"}`); status != 403 {
@@ -95,6 +103,14 @@ func TestALimitHoldsAtEveryRoute(t *testing.T) {
 		"GET /v1/clients/{id}":    func(me int) { y.hides(me, "GET") },
 		"DELETE /v1/clients/{id}": func(me int) { y.hides(me, "DELETE") },
 		"POST /v2/file-events":    func(me int) { y.finds(me) },
+		"GET /v1/dead":            func(me int) { y.only(me, "GET", "/v1/dead", "") },
+		"POST /v1/dead/retry": func(me int) { // what is not of this connection stays where it is
+			y.call(y.tokens[me], "POST", "/v1/dead/retry", "application/json", `{}`)
+			y.only(1-me, "GET", "/v1/dead", "")
+			y.buryOf(me)
+		},
+		"POST /v1/dead/{id}/retry": func(me int) { y.noLetter(me, "POST", "/retry") },
+		"DELETE /v1/dead/{id}":     func(me int) { y.noLetter(me, "DELETE", "") },
 	}
 	for _, r := range y.machine.Routes {
 		if r.Public {
@@ -133,6 +149,35 @@ func (y *tenancy) only(me int, method, path, body string) {
 	status, answer := y.call(y.tokens[me], method, path, "application/json", body)
 	if status != 200 || !strings.Contains(answer, y.ids[me]) || strings.Contains(answer, y.ids[1-me]) {
 		y.t.Errorf("%s %s as the client of %s: %d %.2000s", method, path, y.ids[me], status, answer)
+	}
+}
+
+// buryOf makes a dead letter of a connection, of work that no agent can do.
+func (y *tenancy) buryOf(i int) {
+	y.t.Helper()
+	dead := func() bool {
+		_, answer := y.call(y.tokens[i], "GET", "/v1/dead", "", "")
+		return strings.Contains(answer, y.ids[i])
+	}
+	if !dead() {
+		must(y.t, y.machine.Blobs().Send(y.t.Context(), queue.Message{Group: y.ids[i], Body: []byte("no blob")}))
+	}
+	y.wait("a dead letter", dead)
+}
+
+// noLetter asks for the other's dead letters as for one that does not exist.
+func (y *tenancy) noLetter(me int, method, act string) {
+	y.t.Helper()
+	_, list := y.call(y.tokens[1-me], "GET", "/v1/dead", "", "")
+	var page struct{ Letters []struct{ ID string } }
+	if err := json.Unmarshal([]byte(list), &page); err != nil || len(page.Letters) == 0 {
+		y.t.Fatal(list, err)
+	}
+	_, absent := y.call(y.tokens[me], method, "/v1/dead/blobs-nothing"+act, "", "")
+	for _, l := range page.Letters {
+		if status, answer := y.call(y.tokens[me], method, "/v1/dead/"+l.ID+act, "", ""); status != 404 || answer != absent {
+			y.t.Errorf("%s of the other's dead letter: %d %s; of one that does not exist: %s", method, status, answer, absent)
+		}
 	}
 }
 
@@ -297,7 +342,7 @@ func (y *tenancy) finds(me int) {
 				y.t.Errorf("%s by %s, page by page: %d of %d events", filters, key, len(paged), len(want))
 			}
 			if _, numbered, _ := y.query(y.tokens[me], filters, order+`5,"pgNum":2`); !slices.Equal(ids(numbered), want[min(5, len(want)):min(10, len(want))]) {
-				y.t.Errorf("%s by %s, page 2: %q", filters, key, ids(numbered))
+				y.t.Errorf("%s by %s, page 2: %q, want those after 5 of %q", filters, key, ids(numbered), want)
 			}
 		}
 	}
