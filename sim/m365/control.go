@@ -246,6 +246,7 @@ func contentLevers() []lever {
 	return []lever{
 		{"POST /publish", "{tenant, contentType, created, visible, expires, records: [...] or body: base64}: list a blob; created is now when absent", publish},
 		{"GET /tenants", "the tenants and their consents, subscriptions and counts", func(s *Server, _ *http.Request) (any, error) { return s.State(), nil }},
+		{"GET /truth", "?tenant=&from=&to=&hashes=: what was really sent, the last hour unless from and to (RFC 3339) say otherwise; hashes=true reads every file", showTruth},
 		{"GET /blobs", "?tenant=: every blob of the tenant in the order of its listing", func(s *Server, r *http.Request) (any, error) { return s.Blobs(r.URL.Query().Get("tenant")) }},
 	}
 }

@@ -146,6 +146,8 @@ func TestWrongOrdersAreRefused(t *testing.T) {
 		{"POST", "/mailbox", `{"tenant":"` + contoso + `","user":"unknown"}`},
 		{"GET", "/history?status=ok", ""},
 		{"GET", "/blobs?tenant=unknown", ""},
+		{"GET", "/truth?tenant=" + contoso, ""},
+		{"GET", "/truth?tenant=" + contoso + "&from=yesterday", ""},
 	} {
 		if r := pull(c[0], c[1], c[2]); r.status != 400 || !strings.Contains(r.body, `"error"`) {
 			t.Errorf("%v: %d %s", c, r.status, r.body)

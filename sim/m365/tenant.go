@@ -27,6 +27,7 @@ type tenant struct {
 	published  int                   // blobs ever
 	minute     int64                 // of the quota
 	spent      int                   // requests in that minute
+	truth      TruthSource           // nil when nobody knows
 }
 
 func newTenant(t world.Tenant) *tenant {

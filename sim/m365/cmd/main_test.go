@@ -96,8 +96,28 @@ func TestACollectorReadsTheCompanysAuditLog(t *testing.T) {
 		t.Errorf("%d blobs with %v", len(blobs), operations)
 	}
 
-	var history []struct{ Op string }
 	feed.token = ""
+	var truth []struct {
+		RecordID, Unrecorded string
+		Files                []struct{ SHA256 string }
+	}
+	now := time.Now().UTC()
+	feed.ask("GET", sim.Control+"/truth?hashes=true&tenant="+sim.Tenant+"&from="+now.Add(-10*time.Minute).Format(time.RFC3339)+
+		"&to="+now.Add(-5*time.Minute).Format(time.RFC3339), &truth)
+	hashed := 0
+	for _, x := range truth {
+		if !seen[x.RecordID] {
+			t.Errorf("no blob holds record %s", x.RecordID)
+		}
+		for _, f := range x.Files {
+			hashed += len(f.SHA256) / 64
+		}
+	}
+	if len(truth) < 10 || hashed < 10 {
+		t.Errorf("the truth: %d sends, %d hashed files", len(truth), hashed)
+	}
+
+	var history []struct{ Op string }
 	feed.ask("GET", sim.Control+"/history?op=feed.blob", &history)
 	if len(history) != len(blobs) {
 		t.Errorf("the control door knows %d blob requests of %d", len(history), len(blobs))

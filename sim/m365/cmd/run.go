@@ -32,6 +32,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	c, sim := company.New(s.company()), m365sim.New(s.options(stderr))
 	sim.AddTenant(c.Tenant(), c.People())
+	if err := sim.AddGroups(s.tenant, c.Groups()...); err != nil {
+		return err
+	}
 	sim.AddApp(m365sim.App{
 		ClientID: s.client, DisplayName: "Collector", HomeTenant: vendor,
 		Secrets: []m365sim.Secret{{Value: s.secret}}, RedirectURIs: strings.Split(s.redirect, ","),
@@ -46,14 +49,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	told := summary(s, doors, c.People()[0])
+	facts := summary(s, doors, c.People()[0])
 	from := sim.Now().Add(-s.history).Truncate(pastBeat)
 	ended, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wrote error
 	o := office.Office{Server: sim, Company: c, PastBeat: pastBeat, Keep: s.history + keep}
 	err = o.Run(ended, from, func() {
-		if wrote = told.write(stdout, s.json); wrote != nil {
+		if wrote = facts.write(stdout, s.json); wrote != nil {
 			cancel()
 		}
 	})

@@ -98,7 +98,11 @@ func (s settings) options(stderr io.Writer) m365sim.Options {
 }
 
 func (s settings) company() company.Options {
-	return company.Options{
+	o := company.Options{
 		Seed: s.seed, TenantID: s.tenant, People: s.people, MailsPerHour: s.mailsPerHour, Noise: s.noise, AlwaysOpen: !s.officeHours,
 	}
+	if s.hostility != "calm" {
+		o.Field = company.EveryField()
+	}
+	return o
 }

@@ -7,7 +7,6 @@
 package company
 
 import (
-	"hash/fnv"
 	"strings"
 	"time"
 
@@ -33,6 +32,8 @@ type Options struct {
 	// Noise is the average number of other audit records beside each send. 0 means 35; less than 0 means none.
 	Noise int
 
+	Field // what field reports show and an ordinary company here does not have; all off by default
+
 	// AlwaysOpen makes every hour an office hour, for a demonstration at night or on a Sunday.
 	AlwaysOpen bool
 }
@@ -46,8 +47,11 @@ type Company struct {
 	seed     uint64 // of the tenant too, so that two tenants with one seed share no record id
 	tenant   world.Tenant
 	people   []world.Person
-	senders  []*mailbox      // that log what is sent from them
-	shared   []*mailbox      // shared mailboxes
+	senders  []*mailbox // that log what is sent from them
+	shared   []*mailbox // shared mailboxes
+	silent   []*mailbox // that send, and whose sends leave no record
+	group    *mailbox   // the mailbox of the group that people send as
+	groups   []world.Group
 	partners []world.Address // outsiders that the company writes to
 	oddities []oddity
 }
@@ -55,9 +59,7 @@ type Company struct {
 // New invents the company that the options describe.
 func New(o Options) *Company {
 	o = o.withDefaults()
-	tenantHash := fnv.New64a()
-	tenantHash.Write([]byte(o.TenantID)) // a hash.Hash never fails to write
-	c := &Company{options: o, seed: o.Seed ^ tenantHash.Sum64(), oddities: oddities()}
+	c := &Company{options: o, seed: o.Seed ^ seedOf(o.TenantID), oddities: oddities()}
 
 	name, _, _ := strings.Cut(o.Domain, ".")
 	onmicrosoft := name + ".onmicrosoft.com"
@@ -69,12 +71,15 @@ func New(o Options) *Company {
 	for i := range c.people {
 		p := &c.people[i]
 		switch {
+		case c.silence(p) != "":
+			c.silent = append(c.silent, open(p))
 		case isShared(p):
 			c.shared = append(c.shared, open(p))
 		case logsSends(p):
 			c.senders = append(c.senders, open(p))
 		}
 	}
+	c.found(throw(c.seed, streamField))
 	c.partners = acquaint(throw(c.seed, streamPartners))
 	return c
 }
@@ -112,6 +117,9 @@ func (c *Company) Tenant() world.Tenant { return c.tenant }
 // The administrators come first, in that order. The caller must not change them.
 func (c *Company) People() []world.Person { return c.people }
 
+// Groups returns the groups of the directory. An ordinary company has none.
+func (c *Company) Groups() []world.Group { return c.groups }
+
 // Slice is what happened in an interval of time, in the order of time.
 type Slice struct {
 	Records  []world.Record
@@ -134,7 +142,9 @@ func (c *Company) Between(from, to time.Time) Slice {
 }
 
 func (s *Slice) add(c *Company, e event) {
-	s.Records = append(s.Records, e.record)
+	if e.record.JSON != nil {
+		s.Records = append(s.Records, e.record)
+	}
 	if e.mail == nil {
 		return
 	}

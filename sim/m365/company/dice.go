@@ -2,6 +2,7 @@ package company
 
 import (
 	"encoding/binary"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 )
@@ -14,6 +15,7 @@ const (
 	streamTenant
 	streamBlobs
 	streamLoad
+	streamField
 )
 
 // dice are everything that is left to chance, and the same for the same seed and stream.
@@ -21,6 +23,13 @@ type dice struct{ *rand.Rand }
 
 func throw(seed, stream uint64) dice {
 	return dice{rand.New(rand.NewPCG(seed, stream))}
+}
+
+// seedOf makes a seed of a text.
+func seedOf(text string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(text)) // a hash.Hash never fails to write
+	return h.Sum64()
 }
 
 // oneIn says yes once in n times on average.

@@ -41,8 +41,13 @@ func (c *Company) minute(at time.Time) []event {
 			c.vary(d, s)
 		}
 		s.file(d)
-		events = append(events, event{s.at, c.sendRecord(d, s), s})
+		record := c.sendRecord(d, s)
+		if c.options.Field != (Field{}) {
+			record = c.weathered(s, odd && i == 0)
+		}
+		events = append(events, event{s.at, record, s})
 	}
+	events = append(events, c.unrecorded(at, perMinute)...)
 	for range d.sometimes(perMinute * float64(max(0, c.options.Noise))) {
 		at := at.Add(time.Duration(d.IntN(60)) * time.Second)
 		events = append(events, event{at: at, record: c.bystander(d, at)})

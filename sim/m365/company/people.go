@@ -1,8 +1,8 @@
 package company
 
 import (
+	"cmp"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -78,7 +78,7 @@ func (c *Company) hire(d dice) []world.Person {
 		p.UserType, p.Mail, p.ProxyAddresses, p.Roles = "Guest", outside, nil, nil
 		people = append(people, p)
 	}
-	return people
+	return c.furnish(people)
 }
 
 func (c *Company) member(d dice, name, address string, plans ...world.Plan) world.Person {
@@ -134,13 +134,15 @@ func acquaint(d dice) []world.Address {
 type mailbox struct {
 	*world.Person
 	guid, sid, userKey string
+	former             string // the user principal name that records still use; "" for the present one
 }
+
+// name is the user principal name as audit records have it.
+func (m *mailbox) name() string { return cmp.Or(m.former, m.UserPrincipalName) }
 
 // open gives the person the mailbox that they always had: its ids follow from the person's own.
 func open(p *world.Person) *mailbox {
-	h := fnv.New64a()
-	h.Write([]byte(p.ID)) // a hash.Hash never fails to write
-	d := throw(h.Sum64(), streamPeople)
+	d := throw(seedOf(p.ID), streamPeople)
 	return &mailbox{
 		Person: p, guid: d.guid(),
 		sid:     fmt.Sprintf("S-1-5-21-%d-%d-%d-%d", d.Uint32(), d.Uint32(), d.Uint32(), d.between(1000, 9_999_999)),

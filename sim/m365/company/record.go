@@ -44,14 +44,26 @@ func (c *Company) by(o *object, who *mailbox, workload, userID, clientIP string)
 func (c *Company) sendRecord(d dice, s *send) world.Record {
 	o := &object{spelling: s.tell.spelling}
 	c.begin(o, s.at, s.id, s.operation, exchangeItem, s.result)
-	ip, userID := address(d, s.client.remote), s.actor.UserPrincipalName
+	ip, userID := address(d, s.client.remote), s.userID()
 	if s.tell.userIDCase {
 		userID = strings.ToUpper(userID)
 	}
-	c.by(o, s.actor, "Exchange", userID, ip)
+	o.text("UserKey", s.userKey())
+	o.number("UserType", s.userType())
+	o.number("Version", 1)
+	o.text("Workload", "Exchange")
+	o.text("ClientIP", ip)
+	o.text("UserId", userID)
 	o.text("AppId", s.client.appID)
+	clientApp := ""
 	if d.oneIn(5) {
-		o.text("ClientAppId", d.guid())
+		clientApp = d.guid()
+	}
+	if s.app != nil {
+		clientApp = s.app.id
+	}
+	if clientApp != "" {
+		o.text("ClientAppId", clientApp)
 	}
 	o.text("ClientIPAddress", ip)
 	o.text("ClientInfoString", s.client.info)
@@ -59,6 +71,7 @@ func (c *Company) sendRecord(d dice, s *send) world.Record {
 		o.text("ClientRequestId", d.guid())
 	}
 	c.session(o, d, s)
+	s.tellFacts(o, ip)
 	if s.tell.recipients != "" {
 		s.tellRecipients(o)
 	}
@@ -75,15 +88,11 @@ func (c *Company) sendRecord(d dice, s *send) world.Record {
 func (c *Company) session(o *object, d dice, s *send) {
 	o.flag("ExternalAccess", false)
 	o.number("InternalLogonType", 0)
-	logonType := int64(0) // owner
-	if s.operation != "Send" {
-		logonType = 2 // delegated
-	}
-	o.number("LogonType", logonType)
-	o.text("LogonUserSid", s.actor.sid)
+	o.number("LogonType", s.logonType())
+	o.text("LogonUserSid", s.sid())
 	o.text("MailboxGuid", s.owner.guid)
 	o.text("MailboxOwnerSid", s.owner.sid)
-	o.text("MailboxOwnerUPN", s.owner.UserPrincipalName)
+	o.text("MailboxOwnerUPN", s.owner.name())
 	o.text("OrganizationName", c.tenant.DefaultDomain)
 	o.text("OriginatingServer", fmt.Sprintf("DB8PR04MB%d (15.20.%d.018)\r\n", d.between(1000, 9999), d.between(4000, 9000)))
 	switch s.operation {
@@ -97,8 +106,8 @@ func (c *Company) session(o *object, d dice, s *send) {
 	if !d.oneIn(4) {
 		o.text("SessionId", d.guid())
 	}
-	if len(s.kept) == 0 {
-		o.flag("SaveToSentItems", false)
+	if len(s.kept) == 0 || s.app != nil {
+		o.flag("SaveToSentItems", len(s.kept) > 0)
 	}
 }
 
@@ -120,7 +129,7 @@ func (s *send) tellRecipients(o *object) {
 func (s *send) tellItem(o *object, d dice) {
 	o.open("Item")
 	switch {
-	case len(s.files) > 0:
+	case len(s.files) > 0 && s.listed:
 		o.text("Attachments", attachmentsText(s.files))
 	case s.tell.nullAttachments:
 		o.null("Attachments")
@@ -129,6 +138,9 @@ func (s *send) tellItem(o *object, d dice) {
 		o.text("Id", "Unknown")
 	} else {
 		o.text("Id", "RgAAAAB"+d.letters(70, base64URL)+"AAAJ")
+	}
+	if s.immutableID != "" {
+		o.text("ImmutableId", s.immutableID)
 	}
 	o.text("InternetMessageId", s.messageID)
 	if !s.client.remote {

@@ -1,6 +1,7 @@
 package company
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -21,6 +22,13 @@ type send struct {
 	client                 client
 	kept                   []kept
 	tell                   telling
+	field                  dice         // draws what Options.Field adds
+	app                    *application // that sent it without a person; nil for a person's own
+	system                 bool         // a service of Microsoft's own sent it
+	keptAs                 string       // the internet message id of the copies, when it is not the record's
+	immutableID            string       // Item.ImmutableId of the record; "" when it has none
+	listed                 bool         // the record lists the files
+	silence                string       // why there is no record; "" when there is
 }
 
 // client is the program that sent a mail.
@@ -48,6 +56,9 @@ type telling struct {
 	untitled        bool   // no Subject member
 }
 
+// classicOutlook is how Outlook for Windows before the new one tells Exchange what it is.
+const classicOutlook = "Client=MSExchangeRPC"
+
 const appOWA, appREST, appSharePoint = "00000002-0000-0ff1-ce00-000000000000", "00000003-0000-0000-c000-000000000000",
 	"3138fe80-4087-4b04-80a6-8866c738028a"
 
@@ -55,7 +66,7 @@ func clients() []client {
 	return []client{
 		{"Client=OWA;Action=ViaProxy", appOWA, false},
 		{"Client=OWA;Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36;", appOWA, false},
-		{"Client=MSExchangeRPC", appOWA, false},
+		{classicOutlook, appOWA, false},
 		{"Client=OutlookService;Outlook-Android/2.0;", appOWA, false},
 		{"Client=WebServices;ExchangeServicesClient/15.00.0913.015;", appOWA, false},
 		{"Client=REST;;", appREST, true},
@@ -65,12 +76,15 @@ func clients() []client {
 const subjects = "Re: Quote for Q3|FW: Contract|Meeting notes|Invoice attached|Your question|Drawings rev B|" +
 	"Lunch on Friday?|Next steps|RE: RE: delivery date|Zusammenfassung für Müller|会议记录|Weekly \"status\"|Send Attachments list"
 
-// compose writes one plain mail.
+// compose writes one plain mail of any sender.
 func (c *Company) compose(d dice, at time.Time) *send {
-	from := pick(d, c.senders)
+	return c.composeFrom(d, at, pick(d, c.senders))
+}
+
+func (c *Company) composeFrom(d dice, at time.Time, from *mailbox) *send {
 	s := &send{
 		id: d.guid(), at: at, operation: "Send", actor: from, owner: from, result: "Succeeded",
-		subject: pick(d, strings.Split(subjects, "|")), files: d.enclosures(), client: pick(d, clients()),
+		subject: pick(d, strings.Split(subjects, "|")), listed: true, files: d.enclosures(), client: pick(d, clients()),
 		kept: []kept{{mailbox: from, folder: "sentitems"}},
 	}
 	server := d.letters(2, "ADHV") + fmt.Sprintf("%dPR%02dMB%d", d.between(1, 9), d.between(1, 12), d.between(1000, 9999))
@@ -170,6 +184,9 @@ func (s *send) copies() []world.Message {
 			Subject: s.subject, Sent: s.at.Add(time.Second), From: s.from(), Sender: s.sender(),
 			To: s.to, Cc: s.cc, Bcc: s.bcc, Draft: k.folder == "drafts",
 		}
+		if !m.Draft {
+			m.InternetMessageID = s.copyID()
+		}
 		if k.received {
 			m.Bcc = nil
 		}
@@ -197,7 +214,8 @@ func (s *send) truth() (t world.Truth, sent bool) {
 		return t, false
 	}
 	t = world.Truth{
-		RecordID: s.id, Operation: s.operation, Observed: s.at, Actor: s.actor.UserPrincipalName,
+		RecordID: s.id, Operation: s.operation, Observed: s.at, Actor: s.userID(), Mailbox: s.owner.name(),
+		UserType: s.userType(), Client: s.client.info, Unrecorded: s.silence, Unlisted: len(s.files) > 0 && !s.listed,
 		Sender: s.sender().Address, From: s.from().Address, Subject: s.subject, InternetMessageID: s.messageID, Noise: s.notice,
 		Premium: hasPremium(s.actor.Person) || hasPremium(s.owner.Person),
 	}
@@ -207,8 +225,19 @@ func (s *send) truth() (t world.Truth, sent bool) {
 	for _, a := range s.files {
 		t.Files = append(t.Files, world.TruthFile{Name: a.Name, Stored: a.StoredSize, Length: a.Length, Inline: a.Inline})
 	}
+	if s.app != nil {
+		t.Application = s.app.id
+	}
+	for _, k := range s.kept {
+		if k.folder != "drafts" {
+			t.Copies = append(t.Copies, world.TruthCopy{Mailbox: k.mailbox.ID, Folder: k.folder, InternetMessageID: s.copyID()})
+		}
+	}
 	return t, true
 }
+
+// copyID is the internet message id that the copies in mailboxes have.
+func (s *send) copyID() string { return cmp.Or(s.keptAs, s.messageID) }
 
 // recipients are To, Cc and Bcc in this order.
 func (s *send) recipients() []world.Address {

@@ -42,6 +42,9 @@ type Office struct {
 // Run publishes what the company does from a time on, until ctx ends. It calls caught, if there is one, once: when
 // all of the past has been published.
 func (o *Office) Run(ctx context.Context, from time.Time, caught func()) error {
+	if err := o.Server.KnowTruth(o.Company.Tenant().ID, o.Truth); err != nil {
+		return err
+	}
 	tick := time.NewTicker(Beat)
 	defer tick.Stop()
 	at := from
@@ -69,6 +72,20 @@ func (o *Office) Run(ctx context.Context, from time.Time, caught func()) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// Truth is what the company really sent in [from, to).
+func (o *Office) Truth(from, to time.Time, hashes bool) ([]world.Truth, error) {
+	truth := o.Company.Between(from, to).Truth
+	for i := range truth {
+		if !hashes {
+			break
+		}
+		if err := o.Company.Hash(&truth[i]); err != nil {
+			return nil, err
+		}
+	}
+	return truth, nil
 }
 
 // beat is the length of the beat that begins at a time: the long one where it lies wholly in the past.

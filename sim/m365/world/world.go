@@ -89,7 +89,11 @@ type Truth struct {
 	RecordID          string
 	Operation         string // Send, SendAs, SendOnBehalf
 	Observed          time.Time
-	Actor             string // who did it
+	Actor             string // who did it, as the record names them
+	UserType          int64  // of the record: 0 a person, 5 an application, 4 a service
+	Application       string // id of the application that sent it without a person
+	Mailbox           string // user principal name of the mailbox's owner, as the record names them
+	Client            string // ClientInfoString
 	Sender            string // the transmitting address
 	From              string
 	Recipients        []string
@@ -97,7 +101,17 @@ type Truth struct {
 	InternetMessageID string
 	Files             []TruthFile // in the order of the audit record
 	Noise             bool        // a sharing notification that no analyst wants
+	Copies            []TruthCopy // where the mail can be found
+	Unrecorded        string      // why the audit log has no record of it; "" when it has one
+	Unlisted          bool        // the record does not list the files
 	Premium           bool        // the actor, or the mailbox's owner, is enabled and has a usable plan with Audit (Premium)
+}
+
+// TruthCopy is one copy of a mail that a mailbox keeps.
+type TruthCopy struct {
+	Mailbox           string // Person.ID
+	Folder            string
+	InternetMessageID string // the copy's own, which need not be the record's
 }
 
 // TruthFile is one attachment that really left.
