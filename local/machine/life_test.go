@@ -184,7 +184,8 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	w.wait("the subscription to be stopped", func() bool { return len(w.sim.History(m365sim.Filter{Op: "feed.stop", Status: 200})) == 1 })
 	w.wait("nothing to be waited for", func() bool { return w.details(added.ID).WaitingFor == nil })
 
-	t.Log("resume: all of it is found again, and the subscription is started at once")
+	t.Log("resume: all of it is found again, and the subscription is started as soon as Microsoft allows it")
+	w.sim.Advance(15 * time.Minute)
 	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/resume", "", http.StatusOK, nil)
 	if again := found(); again != all {
 		t.Errorf("%d events are found again, want %d", again, all)

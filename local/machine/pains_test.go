@@ -115,6 +115,7 @@ func TestPendingWorkOfADeauthorizedConnectionIsParkedInSightAndReadAfterwards(t 
 	if d.ParkedBlobs < n || d.Ledger.Open != d.ParkedBlobs || d.Ledger.Settled != 0 || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "parked") {
 		t.Errorf("%+v", d)
 	}
+	w.sim.Advance(15 * time.Minute) // Microsoft accepts no start sooner
 	w.ask(http.MethodPost, "/v1/connections/"+id+"/resume", "", http.StatusOK, nil)
 	w.wait("the parked blobs to be read", func() bool {
 		d := w.details(id)

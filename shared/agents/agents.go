@@ -191,9 +191,7 @@ func (a *Agents) Sweep(ctx context.Context) error {
 func (a *Agents) ConsentRoutes() []access.Route {
 	consent := &connection.Consent{
 		Registry: a.Registry, SignIn: a.around.Microsoft, Grants: a.around.Microsoft, Trail: a.Trail, Log: a.around.Log,
-		Subscribe: func(ctx context.Context, t connection.Tenant) error {
-			return a.around.Microsoft.Subscribe(ctx, t, audit.Exchange)
-		},
+		Subscribe: audit.Subscriber{Feed: a.around.Microsoft, Connections: a.Registry, Now: a.around.Now}.Ensure,
 	}
 	return consent.Routes()
 }

@@ -26,7 +26,7 @@ type Cursor struct {
 	LastTry   time.Time `json:"lastTry,omitzero"`   // when the last listing ended, whatever its result
 	LastGood  time.Time `json:"lastGood,omitzero"`  // when the last successful listing ended
 	LastBlob  time.Time `json:"lastBlob,omitzero"`  // when the newest blob became available
-	Asked     time.Time `json:"asked,omitzero"`     // when the subscription was last asked for
+	Starts    int64     `json:"starts"`             // of the subscription, since the last successful listing
 	Stopped   time.Time `json:"stopped,omitzero"`   // when the subscription was stopped: the connection is deauthorized
 	NotBefore time.Time `json:"notBefore,omitzero"` // we do not call Microsoft before this time
 	Failures  int64     `json:"failures"`           // failed listings in a row
@@ -71,7 +71,7 @@ func cursorOf(item table.Item) Cursor {
 		LastTry:   table.TimeOf(a["lasttry"]),
 		LastGood:  table.TimeOf(a["lastgood"]),
 		LastBlob:  table.TimeOf(a["lastblob"]),
-		Asked:     table.TimeOf(a["asked"]),
+		Starts:    attrNumber(a["starts"]),
 		Stopped:   table.TimeOf(a["stopped"]),
 		NotBefore: table.TimeOf(a["notbefore"]),
 		Failures:  attrNumber(a["failures"]),
@@ -99,7 +99,7 @@ func (c Cursor) attrs() table.Attrs {
 		"lasttry":   table.Stamp(c.LastTry),
 		"lastgood":  table.Stamp(c.LastGood),
 		"lastblob":  table.Stamp(c.LastBlob),
-		"asked":     table.Stamp(c.Asked),
+		"starts":    c.Starts,
 		"stopped":   table.Stamp(c.Stopped),
 		"notbefore": table.Stamp(c.NotBefore),
 		"failures":  c.Failures,
@@ -155,7 +155,7 @@ func (l *Ledger) acquire(
 // event ids must not begin again.
 func (c *Cursor) rewind(now time.Time) {
 	limit := now.Add(maxAhead)
-	for _, at := range []*time.Time{&c.NotBefore, &c.Asked, &c.Swept, &c.Relisted} {
+	for _, at := range []*time.Time{&c.NotBefore, &c.Swept, &c.Relisted} {
 		if at.After(limit) {
 			*at = time.Time{}
 		}

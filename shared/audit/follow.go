@@ -55,7 +55,7 @@ func (p *Poller) follow(ctx context.Context, c connection.Connection, holder str
 func (f *follower) note(err error, now time.Time) {
 	f.cur.LastTry = now
 	if err == nil {
-		f.cur.LastGood, f.cur.Failures, f.cur.NotBefore = now, 0, time.Time{}
+		f.cur.LastGood, f.cur.Failures, f.cur.NotBefore, f.cur.Starts = now, 0, time.Time{}, 0
 		return
 	}
 	if f.cur.Failures++; f.pages > 0 {
@@ -126,12 +126,11 @@ func (f *follower) renew(ctx context.Context, e Entry, now time.Time) error {
 }
 
 const (
-	maxPages   = 10_000           // of one window; more means a listing that never ends
-	maxAsks    = 3                // for one page
-	maxPage    = 4 << 10          // bytes of a page's address that are kept; a longer one, never seen, is not
-	askSpacing = 15 * time.Minute // between two starts of a subscription, as Microsoft demands
-	old        = 30 * time.Minute // a blob that became available longer ago is of a backlog
-	throttled  = "AF429"          // comes without a Retry-After (its troubleshooting page)
+	maxPages  = 10_000           // of one window; more means a listing that never ends
+	maxAsks   = 3                // for one page
+	maxPage   = 4 << 10          // bytes of a page's address that are kept; a longer one, never seen, is not
+	old       = 30 * time.Minute // a blob that became available longer ago is of a backlog
+	throttled = "AF429"          // comes without a Retry-After (its troubleshooting page)
 )
 
 // rests is how long a throttled page rests before it is asked for again.
@@ -142,11 +141,6 @@ var rests = pace.Backoff{First: 200 * time.Millisecond, Longest: time.Second}
 // list finishes the window that the last poll left, and then lists the windows from the cursor to now. It moves the
 // cursor past each window that was listed to its end. Last it lists a day of those that have passed again.
 func (f *follower) list(ctx context.Context, now time.Time) error {
-	if f.cur.Asked.IsZero() {
-		if err := f.subscribe(ctx, now); err != nil {
-			return err
-		}
-	}
 	f.reopen(now)
 	if err := f.resume(ctx, now); err != nil {
 		return err
@@ -177,8 +171,8 @@ func (f *follower) listFrom(ctx context.Context, from, now time.Time) error {
 	all := windows(from, now, oldest)
 	for i, w := range all {
 		err := f.window(ctx, w, "")
-		if errors.Is(err, ErrNotSubscribed) && now.Sub(f.cur.Asked) >= askSpacing {
-			if err = f.subscribe(ctx, now); err == nil {
+		if errors.Is(err, ErrNotSubscribed) {
+			if err = f.subscribe(ctx, err); err == nil {
 				err = f.window(ctx, w, "")
 			}
 		}
@@ -240,14 +234,6 @@ func (f *follower) from(now time.Time) (from time.Time, sweep bool) {
 		from = f.cur.Since
 	}
 	return from, sweep
-}
-
-func (f *follower) subscribe(ctx context.Context, now time.Time) error {
-	if err := f.Feed.Subscribe(ctx, f.c.Tenant, Exchange); err != nil {
-		return fmt.Errorf("subscribe to the audit log of connection %s: %w", f.c.ID, err)
-	}
-	f.cur.Asked = now
-	return nil
 }
 
 // window lists one window, page by page from next, which is "" for the first. If Microsoft no longer knows a page,

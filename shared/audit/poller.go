@@ -26,6 +26,11 @@ type Connections interface {
 	Stopping(ctx context.Context) ([]connection.Connection, error)
 	// Get returns a connection as it is now.
 	Get(ctx context.Context, c connection.ID) (connection.Connection, error)
+	// ClaimStart asks for the right to start a connection's subscription once; wait is how long nobody has it, or 0. The
+	// attempt is durable when it returns, so that no other start follows within 15 minutes.
+	ClaimStart(ctx context.Context, c connection.ID) (wait time.Duration, err error)
+	// PostponeStart stores how long Microsoft asked us to wait before the next start.
+	PostponeStart(ctx context.Context, c connection.ID, wait time.Duration) error
 	// Stopped records that a connection's subscription is stopped, or that there is none.
 	Stopped(ctx context.Context, c connection.ID) error
 }
@@ -188,7 +193,7 @@ func (p *Poller) stopOne(ctx context.Context, c connection.Connection, holder st
 
 // stop works under the connection's lease, so that no poll under way starts the subscription again. The order is
 // Microsoft, then the cursor, then the connection. A crash in between makes the next tick stop the subscription
-// again, which is harmless. If the connection is resumed meanwhile, the cursor says that it must subscribe at once.
+// again, which is harmless. If the connection is resumed meanwhile, the next listing finds that there is no subscription.
 func (p *Poller) stop(ctx context.Context, c connection.Connection, holder string) (stopped bool, err error) {
 	now := p.Now()
 	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, p.Patience)
@@ -220,7 +225,7 @@ func (p *Poller) unsubscribe(
 		return false, fmt.Errorf("stop the subscription of connection %s: %w", c.ID, err)
 	}
 	// If we are refused, nothing is left to stop: the application was deleted in the tenant, or the tenant is gone.
-	cur.Asked, cur.NotBefore, cur.Failures = time.Time{}, time.Time{}, 0
+	cur.Starts, cur.NotBefore, cur.Failures = 0, time.Time{}, 0
 	if cur.Stopped.IsZero() {
 		cur.Stopped = now
 	}

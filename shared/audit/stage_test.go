@@ -14,6 +14,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
+	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/queue"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
@@ -48,6 +49,8 @@ type feed struct {
 	asked     []string // windows
 	subscribe func(t connection.TenantID) error
 	starts    int
+	started   map[connection.TenantID]time.Time // the last attempt
+	enabled   map[connection.TenantID]bool
 
 	unsubscribe func(t connection.TenantID) error
 	stops       int
@@ -57,9 +60,19 @@ func (f *feed) Subscribe(_ context.Context, t connection.Tenant, _ audit.Content
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.starts++
-	if f.subscribe != nil {
-		return f.subscribe(t.ID)
+	last, now := f.started[t.ID], f.clock.Now()
+	if !last.IsZero() && now.Sub(last) < 15*time.Minute {
+		return &fault.Error{
+			Kind: fault.Retry, Code: "429", Status: 403, After: last.Add(15 * time.Minute).Sub(now), Err: errors.New("too frequent starts"),
+		}
 	}
+	f.started[t.ID] = now
+	if f.subscribe != nil {
+		if err := f.subscribe(t.ID); err != nil {
+			return err
+		}
+	}
+	f.enabled[t.ID] = true
 	return nil
 }
 
@@ -68,8 +81,11 @@ func (f *feed) Unsubscribe(_ context.Context, t connection.Tenant, _ audit.Conte
 	defer f.mu.Unlock()
 	f.stops++
 	if f.unsubscribe != nil {
-		return f.unsubscribe(t.ID)
+		if err := f.unsubscribe(t.ID); err != nil {
+			return err
+		}
 	}
+	f.enabled[t.ID] = false
 	return nil
 }
 
@@ -79,6 +95,9 @@ func (f *feed) List(ctx context.Context, t connection.Tenant, _ audit.ContentTyp
 	now := f.clock.Now().Add(f.skew)
 	if !from.Before(to) || to.Sub(from) > 24*time.Hour || from.Before(now.Add(-7*24*time.Hour)) {
 		return audit.Page{}, fmt.Errorf("AF20055: window %s to %s at %s: %w", from, to, now, audit.ErrWindow)
+	}
+	if !f.enabled[t.ID] {
+		return audit.Page{}, &fault.Error{Kind: fault.Retry, Code: "AF20022", Status: 400, Err: audit.ErrNotSubscribed}
 	}
 	f.asked = append(f.asked, from.Format(time.RFC3339)+" "+to.Format(time.RFC3339))
 	if f.fail != nil {
@@ -118,6 +137,25 @@ type roll struct {
 	mu       sync.Mutex
 	all      []connection.Connection
 	reported map[connection.ID][]error
+	starts   map[connection.ID]time.Time // when the next one is allowed
+	now      func() time.Time
+}
+
+func (r *roll) ClaimStart(_ context.Context, c connection.ID) (time.Duration, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if wait := r.starts[c].Sub(r.now()); wait > 0 {
+		return wait, nil
+	}
+	r.starts[c] = r.now().Add(15 * time.Minute)
+	return 0, nil
+}
+
+func (r *roll) PostponeStart(_ context.Context, c connection.ID, wait time.Duration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.starts[c] = r.now().Add(wait)
+	return nil
 }
 
 func (r *roll) Followed(context.Context) ([]connection.Connection, error) {
@@ -234,9 +272,12 @@ func newStage(t *testing.T, tenants int) *stage {
 	})
 	s := &stage{
 		clock: c,
-		feed:  &feed{clock: c, size: 3, blobs: map[connection.TenantID][]audit.Listed{}},
-		roll:  &roll{reported: map[connection.ID][]error{}},
-		out:   &outbox{},
+		feed: &feed{
+			clock: c, size: 3, blobs: map[connection.TenantID][]audit.Listed{},
+			started: map[connection.TenantID]time.Time{}, enabled: map[connection.TenantID]bool{},
+		},
+		roll: &roll{reported: map[connection.ID][]error{}, starts: map[connection.ID]time.Time{}, now: c.Now},
+		out:  &outbox{},
 	}
 	for i := range tenants {
 		s.roll.all = append(s.roll.all, connection.Connection{

@@ -226,22 +226,20 @@ func (c *Consent) consented(w http.ResponseWriter, r *http.Request, a attempt, p
 	})
 }
 
-// firstLook starts the subscription, and says what is still to be waited for. Its failures are nothing to trouble the
-// administrator with: permissions can take up to an hour, and the poller tries again.
+// firstLook starts the subscription if the permissions have spread already, and says what there is to wait for. The
+// administrator does not see its failures: permissions can take up to an hour, and the poller tries again.
 func (c *Consent) firstLook(ctx context.Context, conn Connection) string {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
-	err := c.Subscribe(ctx, conn.Tenant)
+	err := c.Subscribe(ctx, conn)
 	missing, errMissing := c.Grants.MissingPermissions(ctx, conn.Tenant)
 	if err = errors.Join(err, errMissing); err != nil {
-		c.Log.InfoContext(ctx, "first look after a consent failed, the poller goes on", "connection", conn.ID, "err", err)
+		c.Log.InfoContext(ctx, "the first look after a consent failed; the poller continues", "connection", conn.ID, "err", err)
 	}
 	switch {
 	case len(missing) > 0:
-		return "These permissions are still spreading through Microsoft's directory: " + strings.Join(
-			missing,
-			", ",
-		) + ". This can take up to an hour. You can close this page."
+		return "These permissions are still spreading through Microsoft's directory: " +
+			strings.Join(missing, ", ") + ". This can take up to an hour. You can close this page."
 	case err != nil:
 		return "The permissions can take up to an hour to spread through Microsoft's directory. You can close this page."
 	}

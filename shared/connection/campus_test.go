@@ -67,11 +67,7 @@ func newCampus(t *testing.T, front func(login string) string) *campus {
 		t.Fatal(err)
 	}
 	k.client = client
-	k.serve(
-		client,
-		client,
-		func(ctx context.Context, t connection.Tenant) error { return client.Subscribe(ctx, t, audit.Exchange) },
-	)
+	k.serve(client, client, audit.Subscriber{Feed: client, Connections: k.registry, Now: c.now}.Ensure)
 	return k
 }
 

@@ -12,6 +12,9 @@ const (
 	AuditLogOff = "AuditLogOff"
 	// OtherCloud, with a cloud's name behind it, says that the tenant lives in that cloud and not in the connection's.
 	OtherCloud = "OtherCloud."
+	// SubscriptionStuck says that the tenant's subscription to the audit log stays disabled, although it was started, and
+	// then stopped and started again.
+	SubscriptionStuck = "SubscriptionStuck"
 	// GroupsDenied says that the tenant lets us list its users but not the members of its groups.
 	GroupsDenied = "GroupsDenied"
 )
@@ -61,7 +64,7 @@ func CauseOf(code string) Cause {
 	}
 	known := Cause{Known: true, About: OfTenant}
 	switch code {
-	case "AF429", "AF50000", // throttled; Microsoft's own failure
+	case "429", "AF429", "AF50000", // throttled; Microsoft's own failure
 		"AF20022", "AF20023", // no subscription, or it was disabled: the poller starts it again
 		"AF20031",                                                  // a page that is not valid any more: the listing starts again
 		"AADSTS90033", "AADSTS90024", "AADSTS90006", "AADSTS90090", // transient
@@ -232,6 +235,11 @@ func tenantCause(code string) (Cause, bool) {
 			"Open a support request with Microsoft, and mention error AF20012 of the Office 365 Management Activity API."+byItself,
 		)
 
+	case SubscriptionStuck:
+		return refused("Microsoft keeps our subscription to the tenant's audit log disabled, although we started it again.",
+			"Wait an hour, for this may pass. Then deauthorize this connection, wait 15 minutes, and resume it. If that does "+
+				"not help, open a support request with Microsoft, and mention error AF20023 of the Office 365 Management "+
+				"Activity API for Audit.Exchange."+byItself)
 	case "AF10001", "AADSTS65001", "AADSTS650056", "accessDenied":
 		return spreading("The application in the tenant does not have the right permissions.", grantConsent)
 	case "Authorization_RequestDenied":

@@ -110,8 +110,10 @@ type Connection struct {
 	// since when the subscription at Microsoft waits to be stopped; zero when there is nothing to stop
 	Stopping time.Time
 	Resumed  time.Time // when it was last resumed; what was parked before that is queued again; zero if never
-	Purge    Purge
-	Revision int64 // the table's, for replacing
+	// StartAfter is when the subscription at Microsoft may next be started; zero if nobody has tried to start it.
+	StartAfter time.Time
+	Purge      Purge
+	Revision   int64 // the table's, for replacing
 }
 
 // Purge is the progress of deleting a connection with all its data; zero when nobody has asked for that.

@@ -44,8 +44,8 @@ type Consent struct {
 	Registry *Registry
 	SignIn   SignIn
 	Grants   Grants
-	// Subscribe starts the tenant's audit subscription. It is idempotent, and the poller repeats it.
-	Subscribe func(ctx context.Context, t Tenant) error
+	// Subscribe starts the tenant's audit subscription if there is none. The poller does the same later.
+	Subscribe func(ctx context.Context, c Connection) error
 	Trail     *access.Trail
 	Log       *slog.Logger
 }

@@ -162,8 +162,8 @@ func openOffice(t testing.TB, c *clock, tbl table.Table) *office {
 		challenges: map[string]connection.Challenge{},
 	}
 	o.grants = &grants{}
-	o.serve(o.login, o.grants, func(_ context.Context, t connection.Tenant) error {
-		o.subscribed = append(o.subscribed, t)
+	o.serve(o.login, o.grants, func(_ context.Context, c connection.Connection) error {
+		o.subscribed = append(o.subscribed, c.Tenant)
 		return o.subscribe
 	})
 	return o
@@ -185,7 +185,7 @@ func bareOffice(t testing.TB, c *clock, tbl table.Table) *office {
 func (o *office) serve(
 	s connection.SignIn,
 	g connection.Grants,
-	subscribe func(context.Context, connection.Tenant) error,
+	subscribe func(context.Context, connection.Connection) error,
 ) {
 	consent := &connection.Consent{
 		Registry: o.registry, SignIn: s, Grants: g, Subscribe: subscribe, Trail: o.trail,

@@ -13,6 +13,7 @@ type stored struct {
 	link      string    // SHA-256 of the open link's secret, hex; "" when none is open
 	linkUntil time.Time // when the open link expires
 	changes   int64     // how many items its history has
+	starter   string    // a random name of whoever tried last to start the subscription
 }
 
 func (s stored) item() table.Item {
@@ -30,6 +31,8 @@ func (s stored) item() table.Item {
 		"denied":      s.Denied,
 		"subscribed":  table.Stamp(s.Subscribed),
 		"stopping":    table.Stamp(s.Stopping),
+		"startAfter":  table.Stamp(s.StartAfter),
+		"starter":     s.starter,
 		"resumed":     table.Stamp(s.Resumed),
 		"purgeAsked":  table.Stamp(s.Purge.Asked),
 		"purgeBy":     s.Purge.By,
@@ -57,6 +60,7 @@ func storedOf(item table.Item) (stored, error) {
 			Denied:      a.text("denied"),
 			Subscribed:  a.time("subscribed"),
 			Stopping:    a.time("stopping"),
+			StartAfter:  a.time("startAfter"),
 			Resumed:     a.time("resumed"),
 			Purge:       Purge{Asked: a.time("purgeAsked"), By: a.text("purgeBy"), Deleted: a.number("purged")},
 			Revision:    item.Revision,
@@ -64,6 +68,7 @@ func storedOf(item table.Item) (stored, error) {
 		link:      a.text("link"),
 		linkUntil: a.time("linkUntil"),
 		changes:   a.number("changes"),
+		starter:   a.text("starter"),
 	}
 	if a.err != nil {
 		return stored{}, fmt.Errorf("read connection %s: %w", item.Sort, a.err)

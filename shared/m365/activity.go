@@ -36,7 +36,7 @@ func (c *Client) Subscribe(ctx context.Context, t connection.Tenant, ct audit.Co
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	resp, err := c.send(ctx, call{what: what, tenant: t, resource: activity, method: http.MethodPost, url: u})
+	resp, err := c.send(ctx, call{what: what, tenant: t, resource: activity, method: http.MethodPost, url: u, once: true})
 	if fault.Code(err) == "AF20024" {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +63,11 @@ func (a answer) activityError(tenant connection.TenantID, blob bool) error {
 	detail := a.detail(code, message)
 	kind, known := kindOf(code)
 	switch cause := activityCause(code); {
-	case a.status >= 500 || a.status == http.StatusTooManyRequests:
+	case throttles(code) || a.status == http.StatusTooManyRequests:
+		f := a.fault(fault.Retry, code, detail)
+		f.After = cmp.Or(f.After, waitIn(message))
+		return f
+	case a.status >= 500:
 		return a.fault(fault.Retry, code, detail)
 	case cause != nil:
 		return a.fault(kind, code, fmt.Errorf("%w: %w", detail, cause))
@@ -142,7 +147,7 @@ func (a answer) loginError() error {
 	return a.fault(fault.Retry, code, detail)
 }
 
-func (a answer) fault(kind error, code string, detail error) error {
+func (a answer) fault(kind error, code string, detail error) *fault.Error {
 	return &fault.Error{
 		Kind:   kind,
 		Code:   code,
@@ -240,6 +245,25 @@ func loginNumber(description string, codes []int) (number int, message string) {
 	}
 	return number, message
 }
+
+// throttles says whether a code of the Activity API means that we are throttled, whatever the status. "429" comes for
+// starts of a subscription, with status 403 or 429.
+func throttles(code string) bool { return code == "429" || code == "AF429" }
+
+// waitIn reads how long to wait from the text of a throttle, "... Please retry again after 8m 46s."; 0 if it does not say.
+func waitIn(message string) time.Duration {
+	said := waitText.FindStringSubmatch(message)
+	if said == nil {
+		return 0
+	}
+	wait, err := time.ParseDuration(strings.ReplaceAll(said[1], " ", ""))
+	if err != nil {
+		return 0
+	}
+	return min(wait, maxWait)
+}
+
+var waitText = regexp.MustCompile(`(?i)retry (?:again )?after ((?:\d{1,4}[hms] ?){1,3})`)
 
 // retryAfter reads the header Retry-After, in seconds or as an HTTP date; anything else is 0.
 func retryAfter(h http.Header, now time.Time) time.Duration {

@@ -29,6 +29,7 @@ type call struct {
 	body     []byte      // JSON, or nil
 	blob     bool        // a content blob is asked for, so that "not found" is its end
 	role     string      // Graph: the application permission that the call needs; "" when any may do
+	once     bool        // it must not be repeated with a fresh token, for Microsoft counts it
 	raw      bool        // the answer is a file's bytes, of any content type
 	download bool        // a redirect to the file is a good answer too
 	public   bool        // the address itself grants access, and gets no token
@@ -53,7 +54,12 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 			return readable(call, resp)
 		}
 		err = c.scoped.refused(call, tok, call.refusal(readAnswer(call.what, resp, c.config.Now(), tok.value)))
-		if !first || !refusesToken(resp.StatusCode, err) || !c.tokens.refused(key, tok) {
+		switch {
+		case !first || !refusesToken(resp.StatusCode, err) || !c.tokens.refused(key, tok):
+			return nil, c.naming(ctx, call.tenant, err)
+		case call.once && fault.Code(err) == "": // nobody has refused more than the token, which is dropped now
+			return nil, &fault.Error{Kind: fault.Retry, Status: resp.StatusCode, Err: errors.New(err.Error())}
+		case call.once:
 			return nil, c.naming(ctx, call.tenant, err)
 		}
 	}
@@ -72,7 +78,7 @@ func (call call) refusal(a answer) error {
 func refusesToken(status int, err error) bool {
 	code := fault.Code(err)
 	return status == http.StatusUnauthorized ||
-		status == http.StatusForbidden && code != "AF429" && code != "ErrorAccessDenied"
+		status == http.StatusForbidden && !throttles(code) && code != "ErrorAccessDenied"
 }
 
 // readable keeps pages of proxies, which come with status 200, away from the decoders.

@@ -245,9 +245,25 @@ func TestSimulatedRefusals(t *testing.T) {
 
 	must(t, s.Revoke(tenantID, clientID))
 	s.ExpireTokens(tenantID)
+	check(t, subscribe(), fault.Retry, "", 401) // a start is not repeated with a fresh token
 	check(t, subscribe(), fault.Refused, "AF10001", 401)
-	must(t, s.Grant(tenantID, clientID)) // the cached token lacks the role: the first call must find out
+	must(t, s.Grant(tenantID, clientID)) // the cached token lacks the role: the listing that comes first finds out
+	_, err := c.List(t.Context(), contoso(), audit.Exchange, time.Now().Add(-time.Minute), time.Now(), "")
+	if err != nil && !errors.Is(err, audit.ErrNotSubscribed) {
+		t.Fatal(err)
+	}
 	must(t, subscribe())
+
+	started := len(s.History(m365sim.Filter{Op: "feed.start"}))
+	s.Fault(m365sim.Fault{
+		Op: "feed.start", Status: 403, Code: "429", Times: 1,
+		Message: "Too many frequent subscription start requests. Please retry again after 8m 46s.",
+	})
+	err = subscribe()
+	check(t, err, fault.Retry, "429", 403)
+	if wait, n := fault.Wait(err), len(s.History(m365sim.Filter{Op: "feed.start"})); wait != 8*time.Minute+46*time.Second || n != started+1 {
+		t.Errorf("throttled for %s, after %d starts", wait, n-started)
+	}
 
 	s.Fault(m365sim.Fault{Op: "feed.start", Status: 403, Code: "AF429", Times: 1})
 	check(t, subscribe(), fault.Retry, "AF429", 403)
