@@ -19,6 +19,9 @@ type App struct {
 	RedirectURIs  []string
 	ActivityRoles []string // required application permissions of the activity API, e.g. ActivityFeed.Read
 	GraphRoles    []string // required application permissions of Graph, e.g. Mail.Read
+
+	GroupMembershipClaims string   // DirectoryRole or All for wids in id_tokens; see Options.WidsBy
+	OptionalClaims        []string // of id_tokens: wids, acct
 }
 
 // Secret is one client secret. A zero Expires never comes.
@@ -71,6 +74,35 @@ func (s *Server) ExpireSecrets(clientID string) error {
 
 // longAgo is when whatever Grant grants was granted.
 const longAgo = 30 * 24 * time.Hour
+
+// SetClaims changes what the app's registration asks for in id_tokens.
+func (s *Server) SetClaims(clientID, groupMembership string, optional ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.apps[strings.ToLower(clientID)]
+	if old == nil {
+		return fmt.Errorf("app %q is not registered", clientID)
+	}
+	changed := *old
+	changed.GroupMembershipClaims, changed.OptionalClaims = groupMembership, optional
+	s.apps[strings.ToLower(clientID)] = &changed
+	return nil
+}
+
+// asksForWids tells whether an id_token for the app holds wids.
+func (a *app) asksForWids(by string) bool {
+	group := strings.EqualFold(a.GroupMembershipClaims, "DirectoryRole") || strings.EqualFold(a.GroupMembershipClaims, "All")
+	optional := slices.Contains(a.OptionalClaims, "wids")
+	switch by {
+	case "group":
+		return group
+	case "optional":
+		return optional
+	case "either":
+		return group || optional
+	}
+	return true
+}
 
 // Grant consents to the app in the tenant as if it had happened long ago: the next token carries the roles.
 func (s *Server) Grant(tenantID, clientID string) error {

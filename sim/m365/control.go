@@ -64,6 +64,10 @@ type order struct {
 	Message     string
 	Folder      string
 	Name        string
+	Roles       []string
+	Unit        bool
+	Claims      []string
+	Groups      string
 	On          bool
 	Advance     span
 }
@@ -119,6 +123,10 @@ func stateLevers() []lever {
 		{"POST /message/purge", "{tenant, user, message}: remove the copies with this internet message id from everywhere", does(func(s *Server, o order) error { return s.DeleteMessages(o.Tenant, o.User, o.Message) })},
 		{"POST /message/rewrite", "{tenant, user, message, name}: give the copies with this internet message id another one", does(func(s *Server, o order) error { return s.RewriteMessageID(o.Tenant, o.User, o.Message, o.Name) })},
 		{"POST /person/rename", "{tenant, user, name}: give the person another user principal name", does(func(s *Server, o order) error { return s.RenamePerson(o.Tenant, o.User, o.Name) })},
+		{"POST /person/remove", "{tenant, user}: delete the person with this object id", does(func(s *Server, o order) error { return s.RemovePeople(o.Tenant, o.User) })},
+		{"POST /person/restore", "{tenant, user}: bring back the person with this object id", does(func(s *Server, o order) error { return s.RestorePerson(o.Tenant, o.User) })},
+		{"POST /person/roles", "{tenant, user, roles, unit}: the person's directory roles, by template id; unit for those within an administrative unit", does(func(s *Server, o order) error { return s.SetRoles(o.Tenant, o.User, o.Unit, o.Roles...) })},
+		{"POST /app/claims", "{app, groups, claims}: groupMembershipClaims and the optional claims of the registration", does(func(s *Server, o order) error { return s.SetClaims(o.App, o.Groups, o.Claims...) })},
 		{"POST /expire/secrets", "{app}: every client secret of the app expires", does(func(s *Server, o order) error { return s.ExpireSecrets(o.App) })},
 		{"POST /expire/blob", "{tenant, contentId}: the blob expires", does(func(s *Server, o order) error { return s.ExpireBlob(o.Tenant, o.ContentID) })},
 		{"POST /expire/tokens", "{tenant}: every access token becomes invalid; all tenants without one", expireTokens},

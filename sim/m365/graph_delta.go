@@ -42,7 +42,8 @@ func usersDelta(c *call) {
 	if !ok {
 		return
 	}
-	value, next := c.tenant.changes(r, size, names)
+	hides := c.opts.DeltaHidesRestored && c.query.Get("$select") != ""
+	value, next := c.tenant.changes(r, size, names, hides)
 	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users", "value": value}
 	here := c.base(graph) + "/v1.0/users/delta?"
 	r.selection = c.query.Get("$select")
@@ -52,7 +53,7 @@ func usersDelta(c *call) {
 	} else {
 		answer["@odata.deltaLink"] = here + "$deltatoken=" + c.sealRound(round{since: r.upTo, upTo: -1, selection: r.selection})
 	}
-	c.json(http.StatusOK, answer)
+	c.peoplePage(answer)
 }
 
 // round reads where the client stands. It refuses a token that is not one, and tells a client with one that is too
@@ -98,14 +99,17 @@ func (c *call) sealRound(r round) string {
 }
 
 // changes gives up to size objects that changed in the round, and the place where the next page begins, or 0. A
-// change that is newer than the round is left for the next one.
-func (t *tenant) changes(r round, size int, names []string) (value []any, next int) {
+// change that is newer than the round is left for the next one. hides leaves out who was restored.
+func (t *tenant) changes(r round, size int, names []string, hides bool) (value []any, next int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	value = []any{}
 	for i := max(r.from, 0); i < len(t.directory.entries); i++ {
 		e := t.directory.entries[i]
 		if e.changed <= r.since || e.changed > r.upTo || e.removed && r.since == 0 {
+			continue
+		}
+		if hides && r.since > 0 && !e.removed && e.changed == e.restored {
 			continue
 		}
 		if len(value) == size {

@@ -76,10 +76,13 @@ func transitiveUsers(c *call) {
 		value = append(value, only(userObject(p), names))
 	}
 	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users", "@odata.count": len(people), "value": value}
-	if end := from + len(page); end < len(people) {
+	switch end := from + len(page); {
+	case end < len(people):
 		answer["@odata.nextLink"] = c.next("$skiptoken", seal(strconv.Itoa(end)))
+	case c.opts.MembersCycle:
+		answer["@odata.nextLink"] = c.next("$skiptoken", seal("0"))
 	}
-	c.json(http.StatusOK, answer)
+	c.peoplePage(answer)
 }
 
 // transitive gives the people of a group, each once, in the order in which they are met. Groups may be in one another.

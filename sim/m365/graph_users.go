@@ -1,6 +1,7 @@
 package m365sim
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -81,12 +82,37 @@ func listUsers(c *call) {
 	if next > 0 {
 		answer["@odata.nextLink"] = c.next("$skiptoken", seal(strconv.Itoa(next)))
 	}
+	c.peoplePage(answer)
+}
+
+// peoplePage answers with a page of people, unless it is too large to be made in time.
+func (c *call) peoplePage(answer map[string]any) {
+	if most := c.opts.PeoplePageBytes; most > 0 {
+		if raw, err := json.Marshal(answer); err != nil || len(raw) > most {
+			c.tookTooLong()
+			return
+		}
+	}
 	c.json(http.StatusOK, answer)
 }
 
-// pageSize is how many people a page holds: what $top asks for, unless the options allow less.
+// tookTooLong is the answer of the gateway to a page that its backend does not finish.
+func (c *call) tookTooLong() {
+	c.fail(http.StatusGatewayTimeout, "UnknownError", "")
+}
+
+// pageSize is how many people a page holds: what $top asks for, unless the options allow less. It answers the call
+// itself when it returns false.
 func (c *call) pageSize() (int, bool) {
 	size, ok := c.number("$top", 100, 1, 999)
+	switch {
+	case ok && c.opts.LargeTop > 0 && size > c.opts.LargeTop && c.opts.LargeTopHangs:
+		<-c.r.Context().Done()
+		return 0, false
+	case ok && c.opts.LargeTop > 0 && size > c.opts.LargeTop:
+		c.tookTooLong()
+		return 0, false
+	}
 	if most := c.opts.GraphPageSize; most > 0 {
 		size = min(size, most)
 	}

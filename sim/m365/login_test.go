@@ -68,7 +68,7 @@ func unescape(text string) string {
 }
 
 // landed gives the parameters of the app's callback that the answer redirects to.
-func landed(t *testing.T, r reply) url.Values {
+func landed(t testing.TB, r reply) url.Values {
 	t.Helper()
 	location := r.header.Get("Location")
 	if r.status != http.StatusFound || !strings.HasPrefix(location, callback) {

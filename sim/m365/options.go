@@ -51,8 +51,17 @@ type Options struct {
 	StartSpacingStatus int           // HTTP status of a start that comes too early, whose code is "429"; 403 when zero
 	RefusedStartsCount bool          // a start that came too early begins the time anew
 
+	PeoplePageBytes    int  // a page of people with more bytes is answered with 504; no limit when zero
+	LargeTop           int  // a page of people with a greater $top is answered with 504; no limit when zero
+	LargeTopHangs      bool // with LargeTop: it is never answered instead
+	MembersCycle       bool // the last page of a group's members links to the first one again
+	DeltaHidesRestored bool // a delta with $select does not list who was restored until something else of them changes
+
 	StrictPublisher       bool // a request without PublisherIdentifier meets a shared pool that is always exhausted
 	RecoverableInMessages bool // a search of the whole mailbox finds Recoverable Items too
+
+	WidsBy          string // what of an app's registration puts wids into id_tokens: group, optional, either; they are always there when empty
+	UnitRolesInWids bool   // roles within an administrative unit are among wids
 
 	OmitODataType bool // attachments listed with $select carry no @odata.type
 }

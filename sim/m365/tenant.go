@@ -136,6 +136,43 @@ func (s *Server) RemovePeople(tenantID string, ids ...string) error {
 	return nil
 }
 
+// SetRoles changes the directory roles of a person, for the whole tenant or, with unit, within an administrative unit.
+func (s *Server) SetRoles(tenantID, user string, unit bool, roles ...string) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, ok := t.directory.find(user)
+	if !ok {
+		return fmt.Errorf("tenant %s has no person %q", tenantID, user)
+	}
+	if unit {
+		p.UnitRoles = roles
+	} else {
+		p.Roles = roles
+	}
+	t.directory.add([]world.Person{p})
+	return nil
+}
+
+// RestorePerson brings back somebody who was removed, as they were.
+func (s *Server) RestorePerson(tenantID, id string) error {
+	t, err := s.known(tenantID)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.directory.names[strings.ToLower(id)]
+	if e == nil || !e.removed {
+		return fmt.Errorf("nobody with the id %q was removed from tenant %s", id, tenantID)
+	}
+	t.directory.add([]world.Person{e.person})
+	return nil
+}
+
 // directory is the people of a tenant in the order in which they came, each with the version of its last change.
 type directory struct {
 	entries []*entry
@@ -146,11 +183,12 @@ type directory struct {
 }
 
 type entry struct {
-	person  world.Person
-	changed int
-	removed bool
-	before  world.Person // as it was until the last change
-	earlier int          // the version of the change before that
+	person   world.Person
+	changed  int
+	removed  bool
+	restored int          // the version at which they came back; 0 when they were never removed
+	before   world.Person // as it was until the last change
+	earlier  int          // the version of the change before that
 }
 
 func (d *directory) add(people []world.Person) {
@@ -169,7 +207,7 @@ func (d *directory) add(people []world.Person) {
 		}
 		e.before, e.earlier = e.person, e.changed
 		if e.removed { // who comes back comes whole
-			e.earlier = d.version
+			e.earlier, e.restored = d.version, d.version
 		}
 		e.person, e.changed, e.removed = p, d.version, false
 		for _, alias := range p.ProxyAddresses {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
 // accessToken is what an issued token says. The APIs look tokens up rather than verify them: only what this server
@@ -222,7 +224,15 @@ func (c *call) signedIn(a *app, code signInCode) {
 		"iat": c.now.Unix(), "nbf": c.now.Unix(), "exp": c.now.Add(time.Hour).Unix(),
 		"tid": home.ID, "oid": person.ID, "sub": guid(c.opts.Seed, a.ClientID, person.ID),
 		"preferred_username": person.UserPrincipalName, "name": person.DisplayName,
-		"wids": append(slices.Clone(person.Roles), ordinaryUser),
+	}
+	if a.asksForWids(c.opts.WidsBy) {
+		claims["wids"] = c.wids(person)
+	}
+	if slices.Contains(a.OptionalClaims, "acct") {
+		claims["acct"] = 0
+		if person.UserType == "Guest" {
+			claims["acct"] = 1
+		}
 	}
 	if code.nonce != "" {
 		claims["nonce"] = code.nonce
@@ -239,6 +249,15 @@ func (c *call) signedIn(a *app, code signInCode) {
 		return
 	}
 	c.tokenAnswer(map[string]any{"id_token": idToken, "access_token": access, "scope": code.scope})
+}
+
+// wids are the directory roles of a person as an id_token has them. Everyone has that of an ordinary user.
+func (c *call) wids(p world.Person) []string {
+	roles := slices.Clone(p.Roles)
+	if c.opts.UnitRolesInWids {
+		roles = append(roles, p.UnitRoles...)
+	}
+	return append(roles, ordinaryUser)
 }
 
 // ExpireTokens makes every access token of the tenant, or of all tenants when it is empty, invalid at once. It

@@ -25,6 +25,7 @@ type Person struct {
 	Enabled           bool
 	Plans             []Plan
 	Roles             []string // directory role template ids, which become wids
+	UnitRoles         []string // roles within an administrative unit, which allow no consent for the tenant
 	Password          string   // what the sign-in page accepts
 }
 
