@@ -8,7 +8,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// attached is the event's file as the message has it; nil when the message was not found, or not yet.
+// attached is the event's file as the message has it; nil if the message was not found, or not yet.
 func (e *event) attached() *forensic.Attachment {
 	if e.message == nil || !e.message.Copy.Known() {
 		return nil
@@ -16,7 +16,7 @@ func (e *event) attached() *forensic.Attachment {
 	return &e.message.Files[e.file].Attachment
 }
 
-// ofAttached is a term's value: a text of the file as the message has it.
+// ofAttached returns a term's value: a text of the file as the message has it.
 func ofAttached(of func(*forensic.Attachment) string) func(*event) value {
 	return func(e *event) value {
 		a := e.attached()
@@ -29,7 +29,7 @@ func ofAttached(of func(*forensic.Attachment) string) func(*event) value {
 
 func (e *event) fileName() value { return textOf(e.message.Files[e.file].Name) }
 
-// originalName is what the message calls the file, where the audit record calls it otherwise.
+// originalName is the file's name in the message, if it is not the one in the audit record.
 func (e *event) originalName() value {
 	if a := e.attached(); a != nil && a.Name != e.message.Files[e.file].Name {
 		return textOf(a.Name)
@@ -42,7 +42,7 @@ func (e *event) byName() forensic.FileType { return forensic.TypeByName(e.messag
 func (e *event) categoryByExtension() value { return textOf(e.byName().Category) }
 func (e *event) mimeTypeByExtension() value { return textOf(e.byName().MIME) }
 
-// kind is what the file is: its bytes count for more than its name.
+// kind is what the file is. Its bytes outweigh its name.
 func (e *event) kind() forensic.FileType {
 	byBytes := ""
 	if a := e.attached(); a != nil {
@@ -61,7 +61,8 @@ func (e *event) categoryByBytes() value {
 	return value{}
 }
 
-// size is how many bytes the file has. Until they are counted it is what the audit record says, or Graph: some hundred more than the file has.
+// size is how many bytes the file has. Until they are counted it is what the audit record or Graph says, which is
+// some hundred more.
 func (e *event) size() value {
 	f := &e.message.Files[e.file]
 	n := f.StoredSize
@@ -87,7 +88,7 @@ func (e *event) inline() value {
 	return numberOf(0)
 }
 
-// noHash is why there is no hash, as a sentence; missing when there is one.
+// noHash says why there is no hash; it is missing if there is one.
 func (e *event) noHash() value {
 	const begins = "Hash not available: "
 	if e.message.Waiting {
@@ -112,7 +113,7 @@ func (e *event) noHash() value {
 	return textOf(begins + "the file was not read.")
 }
 
-// noRecipients is why the recipients and their roles are not known from the message, as a sentence; missing when they are.
+// noRecipients says why the message's recipients are not known; it is missing if they are.
 func (e *event) noRecipients() value {
 	const begins = "Recipients are as far as the audit record names them: "
 	switch {

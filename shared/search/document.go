@@ -7,13 +7,13 @@ import (
 )
 
 // node is a place in the event document (Incydr: event document v2): an object, an array of objects, or a term's value.
-// Every object is always present; what is missing is null, or [] where the document has a list.
+// Every object is always present; a missing value is null, or [] where the document has a list.
 type node struct {
 	key   string // its name as JSON text with the colon; "" at the root
 	term  *term  // nil for objects and arrays of objects
 	kids  []*node
 	array bool   // of objects, whose i-th has the i-th value of each kid
-	fixed []byte // its text, when that is the same for every event
+	fixed []byte // its text, if that is the same for every event
 }
 
 // add puts the term at its place below n.
@@ -37,7 +37,7 @@ func (n *node) add(t *term, path []string) {
 	kid.add(t, path[1:])
 }
 
-// settle writes what is the same for every event once and for all, and tells whether that is the whole node.
+// settle writes once what is the same for every event, and reports whether that is the whole node.
 func (n *node) settle() bool {
 	same := true
 	for _, kid := range n.kids {
@@ -145,7 +145,7 @@ func (t *term) append(b []byte, v value) []byte {
 	return appendText(b, v.text)
 }
 
-// appendText appends s as a JSON string: at once when nothing in it needs escaping, as nearly always.
+// appendText appends s as a JSON string; in most cases nothing in it needs escaping.
 func appendText(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x80 || c == '"' || c == '\\' {

@@ -7,13 +7,13 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// Domains tells which mail domains are a company's own, in lower case. It is safe for concurrent use.
+// Domains knows which mail domains are a company's own, in lower case. It is safe for concurrent use.
 type Domains interface {
-	// Domains returns none while nobody knows.
+	// Domains returns nil if they are not known yet.
 	Domains(ctx context.Context, c connection.ID) ([]string, error)
 }
 
-// ownDomains are the company's own domains, which a run asks for once.
+// ownDomains returns the company's own domains. A run looks them up once.
 func (r *running) ownDomains(ctx context.Context, c connection.ID) ([]string, error) {
 	if own, ok := r.own[c]; ok || r.domains == nil {
 		return own, nil

@@ -9,12 +9,12 @@ import (
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// event is one attachment of a message: what predicates are evaluated on and documents are written of.
+// event is one attachment of a message. Predicates are evaluated on it, and documents are written from it.
 type event struct {
 	message *forensic.Message
 	file    int
 	conn    *connection.Connection
-	own     []string // the company's own mail domains, as far as they are known
+	own     []string // the company's own mail domains, if they are known
 }
 
 func (e *event) id() string { return e.message.EventID(e.file).String() }
@@ -33,7 +33,7 @@ func (e *event) actor() value     { return textOf(e.message.Actor) }
 func (e *event) messageID() value { return textOf(e.message.InternetMessageID) }
 func (e *event) clientIP() value  { return textOf(e.message.ClientIP) }
 
-// sender and from are the addresses of the message; the audit record names people by what they sign in with.
+// sender and from are the addresses in the message; the audit record names people by what they sign in with.
 func (e *event) sender() value { return textOf(cmp.Or(e.message.Copy.Sender, e.message.Sender)) }
 func (e *event) from() value   { return textOf(cmp.Or(e.message.Copy.From, e.message.From)) }
 
@@ -41,7 +41,7 @@ func (e *event) subject() value { return textOf(cmp.Or(e.message.Subject, e.mess
 
 func (e *event) recipients() value { return value{texts: e.message.Addresses()} }
 
-// recipientsIn is a term's value: the recipients in that role.
+// recipientsIn returns a term's value: the recipients in a role.
 func recipientsIn(role forensic.Role) func(*event) value {
 	return func(e *event) value {
 		var v value
@@ -54,7 +54,8 @@ func recipientsIn(role forensic.Role) func(*event) value {
 	}
 }
 
-// recipientsAt is a term's value: the recipients that are so far from the company. The sender's own domain is the company's.
+// recipientsAt returns a term's value: the recipients at some distances from the company. The sender's own domain is
+// the company's.
 func recipientsAt(far ...forensic.Reach) func(*event) value {
 	return func(e *event) value {
 		var v value
@@ -68,7 +69,8 @@ func recipientsAt(far ...forensic.Reach) func(*event) value {
 	}
 }
 
-// untrustedDomains are the recipients' domains other than the company's own, each once and sorted. The sender's own is the company's.
+// untrustedDomains are the recipients' domains other than the company's own, each once and sorted. The sender's own
+// is the company's.
 func (e *event) untrustedDomains() value {
 	sender := forensic.Domain(e.message.Sender)
 	var domains []string
@@ -84,7 +86,7 @@ func (e *event) untrustedDomains() value {
 // lower is strings.ToLower as Normal has it: text that is not UTF-8 is never found by what it is not.
 func lower(s string) string { return strings.ToLower(strings.ToValidUTF8(s, "\ufffd")) }
 
-// posting is where the event's message stands in streams by time observed.
+// posting is the place of the event's message in streams by time observed.
 func (e *event) posting() posting {
 	m := e.message
 	return posting{at: m.Observed, sort: forensic.TimeSort(m.Observed, m.Record), conn: e.conn, record: m.Record}

@@ -25,7 +25,7 @@ const (
 	WithinTheLast Operator = "WITHIN_THE_LAST"
 )
 
-// operators are those that are legal for a kind of term.
+// operators returns the operators that a kind of term has.
 func (k kind) operators() []Operator {
 	switch k {
 	case number:
@@ -38,7 +38,7 @@ func (k kind) operators() []Operator {
 	return []Operator{Is, IsNot, IsAny, IsNone, Exists, DoesNotExist}
 }
 
-// known tells whether Incydr has the operator at all.
+// known reports whether Incydr has the operator at all.
 func (o Operator) known() bool {
 	for _, k := range []kind{text, number, moment} {
 		if slices.Contains(k.operators(), o) {
@@ -55,7 +55,7 @@ type tree struct {
 	branches  []*tree
 }
 
-// match tells whether the condition holds for e.
+// match reports whether the condition holds for e.
 func (t *tree) match(e *event) bool {
 	if t.predicate != nil {
 		return t.predicate.match(e)
@@ -68,8 +68,8 @@ func (t *tree) match(e *event) bool {
 	return !t.any
 }
 
-// fold replaces what is the same for every event by true (an empty conjunction) and false (an empty disjunction), and
-// leaves no branch that does not matter.
+// fold replaces what is the same for every event by true (an empty conjunction) or false (an empty disjunction), and
+// removes branches that make no difference.
 func (t *tree) fold() *tree {
 	if t.predicate != nil {
 		if holds, known := t.predicate.settled(); known {
@@ -94,10 +94,10 @@ func (t *tree) fold() *tree {
 	return out
 }
 
-// never tells whether a folded condition holds for no event.
+// never reports whether a folded condition holds for no event.
 func (t *tree) never() bool { return t.predicate == nil && t.any && len(t.branches) == 0 }
 
-// predicate is one filter, with its value made ready for its operator.
+// predicate is one filter, with its value prepared for its operator.
 type predicate struct {
 	term     *term
 	operator Operator
@@ -106,7 +106,7 @@ type predicate struct {
 	within   span      // times
 }
 
-// settled tells whether the predicate holds, where that is known of every event.
+// settled reports whether the predicate holds, if that is the same for every event.
 func (p *predicate) settled() (holds, known bool) {
 	switch {
 	case p.term.constant || p.term.get == nil:
@@ -117,8 +117,9 @@ func (p *predicate) settled() (holds, known bool) {
 	return false, false
 }
 
-// match tells whether the predicate holds for e, which may be nil when the term is constant. A term with several values
-// is what it is if any of them is, and is not if none of them is. What is missing is nothing, so that it is not anything.
+// match reports whether the predicate holds for e, which may be nil if the term is constant. On a term with several
+// values IS holds if it does for one of them, and IS_NOT if it does for all. A missing value is equal to nothing, so
+// IS_NOT holds.
 func (p *predicate) match(e *event) bool {
 	v := p.term.of(e)
 	switch p.operator {
@@ -158,7 +159,7 @@ func (p *predicate) matches(s string) bool {
 	return false
 }
 
-// some tells whether test holds for one of v's numbers.
+// some reports whether test holds for one of v's numbers.
 func (v value) some(test func(int64) bool) bool {
 	if len(v.nums) > 0 {
 		return slices.ContainsFunc(v.nums, test)
@@ -179,7 +180,7 @@ func during(o Operator, value string, now time.Time) (span, error) {
 	switch o {
 	case On:
 		return dayOf(at), nil
-	case OnOrBefore: // a day is meant with its evening
+	case OnOrBefore: // a day includes its evening
 		return span{minMoment, at + whole}, nil
 	}
 	return span{at, maxMoment}, nil

@@ -15,14 +15,17 @@ import (
 // Routes are the doors of Forensic Search.
 func (s *Search) Routes() []access.Route {
 	return []access.Route{
-		{Pattern: "POST /v2/file-events", Roles: []access.Role{access.Admin, access.Analyst}, Handler: http.HandlerFunc(s.fileEvents)},
+		{
+			Pattern: "POST /v2/file-events", Roles: []access.Role{access.Admin, access.Analyst},
+			Handler: http.HandlerFunc(s.fileEvents),
+		},
 	}
 }
 
-// fileEvents answers one query (Incydr: POST /v2/file-events): 200 with a page of events, 400 with what is wrong with the
-// query, 413 and 415 when it is too large or no JSON, 500 when it took too long or failed.
+// fileEvents answers one query (Incydr: POST /v2/file-events): 200 with a page of events, 400 with what is wrong with
+// the query, 413 if it is too large, 415 if it is not JSON, 500 if the search took too long or failed.
 //
-// The search stands in the trail before its answer leaves, and without an entry there is no answer.
+// The search is in the trail before its answer leaves. If it cannot be recorded, there is no answer.
 func (s *Search) fileEvents(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	if s.Limit > 0 {
@@ -47,7 +50,7 @@ func (s *Search) fileEvents(w http.ResponseWriter, r *http.Request) {
 	write(w, result)
 }
 
-// answer runs the query in body and puts it into the trail.
+// answer runs the query in body and records it in the trail.
 func (s *Search) answer(ctx context.Context, body []byte) (Result, error) {
 	q, err := Parse(body, s.Now())
 	if err != nil {
@@ -57,7 +60,7 @@ func (s *Search) answer(ctx context.Context, body []byte) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if s.MaxAnswer > 0 && q.inTokens() { // before the trail, which says how many events left
+	if s.MaxAnswer > 0 && q.inTokens() { // before it is recorded how many events were returned
 		result.cut(s.MaxAnswer - envelope)
 	}
 	var asked bytes.Buffer
@@ -75,8 +78,8 @@ func (s *Search) answer(ctx context.Context, body []byte) (Result, error) {
 	return result, err
 }
 
-// fail says what went wrong: all of it when it is the query, and otherwise a sentence, with an id under which the log
-// has the cause.
+// fail answers an error: everything that is wrong with the query; otherwise a sentence with an id, under which the
+// log has the cause.
 func (s *Search) fail(ctx context.Context, w http.ResponseWriter, err error) {
 	if problems := problemsOf(err); len(problems) > 0 {
 		writeProblems(w, http.StatusBadRequest, problems...)
@@ -86,15 +89,17 @@ func (s *Search) fail(ctx context.Context, w http.ResponseWriter, err error) {
 		return // the caller has hung up
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
-		writeProblems(w, http.StatusInternalServerError, problem(QueryTimeout, "The search took longer than %s. Narrow it, by time best of all.", s.Limit))
+		writeProblems(w, http.StatusInternalServerError, problem(QueryTimeout,
+			"The search took longer than %s. Narrow it, best by time.", s.Limit))
 		return
 	}
 	id := strconv.FormatInt(s.Now().UnixMicro(), 36)
 	s.Log.ErrorContext(ctx, "search failed", "id", id, "err", err)
-	writeProblems(w, http.StatusInternalServerError, problem(SearchFailed, "The search failed on our side. Try again; the log says why under %s.", id))
+	writeProblems(w, http.StatusInternalServerError, problem(SearchFailed,
+		"The search failed on our side. Try again; the log has the cause under %s.", id))
 }
 
-// problemsOf are the problems in err's tree.
+// problemsOf returns the problems in err's tree.
 func problemsOf(err error) []*Problem {
 	if p, ok := err.(*Problem); ok {
 		return []*Problem{p}
@@ -118,11 +123,11 @@ func writeProblems(w http.ResponseWriter, status int, problems ...*Problem) {
 }
 
 const (
-	flushBytes = 64 << 10 // of an answer that are gathered before they are sent on
-	envelope   = 1 << 10  // more than an answer has around its documents, and than gzip adds to text that it cannot compress
+	flushBytes = 64 << 10 // of an answer are collected before they are sent
+	envelope   = 1 << 10  // more than an answer has around its documents, or gzip adds to what it cannot compress
 )
 
-// write sends the page, document by document: it may be tens of megabytes.
+// write sends the page document by document, because it can have tens of megabytes.
 func write(w http.ResponseWriter, r Result) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -151,5 +156,5 @@ func write(w http.ResponseWriter, r Result) {
 		b = appendText(b, r.Next)
 	}
 	b = append(b, ",\"problems\":null}\n"...)
-	_, _ = w.Write(b) // the caller who has hung up does not miss it
+	_, _ = w.Write(b) // a caller that has hung up does not miss it
 }

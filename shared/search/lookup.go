@@ -21,7 +21,7 @@ type wildcard struct {
 	pattern pattern
 }
 
-// able tells whether the lookup can be had, without or also with wildcards.
+// able reports whether the lookup can be had, without or also with wildcards.
 func (l lookup) able(wild bool) bool { return wild || len(l.wild) == 0 }
 
 // lookups are the ways to find the predicate's matches, any one of which is enough; none when the index knows none.
@@ -35,7 +35,8 @@ func (p *predicate) lookups() []lookup {
 			return nil
 		}
 	}
-	if p.term.name == "file.name" && len(p.patterns) == 1 && len(l.wild) == 0 && p.patterns[0].wild && p.patterns[0].head() != "" {
+	if p.term.name == "file.name" && len(p.patterns) == 1 && len(l.wild) == 0 && p.patterns[0].wild &&
+		p.patterns[0].head() != "" {
 		byName := lookup{wild: []wildcard{{forensic.NameField, p.patterns[0]}}}
 		return []lookup{l, byName}
 	}
@@ -96,8 +97,8 @@ func (l *lookup) term(f forensic.Field, value string) bool {
 	return true
 }
 
-// values adds the values of the fields that v matches. A pattern without any literal character matches all there are, and
-// one with the separator of keys cannot be compared with what stands in keys.
+// values adds the values of the fields that v matches. A pattern without any literal character matches all there are,
+// and one with the separator of keys cannot be compared with what stands in keys.
 func (l *lookup) values(v pattern, fields ...forensic.Field) bool {
 	for _, f := range fields {
 		switch {

@@ -46,8 +46,8 @@ func momentLayouts() []string {
 	}
 }
 
-// parseMoment reads a date or a time in ISO 8601; without a zone it is UTC. whole is how long what it names lasts: a
-// day, or a millisecond.
+// parseMoment reads a date or a time in ISO 8601; without a zone it is UTC. whole is how long it lasts: a day or a
+// millisecond.
 func parseMoment(s string) (at int64, whole int64, err error) {
 	if t, err := time.Parse(dayFormat, s); err == nil {
 		return t.UnixMilli(), dayMillis, nil

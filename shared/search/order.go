@@ -12,7 +12,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// rank is an event's place in the order of any sort key: its value, then its id. What has no value comes last both ways.
+// rank is an event's place in the order of a sort key: by value, then by id. Events without a value come last,
+// ascending and descending.
 type rank struct {
 	missing bool
 	num     int64
@@ -35,7 +36,7 @@ func rankOf(t *term, e *event) rank {
 	return r
 }
 
-// compare orders ranks: below 0 when r comes before o.
+// compare is below 0 if r comes before o.
 func (r rank) compare(o rank, ascending bool) int {
 	if r.missing != o.missing {
 		if o.missing {
@@ -74,7 +75,7 @@ func (b *best) add(r rank, e *event) {
 	}
 }
 
-// settle sorts what there is and drops what is too much.
+// settle sorts the list and drops what is beyond most.
 func (b *best) settle() {
 	slices.SortFunc(b.list, func(x, y ranked) int { return x.compare(y.rank, b.ascending) })
 	if len(b.list) >= b.most {
@@ -83,22 +84,23 @@ func (b *best) settle() {
 	}
 }
 
-// kept is e on its own: without it, one event would keep its whole batch of messages in memory.
+// kept copies e, so that one event does not keep its whole batch of messages in memory.
 func (e *event) kept() event {
 	message := *e.message
 	return event{message: &message, file: e.file, conn: e.conn, own: e.own}
 }
 
-// place is where a page begins: strictly after an event, which need not be there any more.
+// place is where a page begins: after an event, which need not exist any more.
 type place struct {
 	posting posting // in the order of a stream
 	file    int
 	rank    rank // in the order of any other sort key
 }
 
-// place finds where the page begins. In the order of ids the id says it all; in others the event must be there.
+// place finds where the page begins. In the order of ids the id is enough; in other orders the event must exist,
+// among the connections that the caller may see.
 func (r *running) place(ctx context.Context, followed []*connection.Connection) (*place, error) {
-	unknown := problem(InvalidPageToken, "pgToken %s is the id of no event that is there.", clip(r.query.after))
+	unknown := problem(InvalidPageToken, "pgToken %s is not the id of an event.", clip(r.query.after))
 	id, err := forensic.ParseEventID(r.query.after)
 	if err != nil || id.String() != r.query.after {
 		return nil, unknown
@@ -128,13 +130,13 @@ func (r *running) place(ctx context.Context, followed []*connection.Connection) 
 	return l, nil
 }
 
-// before tells whether the file of p's message comes strictly after the place, in the order of p's stream.
+// before reports whether the file of p's message comes strictly after the place, in the order of p's stream.
 func (l *place) before(p posting, file int, ascending bool) bool {
 	c := cmp.Or(compare(l.posting, p), cmp.Compare(l.file, file))
 	return c != 0 && c < 0 == ascending
 }
 
-// files are the indexes of a message's files in the order of the events.
+// files yields the indexes of a message's files in the order of their events.
 func files(m *forensic.Message, ascending bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range m.Files {

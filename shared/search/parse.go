@@ -13,10 +13,10 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// Limits of a query. Incydr's are those of criteria, page and rows; the others keep one caller from hurting all.
+// Limits of a query. Those of criteria and rows are Incydr's; the others keep one caller from slowing all.
 const (
-	MaxBody     = 256 << 10 // bytes: every query stands in the trail, as one item
-	MaxCriteria = 1024      // filters, an IS_ANY or IS_NONE counting as many as it has values
+	MaxBody     = 256 << 10 // bytes: each query is one item in the trail
+	MaxCriteria = 1024      // filters; an IS_ANY or IS_NONE counts once for each value
 	MaxDepth    = 10        // levels of groups
 	MaxValue    = 4096      // bytes of one value
 	MaxRows     = 10_000    // events of one page, and pgNum*pgSize
@@ -24,7 +24,7 @@ const (
 	defaultPageSize = 100
 )
 
-// Query is a search, checked and made ready.
+// Query is a search that was checked and can be run.
 type Query struct {
 	condition *tree
 	sort      *term
@@ -34,7 +34,7 @@ type Query struct {
 	after     string // token mode: the event id that rows come after; "" is from the start
 }
 
-// inTokens tells whether pages follow each other by token.
+// inTokens reports whether the query is in token mode.
 func (q *Query) inTokens() bool { return q.page == 0 }
 
 // request is the wire form (Incydr: file event query v2).
@@ -90,7 +90,7 @@ func Parse(body []byte, now time.Time) (Query, error) {
 	return q, nil
 }
 
-// malformed is what is wrong with a body that does not decode, as Incydr would say it.
+// malformed turns what is wrong with a body that does not decode into Incydr's kind of problem.
 func malformed(p access.Problem) *Problem {
 	if p.Field == "" {
 		return problem(IllegalValue, "%s", p.Description)
@@ -106,7 +106,7 @@ func malformed(p access.Problem) *Problem {
 	return problem(t, "%s: %s", p.Field, p.Description)
 }
 
-// parser collects what is wrong with a query, up to maxProblems.
+// parser collects up to maxProblems problems of a query.
 type parser struct {
 	now      time.Time
 	criteria int
@@ -121,7 +121,7 @@ func (p *parser) add(err *Problem) {
 	}
 }
 
-// groups parses groups that are joined by the clause of that name. After a problem the tree is of no use.
+// groups parses groups that are joined by the clause of that name. After a problem the tree is useless.
 func (p *parser) groups(name string, clause *string, groups []group, depth int) *tree {
 	t := &tree{any: p.clause(name, clause)}
 	if depth > MaxDepth {
@@ -147,7 +147,7 @@ func (p *parser) groups(name string, clause *string, groups []group, depth int) 
 	return t
 }
 
-// clause tells whether the clause is OR; without one it is AND.
+// clause reports whether the clause is OR; a missing one is AND.
 func (p *parser) clause(name string, clause *string) (any bool) {
 	switch {
 	case clause == nil || strings.EqualFold(*clause, "AND"):
@@ -155,7 +155,7 @@ func (p *parser) clause(name string, clause *string) (any bool) {
 	case strings.EqualFold(*clause, "OR"):
 		return true
 	}
-	p.add(problem(IllegalGroup, "%s is %s; it can be AND or OR.", name, clip(*clause)))
+	p.add(problem(IllegalGroup, "%s is %s; it must be AND or OR.", name, clip(*clause)))
 	return false
 }
 
@@ -177,12 +177,17 @@ func (p *parser) filters(g group) *tree {
 	return t
 }
 
-// exceeded says once that there are too many criteria.
+// exceeded adds the problem that there are too many criteria, once.
 func (p *parser) exceeded() {
-	limit := problem(MaxFiltersExceeded, "There are more than %d criteria; each value of IS_ANY and IS_NONE is one.", MaxCriteria)
+	limit := tooMany()
 	if !slices.ContainsFunc(p.problems, func(err error) bool { return err.Error() == limit.Error() }) {
 		p.add(limit)
 	}
+}
+
+func tooMany() *Problem {
+	return problem(MaxFiltersExceeded, "There are more than %d criteria; each value of IS_ANY and IS_NONE is one.",
+		MaxCriteria)
 }
 
 func (p *parser) paging(q *Query, r request) {
@@ -191,7 +196,7 @@ func (p *parser) paging(q *Query, r request) {
 		q.size = *r.PgSize
 	}
 	if q.size < 1 || q.size > MaxRows {
-		p.add(problem(InvalidPageSize, "pgSize is %d; it can be 1 to %d.", q.size, MaxRows))
+		p.add(problem(InvalidPageSize, "pgSize is %d; it must be from 1 to %d.", q.size, MaxRows))
 		return
 	}
 	if r.PgToken != nil {
@@ -203,9 +208,10 @@ func (p *parser) paging(q *Query, r request) {
 	}
 	switch {
 	case q.page < 1:
-		p.add(problem(InvalidPageNumber, "pgNum is %d; pages count from 1.", q.page))
+		p.add(problem(InvalidPageNumber, "pgNum is %d; the first page is 1.", q.page))
 	case q.page > MaxRows/q.size:
-		p.add(problem(InvalidPageNumber, "pgNum %d of %d events each lies beyond the first %d events; use pgToken to go on.", q.page, q.size, MaxRows))
+		p.add(problem(InvalidPageNumber, "Page %d of %d events each is beyond the first %d events; use pgToken to go on.",
+			q.page, q.size, MaxRows))
 	}
 }
 
@@ -219,15 +225,15 @@ func (p *parser) sorting(q *Query, r request) {
 	}
 	sort, ok := theSchema().lookup(key)
 	if !ok {
-		p.add(problem(IllegalSort, "srtKey %s is no term.", clip(key)))
+		p.add(problem(IllegalSort, "srtKey %s is not a term.", clip(key)))
 	}
 	q.sort, q.ascending = sort, strings.EqualFold(direction, "asc")
 	if !q.ascending && !strings.EqualFold(direction, "desc") {
-		p.add(problem(IllegalSort, "srtDir is %s; it can be asc or desc.", clip(direction)))
+		p.add(problem(IllegalSort, "srtDir is %s; it must be asc or desc.", clip(direction)))
 	}
 }
 
-// bad is the filter as a problem shows it: names cut, and without an overlong value.
+// bad is the filter as a problem shows it: long names are cut, and a long value is left out.
 func (f filter) bad() *BadFilter {
 	b := &BadFilter{Term: cut(f.Term)}
 	if f.Operator != nil {
@@ -239,7 +245,7 @@ func (f filter) bad() *BadFilter {
 	return b
 }
 
-// filter makes a filter into a predicate.
+// filter turns a filter into a predicate.
 func (p *parser) filter(f filter) (*predicate, *Problem) {
 	t, ok := theSchema().lookup(f.Term)
 	if !ok {
@@ -251,9 +257,11 @@ func (p *parser) filter(f filter) (*predicate, *Problem) {
 	}
 	if !slices.Contains(t.kind.operators(), operator) {
 		if !operator.known() {
-			return nil, problem(IllegalOperator, "There is no operator %s; %s has %s.", clip(string(operator)), t.name, listed(t.kind.operators()))
+			return nil, problem(IllegalOperator, "There is no operator %s; %s has %s.",
+				clip(string(operator)), t.name, listed(t.kind.operators()))
 		}
-		return nil, problem(IllegalOperator, "%s is a %s, which has no operator %s; it has %s.", t.name, t.kind, operator, listed(t.kind.operators()))
+		return nil, problem(IllegalOperator, "%s is a %s, which has no operator %s; it has %s.",
+			t.name, t.kind, operator, listed(t.kind.operators()))
 	}
 	values, err := p.values(t, operator, f.Value)
 	if err != nil {
@@ -268,7 +276,7 @@ func (p *parser) filter(f filter) (*predicate, *Problem) {
 	return out, nil
 }
 
-// listed are operators as a sentence names them.
+// listed joins operators for a sentence.
 func listed(operators []Operator) string {
 	names := make([]string, len(operators))
 	for i, o := range operators {
@@ -277,7 +285,7 @@ func listed(operators []Operator) string {
 	return strings.Join(names, ", ")
 }
 
-// values are the filter's values as texts: none, one, or some, as the operator has it.
+// values returns the filter's values as text: none, one or several, depending on the operator.
 func (p *parser) values(t *term, operator Operator, raw json.RawMessage) ([]string, *Problem) {
 	absent := len(raw) == 0 || bytes.Equal(raw, []byte("null")) || bytes.Equal(raw, []byte(`""`))
 	switch {
@@ -304,7 +312,7 @@ func (p *parser) values(t *term, operator Operator, raw json.RawMessage) ([]stri
 		return nil, problem(MaxValuesExceeded, "%s %s has more than %d values.", t.name, operator, MaxCriteria)
 	}
 	if p.criteria += len(elements) - 1; p.criteria > MaxCriteria {
-		return nil, problem(MaxFiltersExceeded, "There are more than %d criteria; each value of IS_ANY and IS_NONE is one.", MaxCriteria)
+		return nil, tooMany()
 	}
 	values := make([]string, len(elements))
 	for i, e := range elements {
@@ -317,7 +325,7 @@ func (p *parser) values(t *term, operator Operator, raw json.RawMessage) ([]stri
 	return values, nil
 }
 
-// value is one JSON value as text.
+// value returns one JSON value as text.
 func (p *parser) value(t *term, raw json.RawMessage) (string, *Problem) {
 	if len(raw) > 2*MaxValue {
 		return "", problem(MaxLengthExceeded, "A value of %s has more than %d bytes.", t.name, MaxValue)
@@ -354,7 +362,7 @@ func (p *parser) take(out *predicate, v string) *Problem {
 	case number:
 		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
 		if err != nil {
-			return problem(IllegalValue, "%s is a number, and %s is no whole number of at most 64 bits.", out.term.name, clip(v))
+			return problem(IllegalValue, "%s is a number, and %s is not a whole number of 64 bits.", out.term.name, clip(v))
 		}
 		out.numbers = append(out.numbers, n)
 	case boolean:
@@ -364,12 +372,12 @@ func (p *parser) take(out *predicate, v string) *Problem {
 		case strings.EqualFold(v, "false"):
 			out.numbers = append(out.numbers, 0)
 		default:
-			return problem(IllegalValue, "%s is true or false, and not %s.", out.term.name, clip(v))
+			return problem(IllegalValue, "%s is true or false, not %s.", out.term.name, clip(v))
 		}
 	case moment:
 		within, err := during(out.operator, v, p.now)
 		if err != nil {
-			return problem(IllegalValue, "%s: %s is no %s.", out.term.name, clip(v), momentWanted(out.operator))
+			return problem(IllegalValue, "%s: %s is not a %s.", out.term.name, clip(v), momentWanted(out.operator))
 		}
 		out.within = within
 	default:
@@ -388,10 +396,10 @@ func momentWanted(o Operator) string {
 	return "date or time in ISO 8601, such as 2026-10-01 or 2026-10-01T12:00:00.000Z"
 }
 
-// longest is how many bytes of what a caller wrote stand in a problem.
+// longest is how many bytes of a caller's text a problem repeats.
 const longest = 100
 
-// cut is what a caller wrote, cut to what fits into a sentence.
+// cut cuts a caller's text to a length that fits into a sentence.
 func cut(s string) string {
 	if len(s) <= longest {
 		return s
@@ -399,5 +407,5 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:longest], "") + "…"
 }
 
-// clip quotes what a caller wrote, cut to what fits into a sentence.
+// clip cuts a caller's text and quotes it.
 func clip(s string) string { return fmt.Sprintf("%q", cut(s)) }

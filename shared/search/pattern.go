@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// pattern is a text value of a filter: it matches regardless of case, "*" stands for any text and "?" for any one
-// character. A backslash before "*", "?" or a backslash takes that character as it is; any other backslash is itself, since
-// file paths have them.
+// pattern is a text value of a filter. It ignores case; "*" stands for any text and "?" for any one character. A
+// backslash before "*", "?" or a backslash makes it literal. Any other backslash is literal itself, because file
+// paths have them.
 type pattern struct {
-	parts   []part // what stands between the stars, in order
-	literal string // the whole value, when there is no wildcard in it
+	parts   []part // what is between the stars, in order
+	literal string // the whole value, if it has no wildcard
 	wild    bool
 }
 
 // part is a piece of a pattern without stars.
 type part struct {
 	runes []rune // anyRune is "?"
-	text  string // the same, when there is no "?" in it
+	text  string // the same, if it has no "?"
 	exact bool   // text counts
 }
 
@@ -62,8 +62,8 @@ func newPattern(s string) pattern {
 	return p
 }
 
-// match tells whether the pattern matches s, which is in lower case. Parts between stars are found leftmost first, which
-// never costs more than the product of the lengths.
+// match reports whether the pattern matches s, which is in lower case. Parts between stars are found leftmost first,
+// which never costs more than the product of the lengths.
 func (p pattern) match(s string) bool {
 	if !p.wild {
 		return s == p.literal
@@ -84,7 +84,7 @@ func (p pattern) match(s string) bool {
 	return p.parts[last].suffix(rest)
 }
 
-// prefix takes the part off the front of s.
+// prefix cuts the part off the front of s.
 func (p part) prefix(s string) (rest string, ok bool) {
 	if p.exact {
 		return strings.CutPrefix(s, p.text)
@@ -99,7 +99,7 @@ func (p part) prefix(s string) (rest string, ok bool) {
 	return s, true
 }
 
-// find takes everything up to and including the first place of the part off s.
+// find cuts off everything up to and including the first occurrence of the part in s.
 func (p part) find(s string) (rest string, ok bool) {
 	if p.exact {
 		_, rest, ok = strings.Cut(s, p.text)
@@ -117,7 +117,7 @@ func (p part) find(s string) (rest string, ok bool) {
 	}
 }
 
-// suffix tells whether s ends with the part.
+// suffix reports whether s ends with the part.
 func (p part) suffix(s string) bool {
 	if p.exact {
 		return strings.HasSuffix(s, p.text)
@@ -156,12 +156,12 @@ func (p pattern) tail() string {
 	return string(last.runes)
 }
 
-// blank tells whether the pattern holds nothing but wildcards.
+// blank reports whether the pattern is nothing but wildcards.
 func (p pattern) blank() bool {
 	return !p.some(func(r rune) bool { return r != anyRune })
 }
 
-// separated tells whether the separator of the term index's keys is in the pattern.
+// separated reports whether the pattern contains the separator of the term index's keys.
 func (p pattern) separated() bool {
 	return p.some(func(r rune) bool { return r == '\x1f' })
 }

@@ -60,7 +60,7 @@ func (t *tree) conjuncts() []*predicate {
 	return all
 }
 
-// timeOnly tells whether the condition says nothing but a span of time observed.
+// timeOnly reports whether the condition says nothing but a span of time observed.
 func (t *tree) timeOnly() bool {
 	if t.predicate != nil {
 		return t.predicate.term.name == "@timestamp"
@@ -96,7 +96,8 @@ func bounds(condition *tree) (observed, arrived span) {
 	return observed, arrived
 }
 
-// indexed tells whether the index offers a stream of the matches of a folded condition, without or also with wildcards.
+// indexed reports whether the index offers a stream of the matches of a folded condition, without or also with
+// wildcards.
 func (t *tree) indexed(wild bool) bool {
 	able := func(b *tree) bool { return b.indexed(wild) }
 	switch {
@@ -136,10 +137,11 @@ func (t *timeline) driver(ctx context.Context, condition *tree, budget int) (str
 	return merge(t.ascending, streams), nil
 }
 
-// rarest opens those of n streams that there are, each of which would do, and returns the one that runs thinnest; nil when
-// there is none. Those that need a wildcard's values come last, with what they may cost in proportion to what there is to
-// gain. None is opened in vain, and none twice: streams nest, and so would what that costs.
-func (t *timeline) rarest(ctx context.Context, n, budget int, able func(i int, wild bool) bool, open func(i, budget int) (stream, error)) (stream, error) {
+// rarest opens those of n streams that there are, each of which would do, and returns the one that runs thinnest; nil
+// when there is none. Those that need a wildcard's values come last, with what they may cost in proportion to what
+// there is to gain. None is opened in vain, and none twice: streams nest, and so would what that costs.
+func (t *timeline) rarest(ctx context.Context, n, budget int, able func(i int, wild bool) bool,
+	open func(i, budget int) (stream, error)) (stream, error) {
 	if n == 1 && able(0, budget > 0) {
 		return open(0, budget)
 	}
@@ -233,7 +235,8 @@ func find(ctx context.Context, events table.Table, conns []*connection.Connectio
 		return event{}, errNoEvent
 	}
 	c := conns[at]
-	item, err := events.Get(ctx, table.Key{Partition: forensic.ArrivalPartition(c.ID, parsed.Arrival), Sort: parsed.ArrivalSort()})
+	item, err := events.Get(ctx, table.Key{Partition: forensic.ArrivalPartition(c.ID, parsed.Arrival),
+		Sort: parsed.ArrivalSort()})
 	if errors.Is(err, table.ErrAbsent) {
 		return event{}, errNoEvent
 	}

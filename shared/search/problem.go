@@ -2,10 +2,10 @@ package search
 
 import "fmt"
 
-// ProblemType is what is wrong with a search, as a word for programs (Incydr: problems.type).
+// ProblemType is a word for programs for what is wrong with a search (Incydr: problems.type).
 type ProblemType string
 
-// Incydr's types of problems, as far as they occur here.
+// Incydr's types of problems that occur here.
 const (
 	IllegalValue         ProblemType = "ILLEGAL_VALUE"
 	IllegalOperator      ProblemType = "ILLEGAL_OPERATOR"
@@ -30,7 +30,7 @@ const (
 // Problem is one thing that is wrong with a search (Incydr: problems).
 type Problem struct {
 	Type        ProblemType `json:"type"`
-	BadFilter   *BadFilter  `json:"badFilter"` // null when it is not about one filter
+	BadFilter   *BadFilter  `json:"badFilter"` // null if the problem is not about one filter
 	Description string      `json:"description"`
 }
 

@@ -4,17 +4,18 @@ import "iter"
 
 // Result is one page of a search.
 type Result struct {
-	// Total is how many events match, exactly up to MaxRows; at MaxRows it means that many or more. Where the query asks
-	// for a span of time alone it is counted in the index, and an event that is just being stored may count already.
+	// Total is how many events match, exact below MaxRows; MaxRows means that many or more. For a query by time only it is
+	// counted in the index, which may count an event that is just being stored.
 	Total  int
-	Next   string // token of the next page (Incydr: nextPgToken); "" when this is the last, and outside token mode
+	Next   string // token of the next page (Incydr: nextPgToken); "" on the last page and outside token mode
 	events []event
 }
 
 // Len is how many events the page has.
 func (r Result) Len() int { return len(r.events) }
 
-// Documents yields the documents of the page's events (Incydr: event document v2) as JSON. Each is good until the next.
+// Documents yields the documents of the page's events (Incydr: event document v2) as JSON. Each is valid until the
+// next.
 func (r Result) Documents() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		var b []byte
@@ -26,7 +27,7 @@ func (r Result) Documents() iter.Seq[[]byte] {
 	}
 }
 
-// cut ends the page before its documents, with their commas, have more than most bytes, but not before its first event.
+// cut ends the page before its documents and their commas exceed most bytes, but not before its first event.
 func (r *Result) cut(most int) {
 	n, size := 0, 0
 	for document := range r.Documents() {

@@ -16,7 +16,8 @@ import (
 // width is how many things a search does at once: reads of different partitions do not wait for each other.
 const width = 8
 
-// fewPostings is up to how many postings a search in order of arrival collects and sorts, rather than walk all arrivals.
+// fewPostings is how many postings a search in the order of arrival collects and sorts at most, instead of walking all
+// arrivals.
 const fewPostings = 10_000
 
 // running is one query on its way.
@@ -30,11 +31,11 @@ type running struct {
 	own       map[connection.ID][]string // of the connections that events were looked at of
 }
 
-// Run answers the query from the connections that the caller of ctx may see; to a limited caller, others do not exist. A
-// *Problem says what is wrong with the query; any other error is ours.
+// Run answers the query from the connections that the caller of ctx may see; to a limited caller, others do not
+// exist. A *Problem says what is wrong with the query; any other error is ours.
 //
-// In the order of event.id, event.ingested and event.inserted only what is settled is served: events up to the watermark,
-// before which nothing can appear any more, so that a client that goes on from the last event misses none.
+// In the order of event.id, event.ingested and event.inserted only what is settled is served: events up to the
+// watermark, before which nothing can appear any more, so that a client that goes on from the last event misses none.
 func (s *Search) Run(ctx context.Context, q Query) (Result, error) {
 	visible, err := s.Connections.Followed(ctx)
 	if err != nil {
@@ -43,7 +44,8 @@ func (s *Search) Run(ctx context.Context, q Query) (Result, error) {
 	limit := access.From(ctx).Limit
 	visible = slices.DeleteFunc(visible, func(c connection.Connection) bool { return !limit.Allows(string(c.ID)) })
 	condition := q.condition.fold()
-	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, visible), domains: s.Domains, own: map[connection.ID][]string{}}
+	r := &running{events: s.Events, query: q, condition: condition, conns: scope(condition, visible), domains: s.Domains,
+		own: map[connection.ID][]string{}}
 	if q.after != "" {
 		if r.start, err = r.place(ctx, scope(&tree{}, visible)); err != nil {
 			return Result{}, err
@@ -119,7 +121,8 @@ func (r *running) page(ctx context.Context) (Result, error) {
 
 // timeline opens streams within the condition's bounds, from the posting on.
 func (r *running) timeline(after *posting) *timeline {
-	t := &timeline{events: r.events, conns: r.conns, ascending: r.query.ascending, after: after, scans: maxScan, reads: make(chan struct{}, width)}
+	t := &timeline{events: r.events, conns: r.conns, ascending: r.query.ascending, after: after, scans: maxScan,
+		reads: make(chan struct{}, width)}
 	t.observed, t.arrived = bounds(r.condition)
 	if after == nil {
 		return t
@@ -244,7 +247,7 @@ func (r *running) matches(ctx context.Context, s stream, visit func(posting, *ev
 	return errors.Join(failed, err)
 }
 
-// countable tells whether the index alone says how many events match.
+// countable reports whether the index alone says how many events match.
 func (r *running) countable() bool {
 	return r.query.sort.name == "@timestamp" && r.condition.timeOnly()
 }

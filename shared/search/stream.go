@@ -26,10 +26,12 @@ type posting struct {
 
 // compare is the one order of messages: by time observed, record and connection, or by arrival, connection and hash.
 func compare(a, b posting) int {
-	return cmp.Or(strings.Compare(a.sort, b.sort), strings.Compare(string(a.conn.ID), string(b.conn.ID)), strings.Compare(a.hash, b.hash))
+	return cmp.Or(strings.Compare(a.sort, b.sort), strings.Compare(string(a.conn.ID), string(b.conn.ID)),
+		strings.Compare(a.hash, b.hash))
 }
 
-// stream yields postings in the order of compare or its reverse, as the search asks for. After false or an error it is over.
+// stream yields postings in the order of compare or its reverse, as the search asks for. After false or an error it
+// is over.
 type stream interface {
 	next(ctx context.Context) (posting, bool, error)
 }
@@ -251,8 +253,8 @@ func (p *probed) next(ctx context.Context) (posting, bool, error) {
 	return p.rest.next(ctx)
 }
 
-// rarer tells whether p has fewer postings than o, as far as a probe of both can tell: one that is over has few, and of
-// two that are not, the one that came further through time runs thinner.
+// rarer reports whether p has fewer postings than o, as far as a probe of both can tell: one that is over has few,
+// and of two that are not, the one that came further through time runs thinner.
 func (p *probed) rarer(o *probed, ascending bool) bool {
 	if p.whole || o.whole {
 		return p.whole && (!o.whole || len(p.front) < len(o.front))

@@ -11,7 +11,7 @@ import (
 type kind int
 
 const (
-	text    kind = iota // compared regardless of case, with wildcards
+	text    kind = iota // compared ignoring case, with wildcards
 	number              // whole numbers
 	moment              // times, in milliseconds
 	boolean             // true or false
@@ -19,24 +19,24 @@ const (
 
 func (k kind) String() string { return [...]string{"text", "number", "time", "boolean"}[k] }
 
-// shape is how a term stands in the document.
+// shape is how the document shows a term.
 type shape int
 
 const (
 	scalar shape = iota // a value, or null
 	list                // an array, which may be empty
 	column              // in each object of the array of objects that is its parent
-	hidden              // not at all: it is only searched
+	hidden              // not shown, only searched
 )
 
-// term is one thing that is known of an event (Incydr: search term).
+// term is a property of events (Incydr: search term).
 type term struct {
 	name  string
 	kind  kind
 	shape shape
-	// get is the term's value; nil for a term that no mail fills, which is missing in every event.
+	// get returns the term's value; nil for a term that mail never has, which is missing in every event.
 	get func(*event) value
-	// constant says that get gives the same for every event, and always that it gives something for every event.
+	// constant: get returns the same for every event. always: it returns a value for every event.
 	constant, always bool
 }
 
@@ -46,7 +46,7 @@ type value struct {
 	texts []string
 	num   int64   // a number; a time as Unix milliseconds; 1 for true
 	nums  []int64 // numbers of a column
-	ok    bool    // text or num counts
+	ok    bool    // there is a value, in text or num
 }
 
 func textOf(s string) value {
@@ -55,16 +55,16 @@ func textOf(s string) value {
 
 func numberOf(n int64) value { return value{num: n, ok: true} }
 
-// missing tells whether there is no value at all.
+// missing reports whether there is no value at all.
 func (v value) missing() bool { return !v.ok && len(v.texts) == 0 && len(v.nums) == 0 }
 
-// schema is the table of terms, made ready for searching by name and for writing documents.
+// schema is the table of terms, prepared for look-up by name and for writing documents.
 type schema struct {
 	terms map[string]*term
 	root  *node
 }
 
-// theSchema is made once, and never changes.
+// theSchema is built once and never changes.
 var theSchema = sync.OnceValue(func() schema {
 	all := allTerms()
 	s := schema{terms: make(map[string]*term, len(all)), root: &node{}}
@@ -76,7 +76,7 @@ var theSchema = sync.OnceValue(func() schema {
 	return s
 })
 
-// foreignFamily tells of a term that belongs to a family of which mail fills none, whatever follows the family's name.
+// foreignFamily reports whether a term belongs to a family that mail never has, whatever follows the family's name.
 func foreignFamily(name string) bool {
 	for _, family := range []string{"file.acquiredFrom.", "event.relatedEvents.", "responseControls.", "user.groups."} {
 		if rest, ok := strings.CutPrefix(name, family); ok && rest != "" {
@@ -97,8 +97,8 @@ func (s schema) lookup(name string) (*term, bool) {
 	return nil, false
 }
 
-// allTerms are Incydr's terms in the order of the document, and our own: event.enriched, file.hash.quickXor, file.attachment,
-// source.email.messageId, destination.email.recipientsError, to, cc, bcc, external and webmail.
+// allTerms are Incydr's terms in the order of the document, and our own: event.enriched, file.hash.quickXor,
+// file.attachment, source.email.messageId, destination.email.recipientsError, to, cc, bcc, external and webmail.
 func allTerms() []term {
 	terms := []term{{name: "@timestamp", kind: moment, always: true, get: (*event).observed}}
 	terms = append(terms, eventTerms()...)
@@ -255,8 +255,8 @@ func otherTerms() []term {
 	}
 }
 
-// The one risk indicator that a mail has. Its weight is our own choice: Incydr's default is not published. With 2 the
-// official command line's own filter, risk.score above 1, shows every mail.
+// The only risk indicator of mail. Its weight is our choice, because Incydr's default is not published: with 2 the
+// official command line's default filter, risk.score above 1, shows every mail.
 const (
 	indicator       = "Sent from corporate Microsoft Office 365"
 	indicatorWeight = 2
@@ -270,7 +270,8 @@ func riskTerms() []term {
 		fixed("risk.severity", severity),
 		fixedColumn("risk.indicators.id", indicator),
 		fixedColumn("risk.indicators.name", indicator),
-		{name: "risk.indicators.weight", kind: number, shape: column, constant: true, get: func(*event) value { return value{nums: weights} }},
+		{name: "risk.indicators.weight", kind: number, shape: column, constant: true,
+			get: func(*event) value { return value{nums: weights} }},
 		{name: "risk.trusted", kind: boolean, constant: true, get: func(*event) value { return numberOf(0) }},
 		{name: "risk.trustReason"},
 		{name: "risk.untrustedValues.accountNames", shape: list},
@@ -281,7 +282,7 @@ func riskTerms() []term {
 	}
 }
 
-// fixed is a term that says the same of every mail.
+// fixed is a term that has the same value for every mail.
 func fixed(name, says string) term {
 	return term{name: name, constant: true, get: func(*event) value { return textOf(says) }}
 }

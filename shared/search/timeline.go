@@ -69,7 +69,8 @@ func (t *timeline) daysOfAll(ctx context.Context, kind string, within span, even
 }
 
 // listed returns the days of one kind that touch within, in the order of the streams.
-func (t *timeline) listed(ctx context.Context, c connection.ID, kind string, within span, eventual bool) ([]time.Time, error) {
+func (t *timeline) listed(ctx context.Context, c connection.ID, kind string, within span, eventual bool) ([]time.Time,
+	error) {
 	var days []time.Time
 	q := table.Query{Partition: forensic.DaysPartition(c), Backward: !t.ascending, Eventual: eventual}.Prefix(kind)
 	for item, err := range t.events.Query(ctx, q) {
@@ -98,7 +99,8 @@ func (t *timeline) all(ctx context.Context) (stream, error) {
 		days := &chain{}
 		for _, day := range t.days[i] {
 			days.open = append(days.open, func() stream {
-				q := table.Query{Partition: forensic.DayPartition(c.ID, day), From: from, To: to, Backward: !t.ascending, Eventual: true}
+				q := table.Query{Partition: forensic.DayPartition(c.ID, day), From: from, To: to, Backward: !t.ascending,
+					Eventual: true}
 				return t.ranged(q, reading(c, forensic.ReadDay))
 			})
 		}
@@ -211,7 +213,8 @@ func (t *timeline) ranged(q table.Query, read func(table.Item) (posting, error))
 }
 
 // reading reads postings by time observed of connection c.
-func reading(c *connection.Connection, read func(table.Item) (forensic.Posting, error)) func(table.Item) (posting, error) {
+func reading(c *connection.Connection, read func(table.Item) (forensic.Posting, error)) func(table.Item) (posting,
+	error) {
 	return func(item table.Item) (posting, error) {
 		p, err := read(item)
 		if err != nil {

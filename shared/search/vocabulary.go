@@ -62,7 +62,7 @@ func (t *timeline) wildcards(ctx context.Context, wild []wildcard, budget int) (
 	})
 }
 
-// spent tells whether there is too much to read or to merge.
+// spent reports whether there is too much to read or to merge.
 func (x *expansion) spent() bool { return x.values < 0 || x.budget < 0 }
 
 // scan goes from value to value of one bucket: what a read brings of a value beyond its end is skipped. Values whose
@@ -105,7 +105,8 @@ type valueRun struct {
 }
 
 // read reads n postings, and gathers them by their values.
-func (x *expansion) read(ctx context.Context, q table.Query, c *connection.Connection) (runs []*valueRun, n int, err error) {
+func (x *expansion) read(ctx context.Context, q table.Query, c *connection.Connection) (runs []*valueRun, n int,
+	err error) {
 	from, to := x.line.bound()
 	read := reading(c, forensic.ReadTerm)
 	for item, err := range x.line.events.Query(ctx, q) {

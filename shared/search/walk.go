@@ -62,7 +62,7 @@ func walk(ctx context.Context, events table.Table, s stream, visit func(posting,
 	return ctx.Err()
 }
 
-// confirmed tells whether the message is where the posting says.
+// confirmed reports whether the message is where the posting says.
 func (p posting) confirmed(m *forensic.Message) bool {
 	if p.hash != "" {
 		return p.at.Equal(m.Arrival)
