@@ -25,6 +25,9 @@ type program struct {
 	environ   []string // "NAME=value" each
 	out, errs io.Writer
 
+	// outTerminal and errsTerminal say that somebody reads along.
+	outTerminal, errsTerminal bool
+
 	data string // --data
 	log  bool   // --log
 }
@@ -62,7 +65,8 @@ func (p *program) commands() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&p.data, "data", "", "the data `folder` (default: that of DATA, or data/company or data/microsoft)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(p.serveCommand())
+	root.AddCommand(p.serveCommand(), p.clientCommand(), p.deadCommand(), p.verifyCommand(), p.backupCommand(), p.restoreCommand(),
+		p.versionCommand())
 	return root
 }
 
@@ -103,5 +107,13 @@ Without Microsoft credentials in the environment it simulates a Microsoft 365 te
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context()) },
 	}
+	c.Flags().BoolVar(&p.log, "log", false, "write the log to stderr, as well as to the data folder")
 	return c
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: exactly(0),
+		Run: func(*cobra.Command, []string) { p.printf("mailtrail %s\n", version()) },
+	}
 }

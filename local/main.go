@@ -11,8 +11,17 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := program{environ: os.Environ(), out: os.Stdout, errs: os.Stderr}
+	p := program{
+		environ: os.Environ(), out: os.Stdout, errs: os.Stderr,
+		outTerminal: terminal(os.Stdout), errsTerminal: terminal(os.Stderr),
+	}
 	code := p.execute(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// terminal reports whether a file is a terminal, or another device on which nothing is kept.
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/demo"
+	"github.com/mailtrail/mailtrail/local/operator"
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
@@ -49,12 +50,14 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 	if err != nil {
 		return err
 	}
+	s.say("Its administrator signs in, and consents.")
 	published := time.Now()
 	c, err := s.connect(ctx, d, source)
 	if err != nil {
 		return fmt.Errorf("connect the simulated tenant: %w", err)
 	}
 	export, imports := source.(*demo.Export)
+	s.say("The audit log is being read%s.", map[bool]string{false: ", and recipients and hashes are looked for in the mailboxes"}[imports])
 	sums, err := s.await(ctx, c.ID, func(sums audit.Sums, progress audit.Cursor) bool {
 		if imports { // some blobs are listed late
 			return progress.Through.After(published) && sums.Listed >= int64(export.Blobs) && sums.Open() == 0
@@ -69,17 +72,15 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 			return err
 		}
 	}
-	s.ready.Store(true)
-
-	told := summary{API: s.Base, Console: s.Base + "/", Control: d.Doors.Control, ClientID: client.id, ClientSecret: client.secret}
+	of := summary{Control: d.Doors.Control}
 	if imports {
-		told.Records = tell(export, sums)
-		return s.announce(told, recordsText)
+		of.Records = tell(export, sums)
+		return s.announce(of, client, recordsText)
 	}
-	if told.People, err = s.counted(ctx, c.ID); err != nil {
+	if of.People, err = s.counted(ctx, c.ID); err != nil {
 		return err
 	}
-	return s.announce(told, companyText)
+	return s.announce(of, client, companyText)
 }
 
 // counted waits until the census of a connection has been taken once, and returns how its people are covered.
@@ -122,21 +123,18 @@ func (s *session) connect(ctx context.Context, d *demo.Demo, source demo.Source)
 			return c, nil
 		}
 		// An earlier start got no further.
-		link, err := s.machine.Registry.NewLink(ctx, c.ID, localOperator)
+		link, err := s.machine.Registry.NewLink(ctx, c.ID, operator.Caller)
 		if err != nil {
 			return connection.Connection{}, err
 		}
 		return s.consent(ctx, d, c.ID, link)
 	}
-	c, link, err := s.machine.Registry.Add(ctx, tenant.DisplayName, connection.Commercial, localOperator)
+	c, link, err := s.machine.Registry.Add(ctx, tenant.DisplayName, connection.Commercial, operator.Caller)
 	if err != nil {
 		return connection.Connection{}, err
 	}
 	return s.consent(ctx, d, c.ID, link)
 }
-
-// localOperator is who adds the simulated tenant's connection, as the history tells.
-const localOperator = "local"
 
 func (s *session) consent(ctx context.Context, d *demo.Demo, id connection.ID, link string) (connection.Connection, error) {
 	if err := d.Consent(ctx, s.Base+connection.BeginPath+"?link="+link); err != nil {

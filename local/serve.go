@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/local/demo"
+	"github.com/mailtrail/mailtrail/local/logfile"
 	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/m365"
@@ -27,20 +28,52 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(p.errs, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on ADDR=%s: %w", c.Addr, err)
 	}
 	c.Base = cmp.Or(c.Base, "http://"+l.Addr().String())
 
-	var ready atomic.Bool
-	s := &session{config: c, log: log, ready: &ready, out: p.out}
-	if c.microsoft == nil {
-		return errors.Join(s.simulated(ctx, l), closed(l))
-	}
-	return errors.Join(s.real(ctx, l), closed(l))
+	s := &session{config: c, ready: new(atomic.Bool), out: p.out, terminal: p.outTerminal}
+	return errors.Join(s.run(ctx, l, p), closed(l))
 }
+
+// The log in the data folder, which takes 60 MB at the most.
+const (
+	logName = "log/mailtrail.log"
+	logMax  = 10 << 20 // bytes of a file
+	logKeep = 5        // older files
+)
+
+// run opens the log, and runs against the real Microsoft or a simulated one.
+func (s *session) run(ctx context.Context, l net.Listener, p *program) (err error) {
+	source, err := s.source()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	file, err := logfile.Open(filepath.Join(s.Data, logName), logMax, logKeep)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	var to io.Writer = file
+	if p.log || !p.errsTerminal {
+		to = io.MultiWriter(file, p.errs)
+	}
+	s.log = slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	s.log.Info("start", "version", version(), "data", s.Data)
+	s.say("Mailtrail %s starts. Its data is in %s, and its log in %s.", release, s.Data, filepath.Join(s.Data, logName))
+	if source == nil {
+		return s.real(ctx, l)
+	}
+	return s.simulated(ctx, l, source)
+}
+
+// say prints what goes on, for people.
+func (s *session) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
 
 // config is what the environment and the flags say.
 func (p *program) config() (config, error) {
@@ -62,10 +95,12 @@ func closed(l net.Listener) error {
 // session is one run of the program.
 type session struct {
 	config
-	log     *slog.Logger
-	ready   *atomic.Bool
-	out     io.Writer
-	machine *machine.Machine
+	log      *slog.Logger
+	ready    *atomic.Bool
+	out      io.Writer
+	terminal bool    // out is one
+	last     summary // of the last start
+	machine  *machine.Machine
 }
 
 const (
@@ -76,16 +111,19 @@ const (
 )
 
 func (s *session) open(microsoft m365.Config, first, tick, census time.Duration) error {
-	if err := os.MkdirAll(s.Data, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
-	}
 	m, err := machine.Open(machine.Config{
 		Dir: s.Data, Base: s.Base, Microsoft: microsoft, Log: s.log, Settings: s.Settings,
 		First: first, Tick: tick, Census: census, Ready: s.ready.Load,
 		Everybody: s.Records != "", NoMailboxes: s.Records != "",
 	})
+	if err != nil {
+		return err
+	}
 	s.machine = m
-	return err
+	if err := s.takeSummary(); err != nil {
+		return errors.Join(err, m.Close())
+	}
+	return nil
 }
 
 // real runs against Microsoft. There is nothing to wait for: events come when an administrator has consented.
@@ -98,8 +136,7 @@ func (s *session) real(ctx context.Context, l net.Listener) error {
 		if err != nil {
 			return err
 		}
-		s.ready.Store(true)
-		return s.announce(summary{API: s.Base, Console: s.Base + "/", ClientID: client.id, ClientSecret: client.secret}, realText)
+		return s.announce(summary{}, client, realText)
 	})
 }
 
@@ -124,10 +161,13 @@ func (s *session) alongside(ctx context.Context, l net.Listener, connect func(co
 }
 
 // simulated runs against a Microsoft 365 of our own.
-func (s *session) simulated(ctx context.Context, l net.Listener) error {
-	source, err := s.source()
-	if err != nil {
-		return err
+func (s *session) simulated(ctx context.Context, l net.Listener, source demo.Source) error {
+	tenant, people := source.Tenant()
+	if s.Records == "" {
+		s.say("There are no Microsoft credentials: a Microsoft 365 tenant is simulated, %s, in which %d people send mail.",
+			tenant.DisplayName, len(people))
+	} else {
+		s.say("%s becomes the audit log of a simulated Microsoft 365 tenant.", s.Records)
 	}
 	d, err := demo.Open(ctx, demo.Options{Dir: s.Data, RedirectURL: s.Base + connection.CallbackPath, Log: s.log, Now: time.Now}, source)
 	if err != nil {
@@ -142,8 +182,12 @@ func (s *session) simulated(ctx context.Context, l net.Listener) error {
 	return errors.Join(s.play(ctx, l, d, source), d.Close())
 }
 
-// source is what the simulated tenant's audit log is made of; it also chooses the data folder, so that sources do not mix.
+// source is what the simulated tenant's audit log is made of, or nil for the real Microsoft; it also chooses the data folder,
+// so that sources do not mix.
 func (s *session) source() (demo.Source, error) {
+	if s.microsoft != nil {
+		return nil, nil
+	}
 	if s.Records == "" {
 		s.Data = cmp.Or(s.Data, filepath.Join("data", "company"))
 		return demo.NewCompany(time.Now), nil

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/template"
 
 	"github.com/mailtrail/mailtrail/local/demo"
 	"github.com/mailtrail/mailtrail/local/exported"
-	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/audit"
 )
 
@@ -22,7 +19,7 @@ type summary struct {
 	Console      string   `json:"console"`
 	Control      string   `json:"control,omitempty"` // of the simulated Microsoft 365
 	ClientID     string   `json:"clientId"`
-	ClientSecret string   `json:"clientSecret"`
+	ClientSecret string   `json:"clientSecret,omitempty"` // left out when the client was removed
 	Records      *records `json:"records,omitempty"`
 	People       *covered `json:"people,omitempty"`
 }
@@ -70,55 +67,34 @@ func (r *records) Problems() []exported.Problem { return r.problems }
 
 const runFile = "run.json"
 
-// announce writes run.json and then prints the summary.
-func (s *session) announce(told summary, text string) error {
-	b, err := json.MarshalIndent(told, "", "  ")
+// announce writes run.json, is ready from then on, and prints the summary.
+func (s *session) announce(of summary, client credential, text string) error {
+	of.API, of.Console, of.ClientID, of.ClientSecret = s.Base, s.Base+"/", client.id, client.secret
+	b, err := json.MarshalIndent(of, "", "  ")
 	if err != nil {
 		return err
 	}
 	name := filepath.Join(s.Data, runFile)
-	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
+	if err := replace(name, append(b, '\n')); err != nil {
 		return fmt.Errorf("write the summary: %w", err)
 	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return fmt.Errorf("write the summary: %w", err)
-	}
+	s.ready.Store(true)
 	t, err := template.New("summary").Parse(text + commonText)
 	if err != nil {
 		return err
 	}
+	file := filepath.Join(s.Data, clientFile)
 	return t.Execute(s.out, struct {
 		summary
-		Data, RunFile, Listens string
-	}{told, s.Data, name, s.Addr})
+		Data, RunFile, Listens, ClientFile, Quoted, Log, Command string
+		// ShowSecret says that the secret is printed: once, and where Mailtrail talks to Microsoft only to a terminal, for what
+		// else it is printed to may be a journal that others read.
+		ShowSecret bool
+	}{
+		of, s.Data, name, s.Addr, file, quoted(file), filepath.Join(s.Data, logName), os.Args[0],
+		client.fresh && (s.microsoft == nil || s.terminal),
+	})
 }
 
-// credential is the API client that the summary names.
-type credential struct{ id, secret string }
-
-// client is the API client of the last start, while its secret is still good; otherwise a new one. The secret stands in
-// run.json only, which nobody else may read.
-func (s *session) client(ctx context.Context) (credential, error) {
-	var last summary
-	name := filepath.Join(s.Data, runFile)
-	b, err := os.ReadFile(name)
-	if err == nil {
-		// What it says of the last start is not true of this one. A crash before the new one is written costs a new client.
-		err = errors.Join(json.Unmarshal(b, &last), os.Remove(name))
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.log.Warn("the summary of the last start cannot be read; a new API client is made", "err", err)
-	}
-	if last.ClientID != "" {
-		_, err := s.machine.Clients.Check(ctx, last.ClientID, last.ClientSecret)
-		if err == nil {
-			return credential{last.ClientID, last.ClientSecret}, nil
-		}
-		if !errors.Is(err, access.ErrDenied) {
-			return credential{}, err
-		}
-	}
-	first := access.NewClient{Name: "local operator", Roles: []access.Role{access.Admin, access.Analyst}}
-	client, secret, err := s.machine.ClientAPI.Create(access.With(ctx, access.Caller{ID: localOperator}), first)
-	return credential{client.ID, secret}, err
-}
+// quoted is a file name as a shell takes it.
+func quoted(name string) string { return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'" }

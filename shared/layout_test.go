@@ -29,7 +29,7 @@ func rooms() map[string]room {
 	sim := []string{"sim/m365", "sim/m365/world", "sim/m365/company", "sim/m365/office"}
 	all := slices.Concat(contracts, sim, []string{
 		"shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search", "shared/enrich", "shared/settings", "shared/embedded", "shared/m365",
-		"local/machine", "local/demo", "local/exported",
+		"local/machine", "local/operator", "local/logfile", "local/demo", "local/exported",
 	})
 	function := room{
 		ours:   []string{"functions/parts", "shared/access", "shared/settings", "shared/trigger"},
@@ -73,7 +73,9 @@ func rooms() map[string]room {
 		"functions/search":      function,
 		"sim/lambda":            {},
 		"local":                 {ours: all, others: []string{"github.com/spf13/cobra"}},
-		"local/machine":         {ours: append(slices.Clone(contracts), "shared/access", "shared/dead", "shared/connection", "shared/enrich", "shared/settings", "shared/agents", "shared/embedded", "shared/m365")},
+		"local/logfile":         {},
+		"local/operator":        {ours: []string{"shared/access", "shared/agents", "shared/connection", "shared/dead", "shared/embedded"}},
+		"local/machine":         {ours: append(slices.Clone(contracts), "local/operator", "shared/access", "shared/dead", "shared/connection", "shared/enrich", "shared/settings", "shared/agents", "shared/embedded", "shared/m365")},
 		"sim/browser":           {others: []string{"golang.org/x/net"}},
 		"local/demo":            {ours: append(slices.Clone(sim), "sim/browser", "local/exported", "shared/connection", "shared/m365")},
 		"proof/story":           {ours: append(slices.Clone(sim), "sim/browser", "sim/lambda"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mailtrail/mailtrail/local/operator"
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/agents"
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -60,6 +61,7 @@ type Machine struct {
 	store    *embedded.Store
 	blobs    *embedded.Queue
 	messages *embedded.Queue
+	socket   net.Listener // where the operator is answered; nil where the folder takes no socket
 }
 
 func (c Config) filled() Config {
@@ -111,6 +113,9 @@ func Open(c Config) (*Machine, error) {
 		Dead:  []dead.Queue{{Name: "blobs", Letters: m.blobs}, {Name: "messages", Letters: m.messages}},
 		First: c.First, Enrichers: c.Enrichers, Everybody: c.Everybody, NoMailboxes: c.NoMailboxes,
 	})
+	if m.socket, err = operator.Listen(c.Dir); err != nil {
+		c.Log.Warn("commands cannot reach this Mailtrail while it runs", "err", err)
+	}
 	m.Routes = slices.Concat(m.pages(), m.SearchRoutes(), m.AdminRoutes(c.Base), m.ConsentRoutes())
 	return m, nil
 }
@@ -118,42 +123,61 @@ func Open(c Config) (*Machine, error) {
 // Handler is everything that the machine answers on its port.
 func (m *Machine) Handler() http.Handler { return m.Agents.Handler(m.Routes) }
 
-// Run serves on l and runs the agents until ctx ends; then it lets what has begun come to its end, and closes the folder.
-// It is called once.
+// Run serves on l, answers the operator on the folder's socket, and runs the agents until ctx ends; then it lets what has
+// begun come to its end, and closes the folder. It is called once.
 func (m *Machine) Run(ctx context.Context, l net.Listener) error {
-	agents, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	done, operated := make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer close(done)
-		m.agents(agents)
+		m.agents(ctx)
 	}()
+	go func() { operated <- m.operate(ctx) }()
 
-	err := serve(ctx, l, m.Handler())
-	stop()
-	<-done
-	return errors.Join(err, m.Close())
-}
-
-// Close closes the folder of a machine that does not run.
-func (m *Machine) Close() error {
-	if err := m.store.Close(); err != nil {
-		return fmt.Errorf("close the store: %w", err)
-	}
-	return nil
-}
-
-const shutdown = 10 * time.Second
-
-// serve answers on l until ctx ends, and then until the requests that have begun are answered.
-func serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{
-		Handler:           h,
+	err := serve(ctx, l, &http.Server{
+		Handler:           m.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+	})
+	stop()
+	<-done
+	return errors.Join(err, <-operated, m.Close())
+}
+
+// operate answers the operator until ctx ends.
+func (m *Machine) operate(ctx context.Context) error {
+	if m.socket == nil {
+		return nil
 	}
+	o := &operator.Operator{Dir: m.config.Dir, Store: m.store, Agents: m.Agents, Now: m.config.Now, Log: m.config.Log}
+	// A backup takes as long as it takes, and ends when whoever asked for it hangs up.
+	return serve(ctx, m.socket, &http.Server{
+		Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	})
+}
+
+// Close closes the folder of a machine that does not run.
+func (m *Machine) Close() error {
+	var err error
+	if m.socket != nil {
+		if err = m.socket.Close(); errors.Is(err, net.ErrClosed) {
+			err = nil
+		}
+	}
+	if failed := m.store.Close(); failed != nil {
+		err = errors.Join(err, fmt.Errorf("close the store: %w", failed))
+	}
+	return err
+}
+
+const shutdown = 10 * time.Second
+
+// serve answers on l until ctx ends, and then until the requests that have begun are answered.
+func serve(ctx context.Context, l net.Listener, server *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {
