@@ -24,6 +24,10 @@ const (
 // size of the blob does not matter. Only the borders of records are checked here; their contents are for Decode to
 // judge. A Reader is for one goroutine.
 type Reader struct {
+	// Plain, if it is set, takes each send without attachments while Next passes it. The bytes are valid during the call.
+	// A record of which that is not certain is a candidate, and returned.
+	Plain func(record []byte)
+
 	src     io.Reader
 	readErr error // the last error of src, including io.EOF; nothing is read after it
 
@@ -67,9 +71,9 @@ func NewReader(src io.Reader) *Reader {
 	return &Reader{src: src}
 }
 
-// Reset makes r a Reader of the blob that src streams. It keeps the buffer, and forgets everything else.
+// Reset makes r a Reader of the blob that src streams. It keeps the buffer and Plain, and forgets everything else.
 func (r *Reader) Reset(src io.Reader) {
-	*r = Reader{src: src, buf: r.buf}
+	*r = Reader{src: src, buf: r.buf, Plain: r.Plain}
 }
 
 // Next returns the next record that may be a send with attachments, as Microsoft wrote it. The bytes are valid until
@@ -121,6 +125,9 @@ func (r *Reader) element() ([]byte, error) {
 		return nil, nil
 	}
 	if !maySendFiles(record) {
+		if r.Plain != nil && sends(record) {
+			r.Plain(record)
+		}
 		return nil, nil
 	}
 	r.counts.Candidates++

@@ -39,8 +39,6 @@ type Record struct {
 	ExternalAccess         *bool // nil if absent
 	MailboxGUID            string
 	MailboxOwnerUPN        string
-	OrganizationName       string
-	OriginatingServer      string // ends in a line break
 	SendAsUserSmtp         string // SendAs: the mailbox that the mail claims to be from
 	SendOnBehalfOfUserSmtp string // SendOnBehalf: the same
 	SaveToSentItems        *bool  // nil if absent
@@ -208,10 +206,6 @@ func (r *Record) setExchange(name string, value []byte) {
 		setText(&r.MailboxGUID, value)
 	case "mailboxownerupn":
 		setText(&r.MailboxOwnerUPN, value)
-	case "organizationname":
-		setText(&r.OrganizationName, value)
-	case "originatingserver":
-		setText(&r.OriginatingServer, value)
 	case "sendasusersmtp":
 		setText(&r.SendAsUserSmtp, value)
 	case "sendonbehalfofusersmtp":

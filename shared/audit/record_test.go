@@ -58,7 +58,7 @@ func decoded(t *testing.T, raw []byte) string {
 	}
 	for _, name := range strings.Fields(`ID RecordType CreationTime Operation OrganizationID UserType UserKey UserID
 		ResultStatus Workload ClientIP ClientIPAddress ClientInfoString SessionID AppID ClientAppID AccessAppID AccessSession ActorIP DeviceID LogonType
-		ExternalAccess MailboxGUID MailboxOwnerUPN OrganizationName OriginatingServer SendAsUserSmtp
+		ExternalAccess MailboxGUID MailboxOwnerUPN SendAsUserSmtp
 		SendOnBehalfOfUserSmtp SaveToSentItems RecipientCount`) {
 		write(&out, name, fields[name])
 	}
