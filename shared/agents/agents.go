@@ -133,7 +133,8 @@ func New(s Surroundings) *Agents {
 		Now: s.Now, Retention: s.Settings.Retention, Log: s.Log,
 	}
 	if !s.Everybody {
-		a.Ingester.Gate = &people.Monitor{Roster: a.Roster, Directory: s.Microsoft}
+		monitor := &people.Monitor{Roster: a.Roster, Directory: s.Microsoft}
+		a.Ingester.Gate, a.Ingester.Senders = monitor, monitor
 		a.Census = &people.Census{
 			Connections: a.Registry, Directory: s.Microsoft, Roster: a.Roster, Now: s.Now, Holder: rand.Text, Log: s.Log,
 		}

@@ -33,11 +33,13 @@ type Blob struct {
 	Attempts int `json:"-"`
 }
 
-// Tally counts what was found in a blob. Sends = Noise + Failed + Unmonitored + Messages + Repeated. Unreadable
-// elements are in none of these.
+// Tally counts what was found in a blob. Sends = Noise + Failed + Unmonitored + Messages + Repeated. Plain and
+// Unreadable elements are in none of these.
 type Tally struct {
 	Records int64 `json:"records"` // all elements of the array
 	Sends   int64 `json:"sends"`   // records of a sent mail with attachments
+	// Plain counts records of a sent mail that name no attachments.
+	Plain int64 `json:"plain"`
 	// Noise counts sends that no analyst wants: sharing notifications that SharePoint sends in a user's name.
 	Noise  int64 `json:"noise"`
 	Failed int64 `json:"failed"` // sends whose result was not a success: nothing left

@@ -95,6 +95,9 @@ func operation(s string) Operation {
 
 func (o Operation) sends() bool { return o == Send || o == SendAs || o == SendOnBehalf }
 
+// Sends reports whether the record is a send of a mail, with attachments or without.
+func (r *Record) Sends() bool { return r.Operation.sends() }
+
 // SendsFiles reports whether the record is a send of a mail with attachments.
 func (r *Record) SendsFiles() bool {
 	return r.Operation.sends() && strings.TrimSpace(r.Item.Attachments) != ""

@@ -91,6 +91,7 @@ func (t *Tally) counts() []count {
 	return []count{
 		{"records", &t.Records},
 		{"sends", &t.Sends},
+		{"plain", &t.Plain},
 		{"noise", &t.Noise},
 		{"failed", &t.Failed},
 		{"unmonitored", &t.Unmonitored},

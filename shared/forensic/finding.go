@@ -13,6 +13,8 @@ import (
 type Waiting struct {
 	Connection connection.ID `json:"connection"`
 	Record     RecordID      `json:"record"`
+	// Check asks something else: it is about a send without attachments, of which no message is stored.
+	Check *Check `json:"check,omitempty"`
 	// Again says that the message was settled before, and that what is missing of it is to be looked for once more.
 	Again bool `json:"again,omitempty"`
 	// Asked says that an operator asked for it: a mailbox that refuses us is asked too.

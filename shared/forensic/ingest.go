@@ -77,6 +77,11 @@ type Ingester struct {
 	// Queue takes messages whose recipients and hashes are to be found. If it is nil there is no mailbox to search,
 	// and messages are complete with what the record says.
 	Queue queue.Sender
+	// Senders is told who sent mail, with attachments or without. nil: nobody asks.
+	Senders Senders
+	// CheckOneIn is that one in so many sends without attachments is looked for in its mailbox, to see whether the audit
+	// log leaves attachments out. 0 checks none, and so does a nil Queue.
+	CheckOneIn int
 
 	calendar calendar
 	buffers  sync.Pool // of *buffer
@@ -231,6 +236,7 @@ type reading struct {
 	unreadable []audit.Unreadable
 	bytes      int  // of the records in the batch
 	stored     bool // something of the blob may be stored
+	plains     plains
 	// counted holds the messages of this blob that are in the tally. It is nil in the first attempt, when counting
 	// the new ones is enough. It grows with the blob's sends, by some hundred bytes each.
 	counted map[RecordID]bool
@@ -243,6 +249,7 @@ func (in *Ingester) reading(b audit.Blob, content io.Reader) *reading {
 	}
 	w.reader.Reset(content)
 	r := &reading{buffer: w, in: in, blob: b}
+	w.reader.Plain = r.plain
 	if b.Attempts > 1 {
 		r.counted = map[RecordID]bool{}
 	}
@@ -252,6 +259,7 @@ func (in *Ingester) reading(b audit.Blob, content io.Reader) *reading {
 // release keeps a buffer for the next reading, without what it refers to.
 func (in *Ingester) release(w *buffer) {
 	w.reader.Reset(nil)
+	w.reader.Plain = nil
 	w.clear()
 	in.buffers.Put(w)
 }
@@ -265,7 +273,10 @@ func (r *reading) store(ctx context.Context) (malformed, err error) {
 			if malformed, err = r.end(ended); err != nil {
 				return nil, err
 			}
-			return malformed, r.flush(ctx)
+			if err := r.flush(ctx); err != nil {
+				return malformed, err
+			}
+			return malformed, r.heard(ctx)
 		}
 		r.take(raw)
 		if len(r.messages) < maxBatch && r.bytes < maxBatchBytes {
@@ -301,7 +312,7 @@ func (r *reading) keep(unreadable ...audit.Unreadable) {
 
 // take adds a record's message to the batch. It does not change the record, and keeps none of its bytes.
 func (r *reading) take(raw []byte) {
-	m, class, err := r.derive(raw)
+	record, m, class, err := r.derive(raw)
 	if err != nil {
 		r.tally.Unreadable++
 		r.keep(audit.Unreadable{
@@ -310,10 +321,16 @@ func (r *reading) take(raw []byte) {
 		})
 		return
 	}
-	if class == NoSend {
+	switch {
+	case class == NoSend && record.Sends():
+		r.plain(raw)
+		return
+	case class == NoSend:
 		return
 	}
 	r.tally.Sends++
+	r.hear([]byte(record.UserID), record.CreationTime)
+	r.hear([]byte(record.MailboxOwnerUPN), record.CreationTime)
 	switch {
 	case class == Noise:
 		r.tally.Noise++
@@ -329,10 +346,11 @@ func (r *reading) take(raw []byte) {
 	}
 }
 
-func (r *reading) derive(raw []byte) (Message, Class, error) {
+func (r *reading) derive(raw []byte) (audit.Record, Message, Class, error) {
 	record, err := audit.Decode(raw)
 	if err != nil {
-		return Message{}, NoSend, err
+		return audit.Record{}, Message{}, NoSend, err
 	}
-	return Derive(record, r.blob)
+	m, class, err := Derive(record, r.blob)
+	return record, m, class, err
 }

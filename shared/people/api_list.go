@@ -34,10 +34,11 @@ type shownPerson struct {
 	Mailbox   bool       `json:"mailbox"`
 	Plan      string     `json:"plan"`     // status of the plan M365_ADVANCED_AUDITING; "" without it
 	LastSend  *time.Time `json:"lastSend"` // of a mail with attachments
+	LastMail  *time.Time `json:"lastMail"` // of any mail
 	Quiet     bool       `json:"quiet"`    // monitored, and no send was seen in 30 days
 }
 
-const quietSentence = " No mail with attachments was seen in 30 days: if the person sends mail, check that " +
+const quietSentence = " No mail was seen in 30 days: if the person sends mail, check that " +
 	"mailbox auditing is on and that Send is among the audited actions."
 
 func showPerson(p Covered) shownPerson {
@@ -45,6 +46,7 @@ func showPerson(p Covered) shownPerson {
 		ID: p.ID, Email: p.email(), Principal: p.Principal, Name: p.Name, Addresses: append([]string{}, p.Addresses...),
 		Coverage: p.Coverage, Reason: p.Coverage.Sentence(),
 		Enabled: p.Enabled, Guest: p.Guest, Mailbox: p.Mailbox, Plan: p.Plan, LastSend: orNull(p.LastSend), Quiet: p.Quiet,
+		LastMail: orNull(p.LastMail),
 	}
 	if p.Quiet {
 		shown.Reason += quietSentence
@@ -225,21 +227,23 @@ func (a *API) export(w http.ResponseWriter, r *http.Request, c connection.ID) er
 // and a door that cannot pass so much says so itself.
 func (a *API) write(ctx context.Context, out *csv.Writer, c connection.ID) error {
 	_ = out.Write([]string{"email", "principal", "name", "coverage", "reason", "enabled", "guest", "mailbox", "plan",
-		"lastSend", "quiet"})
+		"lastSend", "quiet", "lastMail"})
 	for p, err := range a.Roster.All(ctx, c, "") {
 		if err != nil {
 			return err
 		}
 		shown := showPerson(p)
-		last := ""
-		if shown.LastSend != nil {
-			last = shown.LastSend.Format(time.RFC3339)
+		last := [2]string{}
+		for i, at := range [...]*time.Time{shown.LastSend, shown.LastMail} {
+			if at != nil {
+				last[i] = at.Format(time.RFC3339)
+			}
 		}
 		row := []string{
 			plain(shown.Email), plain(shown.Principal), plain(shown.Name), string(shown.Coverage), shown.Reason,
 			strconv.FormatBool(shown.Enabled),
-			strconv.FormatBool(shown.Guest), strconv.FormatBool(shown.Mailbox), plain(shown.Plan), last,
-			strconv.FormatBool(shown.Quiet),
+			strconv.FormatBool(shown.Guest), strconv.FormatBool(shown.Mailbox), plain(shown.Plan), last[0],
+			strconv.FormatBool(shown.Quiet), last[1],
 		}
 		if out.Write(row) != nil {
 			return nil

@@ -24,6 +24,7 @@ type Covered struct {
 	Person
 	Coverage Coverage
 	LastSend time.Time // of a mail with attachments; zero when none was seen
+	LastMail time.Time // of any mail; zero when none was seen
 	Quiet    bool      // monitored and known for 30 days, and no send was seen in them
 }
 
@@ -116,22 +117,23 @@ func (r *Roster) cover(ctx context.Context, c connection.ID, scope Scope, chunk 
 	return covered, nil
 }
 
-func cover(e entry, g Gate, in bool, last, now time.Time) Covered {
-	p := Covered{Person: e.Person, Coverage: g.coverage(e.Facts, in), LastSend: last}
+func cover(e entry, g Gate, in bool, sent lastSend, now time.Time) Covered {
+	p := Covered{Person: e.Person, Coverage: g.coverage(e.Facts, in), LastSend: sent.files, LastMail: sent.any}
+	last := sent.any
 	p.Quiet = p.Coverage == Monitored && now.Sub(last) > quietAfter && now.Sub(e.since) > quietAfter
 	return p
 }
 
-func (r *Roster) lastSends(ctx context.Context, c connection.ID, chunk []entry) (map[ObjectID]time.Time, error) {
+func (r *Roster) lastSends(ctx context.Context, c connection.ID, chunk []entry) (map[ObjectID]lastSend, error) {
 	first, last := chunk[0].ID, chunk[len(chunk)-1].ID
 	q := table.Query{Partition: sendPartition(c, bucket(string(first))), From: string(first),
 		To: table.After(string(last)), Eventual: true}
-	sends := make(map[ObjectID]time.Time, len(chunk))
+	sends := make(map[ObjectID]lastSend, len(chunk))
 	for item, err := range r.Table.Query(ctx, q) {
 		if err != nil {
 			return nil, fmt.Errorf("list last sends of connection %s: %w", c, err)
 		}
-		sends[ObjectID(item.Sort)] = table.TimeOf(item.Attrs["at"])
+		sends[ObjectID(item.Sort)] = readSend(item)
 	}
 	return sends, nil
 }

@@ -52,7 +52,8 @@ type Monitor struct {
 
 	mu    sync.Mutex
 	known map[name]*known
-	sends map[person]time.Time // when the last send of a person was written
+	sends map[person]lastSend // the last sends of people that this process wrote
+	heard map[name]time.Time  // and those of names, of any kind
 }
 
 // tenant is a connection, and where its directory is.
@@ -172,57 +173,6 @@ func (m *Monitor) resolve(ctx context.Context, c tenant, scope Scope, sends []Se
 // nameable tells a name that somebody can have from a security identifier, which stands for the system.
 func nameable(n string) bool {
 	return n != "" && len(n) <= maxName && strings.Contains(n, "@")
-}
-
-// note writes the last sends of people, unless this process did so within a day. A backlog is read out of
-// order, so a time that is there is only moved on.
-func (m *Monitor) note(ctx context.Context, c connection.ID, last map[ObjectID]time.Time) error {
-	due := m.due(c, last)
-	if len(due) == 0 {
-		return nil
-	}
-	keys := make([]table.Key, len(due))
-	for i, id := range due {
-		keys[i] = sendKey(c, id)
-	}
-	items, err := m.Roster.Table.GetMany(ctx, keys)
-	if err != nil {
-		return fmt.Errorf("read last sends of connection %s: %w", c, err)
-	}
-	there := make(map[ObjectID]time.Time, len(items))
-	for _, item := range items {
-		there[ObjectID(item.Sort)] = table.TimeOf(item.Attrs["at"])
-	}
-	var later []table.Item
-	for _, id := range due {
-		if at := moment(last[id]); at.After(there[id]) {
-			later = append(later, table.Item{Key: sendKey(c, id), Attrs: table.Attrs{"at": table.Stamp(at)}})
-		}
-	}
-	if err := m.Roster.Table.Load(ctx, later...); err != nil {
-		return fmt.Errorf("store last sends of connection %s: %w", c, err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.sends == nil || len(m.sends)+len(due) > maxKnown {
-		m.sends = make(map[person]time.Time)
-	}
-	for _, id := range due {
-		m.sends[person{c, id}] = last[id]
-	}
-	return nil
-}
-
-func (m *Monitor) due(c connection.ID, last map[ObjectID]time.Time) []ObjectID {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var due []ObjectID
-	for id, at := range last {
-		if written, ok := m.sends[person{c, id}]; !ok || at.Sub(written) >= sendEvery {
-			due = append(due, id)
-		}
-	}
-	return due
 }
 
 // find looks names up in the roster, and in the directory those that are not in it.
