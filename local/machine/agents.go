@@ -12,25 +12,27 @@ import (
 )
 
 const (
-	visibility = 15 * time.Minute // longer than any blob or message takes; a crash makes all visible at once
+	// visibility is longer than any blob or message takes. After a crash all of them are visible at once, at the next start.
+	visibility = 15 * time.Minute
 	waiting    = 20 * time.Second
-	// overlapping is how many polls may run at once: one that hangs on a tenant must not hold the others' next tick up.
+	// overlapping is how many polls may run at once, so that one that hangs on a tenant does not delay the next tick of
+	// the others.
 	overlapping = 16
-	// sweeping is how often messages are looked for that have waited too long to be enriched.
-	sweeping = time.Minute
+	// sweepEvery is how often we look for messages that have waited too long to be enriched.
+	sweepEvery = time.Minute
 )
 
-// agents runs the poller, the census and the workers until ctx ends and all have stopped.
+// agents runs the poller, the census, the purger, the sweep and the workers until ctx ends and all have stopped.
 func (m *Machine) agents(ctx context.Context) {
 	if err := m.free(ctx); err != nil && ctx.Err() == nil {
-		// Nothing is lost by it: the leases run out.
+		// Nothing is lost: the leases expire.
 		m.config.Log.Warn("leases of the last start could not be freed", "err", err)
 	}
 	var all sync.WaitGroup
 	all.Go(func() { m.tick(ctx) })
-	all.Go(func() { m.purge(ctx) })
+	all.Go(func() { m.every(ctx, m.config.Tick, "deleting connections failed", m.Purger.Tick) })
 	if m.Census != nil {
-		all.Go(func() { m.count(ctx) })
+		all.Go(func() { m.every(ctx, m.config.Census, "census failed", m.count) })
 	}
 	for range m.config.Workers {
 		all.Go(func() { m.work(ctx, job{"blob", m.blobs, m.Ingester.Ingest}) })
@@ -39,18 +41,19 @@ func (m *Machine) agents(ctx context.Context) {
 		for range m.config.Enrichers {
 			all.Go(func() { m.work(ctx, job{"message", m.messages, m.Enricher.Enrich}) })
 		}
-		all.Go(func() { m.sweep(ctx) })
+		all.Go(func() { m.every(ctx, sweepEvery, "sweeping the waiting messages failed", m.Sweep) })
 	}
 	all.Wait()
 }
 
-// free takes back the leases of polls and censuses that the end of the last start cut off: this process has the folder alone.
+// free takes back the leases of polls and censuses that were cut off when the last run ended: no other process uses the
+// folder.
 func (m *Machine) free(ctx context.Context) error {
-	polled, err := m.Registry.Followed(ctx)
+	followed, err := m.Registry.Followed(ctx)
 	if err != nil {
 		return err
 	}
-	for _, c := range polled {
+	for _, c := range followed {
 		if err := m.Ledger.Free(ctx, c.ID); err != nil {
 			return err
 		}
@@ -64,19 +67,25 @@ func (m *Machine) free(ctx context.Context) error {
 	return nil
 }
 
-// count takes the census of every tenant where it is due, at once and then at every tick. A run that takes longer than a tick delays the
-// next one: a census is nobody's hurry, for an unknown sender is asked for at once.
-func (m *Machine) count(ctx context.Context) {
+// every does something at once and then again and again until ctx ends, with a pause in between. It logs a failure and
+// goes on.
+func (m *Machine) every(ctx context.Context, wait time.Duration, failed string, do func(context.Context) error) {
 	for ctx.Err() == nil {
-		outcome, err := m.Census.Run(ctx)
-		if err != nil && ctx.Err() == nil {
-			m.config.Log.Error("census failed", "err", err)
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			m.config.Log.Error(failed, "err", err)
 		}
-		if outcome.Finished > 0 {
-			m.config.Log.Info("census taken", outcome.Attrs()...)
-		}
-		_ = pace.Sleep(ctx, m.config.Census) // the loop looks at ctx
+		_ = pace.Sleep(ctx, wait) // the loop looks at ctx
 	}
+}
+
+// count takes the census of every tenant where it is due. A run that takes long delays only the next run: unknown
+// senders are looked up at once.
+func (m *Machine) count(ctx context.Context) error {
+	outcome, err := m.Census.Run(ctx)
+	if outcome.Finished > 0 {
+		m.config.Log.Info("census taken", outcome.Attrs()...)
+	}
+	return err
 }
 
 // tick polls at once and then at every tick, however long earlier polls take.
@@ -93,7 +102,7 @@ func (m *Machine) tick(ctx context.Context) {
 				defer func() { <-slots }()
 				m.poll(ctx)
 			})
-		default: // the next tick will find a place
+		default: // a later tick will find a slot
 		}
 		select {
 		case <-ctx.Done():
@@ -113,34 +122,15 @@ func (m *Machine) poll(ctx context.Context) {
 	}
 }
 
-// purge deletes, at every tick, a slice of each connection that is to be deleted.
-func (m *Machine) purge(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := m.Purger.Tick(ctx); err != nil && ctx.Err() == nil {
-			m.config.Log.Error("deleting connections failed", "err", err)
-		}
-		_ = pace.Sleep(ctx, m.config.Tick) // the loop looks at ctx
-	}
-}
-
-// sweep sends again, at once and then every minute, what has waited too long to be enriched. A connection that fails holds no other up.
-func (m *Machine) sweep(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := m.Sweep(ctx); err != nil && ctx.Err() == nil {
-			m.config.Log.Error("sweeping the waiting messages failed", "err", err)
-		}
-		_ = pace.Sleep(ctx, sweeping) // the loop looks at ctx
-	}
-}
-
-// job is what a worker does: what is on the queue is a what, and do does one's work.
+// job is what a worker does with each message of a queue.
 type job struct {
-	what  string
+	what  string // a message of the queue, in one word
 	queue *embedded.Queue
 	do    func(ctx context.Context, body []byte) error
 }
 
-// work takes one after the other off the queue until ctx ends. What has been begun is brought to its end, or until shutdown runs out.
+// work takes messages off the queue, one at a time, until ctx ends. The message that it is working on then is finished,
+// unless that takes longer than a shutdown may.
 func (m *Machine) work(ctx context.Context, j job) {
 	for ctx.Err() == nil {
 		deliveries, err := j.queue.Receive(ctx, 1, waiting, visibility)
@@ -173,7 +163,7 @@ func (m *Machine) deliver(ctx context.Context, j job, d queue.Delivery) {
 	}
 }
 
-// graceful is ctx that lives on for a while after it ends.
+// graceful returns a context that outlives ctx by the time that a shutdown may take.
 func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(shutdown, cancel) })

@@ -145,7 +145,7 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	must(t, w.sim.Grant(tenant, clientID))
 	w.sim.ExpireTokens(tenant)
 	files := w.hired(c) // somebody whom the last census has not seen
-	d = w.becomes(added.ID, "Error", "without User.Read.All nobody can say whose mail is to be recorded")
+	d = w.becomes(added.ID, "Error", "without User.Read.All we cannot tell whose mail is to be recorded")
 	if d.DirectoryProblem == nil || !strings.Contains(*d.DirectoryProblem, "grant admin consent") || d.Ledger.Open == 0 {
 		t.Errorf("%+v", d)
 	}

@@ -1,5 +1,5 @@
-// Package machine is the whole set of agents on one machine, in one process, over one folder: the consent and the API on one port,
-// the poller on a ticking clock, and workers on a durable queue.
+// Package machine runs all agents on one machine, in one process, over one data folder: the consent and the API on one
+// port, the poller at every tick of a clock, and workers on durable queues.
 package machine
 
 import (
@@ -34,24 +34,25 @@ type Config struct {
 	Microsoft m365.Config
 	Log       *slog.Logger
 
-	Settings settings.Settings // of them, what is about events and their enriching
+	Settings settings.Settings // those of events and their enriching; the others have been applied
 
-	Tick      time.Duration    // how often every tenant is polled; 0 is 5 s
-	Census    time.Duration    // how often it is looked whether a tenant's census is due; 0 is Tick
-	Workers   int              // how many blobs are read at once; 0 is 32
-	Enrichers int              // how many messages are enriched at once; 0 is 32
-	First     time.Duration    // how far back a new connection is listed
-	Now       func() time.Time // nil is time.Now
-	Rand      io.Reader        // nil is crypto/rand.Reader
-	// Everybody keeps everybody's mail: the people of the tenant are not known, as those of an exported audit log are not.
+	Tick      time.Duration    // how often every tenant is polled; 0 means 5 s
+	Census    time.Duration    // how often we look whether a tenant's census is due; 0 means Tick
+	Workers   int              // how many blobs are read at once; 0 means 32
+	Enrichers int              // how many messages are enriched at once; 0 means 32
+	First     time.Duration    // how far back the audit log of a new connection is listed
+	Now       func() time.Time // nil means time.Now
+	Rand      io.Reader        // nil means crypto/rand.Reader
+	// Everybody keeps everybody's mail: nobody knows the people of the tenant, as with an exported audit log.
 	Everybody bool
-	// NoMailboxes says that there are none to look into, as with exported records: events stay as the audit log has them.
+	// NoMailboxes says that there are no mailboxes to look into, as with an exported audit log: events stay as the audit
+	// log has them.
 	NoMailboxes bool
-	// Ready tells whether the machine is ready to be asked; nil is as soon as it serves. Asked by GET /healthz.
+	// Ready reports whether GET /healthz answers that all is well; nil means as soon as the machine serves.
 	Ready func() bool
 }
 
-// Machine is all agents over one folder.
+// Machine is all agents over one data folder.
 type Machine struct {
 	*agents.Agents
 
@@ -81,7 +82,7 @@ func (c Config) filled() Config {
 	return c
 }
 
-// Open opens the folder and wires the agents. Nothing runs before Run.
+// Open opens the data folder and wires the agents. Nothing runs before Run.
 func Open(c Config) (*Machine, error) {
 	c = c.filled()
 	c.Microsoft.RedirectURL = c.Base + connection.CallbackPath
@@ -99,7 +100,7 @@ func Open(c Config) (*Machine, error) {
 	m := &Machine{
 		config: c,
 		store:  store,
-		// One tenant's backlog leaves a quarter of the workers to the others.
+		// The backlog of one tenant leaves a quarter of the workers to the others.
 		blobs: store.Queue("blobs", embedded.QueueOptions{
 			MaxReceives: agents.BlobReceives, MaxInFlightPerGroup: max(1, c.Workers*3/4),
 		}),
@@ -108,8 +109,10 @@ func Open(c Config) (*Machine, error) {
 		}),
 	}
 	m.Agents = agents.New(agents.Surroundings{
-		Connections: store.Table("connections"), Blobs: store.Table("blobs"), Events: store.Table("events"), People: store.Table("people"),
-		BlobQueue: m.blobs, MessageQueue: m.messages, Microsoft: client, Settings: c.Settings, Now: c.Now, Rand: c.Rand, Log: c.Log,
+		Connections: store.Table("connections"), Blobs: store.Table("blobs"),
+		Events: store.Table("events"), People: store.Table("people"),
+		BlobQueue: m.blobs, MessageQueue: m.messages, Microsoft: client,
+		Settings: c.Settings, Now: c.Now, Rand: c.Rand, Log: c.Log,
 		Dead:  []dead.Queue{{Name: "blobs", Letters: m.blobs}, {Name: "messages", Letters: m.messages}},
 		First: c.First, Enrichers: c.Enrichers, Everybody: c.Everybody, NoMailboxes: c.NoMailboxes,
 	})
@@ -120,11 +123,11 @@ func Open(c Config) (*Machine, error) {
 	return m, nil
 }
 
-// Handler is everything that the machine answers on its port.
+// Handler answers everything that is asked on the machine's port.
 func (m *Machine) Handler() http.Handler { return m.Agents.Handler(m.Routes) }
 
-// Run serves on l, answers the operator on the folder's socket, and runs the agents until ctx ends; then it lets what has
-// begun come to its end, and closes the folder. It is called once.
+// Run serves on l, answers the operator on the folder's socket, and runs the agents until ctx ends. Then it finishes what
+// has begun, and closes the data folder. It is called once.
 func (m *Machine) Run(ctx context.Context, l net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -174,9 +177,10 @@ func (m *Machine) Close() error {
 	return err
 }
 
+// shutdown is how long what has begun may take to finish.
 const shutdown = 10 * time.Second
 
-// serve answers on l until ctx ends, and then until the requests that have begun are answered.
+// serve answers requests on l until ctx ends, and then finishes those that have begun.
 func serve(ctx context.Context, l net.Listener, server *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
@@ -185,7 +189,7 @@ func serve(ctx context.Context, l net.Listener, server *http.Server) error {
 		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	// ctx has ended, and whoever waits for an answer still gets it.
+	// ctx has ended, and clients that wait for an answer still get it.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdown)
 	defer cancel()
 	err := server.Shutdown(end)

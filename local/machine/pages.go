@@ -7,12 +7,13 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// front is the page at the root: it says what this machine is and what can be asked of it, and holds nothing of any tenant.
+// front is the page at the root. It says what this machine is and which requests it answers, and shows no data of any
+// tenant.
 //
 //go:embed front.html
 var front []byte
 
-// pages are the doors of the machine itself.
+// pages are the routes of the machine itself.
 func (m *Machine) pages() []access.Route {
 	return []access.Route{
 		{Pattern: "GET /{$}", Public: true, Handler: http.HandlerFunc(showFront)},

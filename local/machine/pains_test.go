@@ -43,7 +43,7 @@ func TestAConnectionThatGetsNothingSaysSinceWhenItWaitsAndForWhat(t *testing.T) 
 		t.Fatal(err)
 	}
 	w.sim.Advance(time.Second)
-	waits("none tells of a sent mail with attachments")
+	waits("none of them reports a sent mail with attachments")
 	n := w.day(c, morning, morning.Add(time.Hour))
 	w.sim.Advance(time.Hour)
 	w.wait("mail", func() bool {

@@ -2,11 +2,11 @@ package agents_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -99,7 +99,7 @@ func surroundings(t *testing.T) agents.Surroundings {
 	})
 	return agents.Surroundings{
 		Connections: store.Table("connections"), Blobs: store.Table("blobs"), Events: store.Table("events"), People: store.Table("people"),
-		Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		Now: time.Now, Rand: rand.NewChaCha8([32]byte{}) /* the same ids every time */, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
