@@ -11,15 +11,15 @@ import (
 	"testing"
 )
 
-// The secrets of these tests: none of them may turn up in a log or an answer.
+// The secrets of these tests. None of them may appear in a log or an answer.
 const (
 	credential   = "client-secret-of-the-application"
 	clientSecret = "c2VjcmV0LXRoYXQtb3BlbnMtbm90aGluZy1hdC1hbGwtMDA"
 	bearer       = "dG9rZW4tdGhhdC1vcGVucy1ub3RoaW5nLWF0LWFsbC0"
 )
 
-// amazon is an AWS that hands out one secret and denies everything else. It remembers what was asked of it: so a test sees which calls
-// a function makes, and what it does when its role does not allow them.
+// amazon is an AWS that hands out one secret and denies everything else. It records every call, so that a test sees
+// what a function calls, and what it does if its role does not allow a call.
 type amazon struct {
 	url    string
 	secret string // "" denies that too
@@ -30,7 +30,7 @@ type amazon struct {
 
 func newAmazon(t *testing.T) *amazon { return amazonWith(t, credential) }
 
-// amazonWith is an amazon whose one secret is another.
+// amazonWith is an amazon that hands out another secret.
 func amazonWith(t *testing.T, secret string) *amazon {
 	a := &amazon{secret: secret}
 	server := httptest.NewUnstartedServer(a)
@@ -62,7 +62,7 @@ func (a *amazon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"__type":"com.amazonaws#AccessDeniedException","message":"denied by this test"}`)
 }
 
-// calls are the different things that were asked for since the last call, sorted.
+// calls returns the different calls since it was last asked, sorted.
 func (a *amazon) calls() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
-// told is what becomes of a golden event at an AWS that denies everything.
+// told is the outcome of a golden event at an AWS that denies everything.
 type told struct {
 	function string
 	says     string   // in the answer, or in the error
@@ -20,7 +20,7 @@ type told struct {
 	calls    []string // that the function made of AWS
 }
 
-// outcomes are those of every file in events/.
+// outcomes lists the outcome of every file in events/.
 func outcomes() map[string]told {
 	return map[string]told{
 		"http-oauth":      {function: "search", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
@@ -29,37 +29,47 @@ func outcomes() map[string]told {
 		"http-search-base64": {
 			function: "search", says: `"statusCode":503`, calls: []string{"GetItem connections"},
 		},
-		"http-consent-begin":            {function: "consent", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
-		"http-consent-callback-cookies": {function: "consent", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
-		"http-unknown-route":            {function: "connections", says: `"statusCode":404`},
+		"http-consent-begin": {function: "consent", says: `"statusCode":503`,
+			calls: []string{"GetItem connections"}},
+		"http-consent-callback-cookies": {function: "consent", says: `"statusCode":503`,
+			calls: []string{"GetItem connections"}},
+		"http-unknown-route": {function: "connections", says: `"statusCode":404`},
 		"sqs-one-blob": {
 			function: "ingest", says: `{"batchItemFailures":[{"itemIdentifier":"059f36b4-87a3-44ab-83d2-661970000001"}]}`,
 			calls: []string{"ChangeMessageVisibility queue", "GetItem blobs"},
 		},
 		"sqs-batch-with-poison": {
-			function: "ingest", says: `"059f36b4-87a3-44ab-83d2-661970000002"`, calls: []string{"ChangeMessageVisibility queue", "GetItem blobs"},
+			function: "ingest", says: `"059f36b4-87a3-44ab-83d2-661970000002"`,
+			calls: []string{"ChangeMessageVisibility queue", "GetItem blobs"},
 		},
 		"sqs-one-message": {
 			function: "enrich", says: `{"batchItemFailures":[{"itemIdentifier":"059f36b4-87a3-44ab-83d2-661970000011"}]}`,
 			calls: []string{"ChangeMessageVisibility messages", "GetItem connections"},
 		},
 		"sqs-messages-with-poison": {
-			function: "enrich", says: `"059f36b4-87a3-44ab-83d2-661970000012"`, calls: []string{"ChangeMessageVisibility messages", "GetItem connections"},
+			function: "enrich", says: `"059f36b4-87a3-44ab-83d2-661970000012"`,
+			calls: []string{"ChangeMessageVisibility messages", "GetItem connections"},
 		},
-		"schedule-tick":          {function: "poll", says: "list connections", fails: true, calls: []string{"Query connections"}},
-		"schedule-tick-shard":    {function: "poll", says: "list connections", fails: true, calls: []string{"Query connections"}},
-		"schedule-census":        {function: "census", says: "list connections", fails: true, calls: []string{"Query connections"}},
-		"http-people":            {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
-		"http-scope-users":       {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
-		"http-create-client":     {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
-		"http-revoke-client":     {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
-		"create-client":          {function: "connections", says: "createClient: ", fails: true, calls: []string{"PutItem connections"}},
+		"schedule-tick": {function: "poll", says: "list connections", fails: true,
+			calls: []string{"Query connections"}},
+		"schedule-tick-shard": {function: "poll", says: "list connections", fails: true,
+			calls: []string{"Query connections"}},
+		"schedule-census": {function: "census", says: "list connections", fails: true,
+			calls: []string{"Query connections"}},
+		"http-people":        {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
+		"http-scope-users":   {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
+		"http-create-client": {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
+		"http-revoke-client": {function: "connections", says: `"statusCode":503`, calls: []string{"GetItem connections"}},
+		"create-client": {function: "connections", says: "createClient: ", fails: true,
+			calls: []string{"PutItem connections"}},
 		"create-client-bad-role": {function: "connections", says: `roles[0]: `, fails: true},
-		"unknown-s3":             {function: "ingest", says: `unknown event: this function takes batches of messages from SQS, and what came is an object from "aws:s3"`, fails: true},
-		"unknown-eventbridge":    {function: "poll", says: `from "aws.events"`, fails: true},
-		"unknown-rest-api":       {function: "connections", says: `payload format 2.0`, fails: true},
-		"unknown-shard":          {function: "poll", says: `there is no shard 4 of 4`, fails: true},
-		"unknown-text":           {function: "consent", says: `no JSON object`, fails: true},
+		"unknown-s3": {function: "ingest",
+			says:  `unknown event: this function takes batches of messages from SQS, and what came is an object from "aws:s3"`,
+			fails: true},
+		"unknown-eventbridge": {function: "poll", says: `from "aws.events"`, fails: true},
+		"unknown-rest-api":    {function: "connections", says: `payload format 2.0`, fails: true},
+		"unknown-shard":       {function: "poll", says: `there is no shard 4 of 4`, fails: true},
+		"unknown-text":        {function: "consent", says: `no JSON object`, fails: true},
 	}
 }
 

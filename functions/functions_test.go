@@ -1,4 +1,4 @@
-// Package functions_test drives the built binaries of all functions the way Lambda does.
+// Package functions_test runs the built binaries of all functions, as Lambda does.
 package functions_test
 
 import (
@@ -23,19 +23,21 @@ const (
 	clientID = "11111111-2222-4333-8444-555555555555"
 )
 
-// needed is what each function cannot start without.
+// needed lists the settings without which each function does not start.
 func needed() map[string][]string {
 	microsoft := []string{"MAILTRAIL_CLIENT_ID", "MAILTRAIL_CREDENTIAL_ARN", "MAILTRAIL_PUBLISHER", "MAILTRAIL_CLOUD"}
 	return map[string][]string{
 		"consent":     append([]string{"TABLE_CONNECTIONS"}, microsoft...),
 		"connections": {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_PEOPLE"},
 		"census":      append([]string{"TABLE_CONNECTIONS", "TABLE_PEOPLE"}, microsoft...),
-		"poll":        append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_ENRICH_MINUTES"}, microsoft...),
+		"poll": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS",
+			"QUEUE_MESSAGES", "MAILTRAIL_ENRICH_MINUTES"}, microsoft...),
 		"enrich": append([]string{
-			"TABLE_CONNECTIONS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_MESSAGES", "MAILTRAIL_HASHES", "MAILTRAIL_HASH_LIMIT_MB",
-			"MAILTRAIL_ENRICH_MINUTES", "MAILTRAIL_LOOK_DAYS",
+			"TABLE_CONNECTIONS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_MESSAGES", "MAILTRAIL_HASHES",
+			"MAILTRAIL_HASH_LIMIT_MB", "MAILTRAIL_ENRICH_MINUTES", "MAILTRAIL_LOOK_DAYS",
 		}, microsoft...),
-		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS", "QUEUE_MESSAGES", "MAILTRAIL_RETENTION_DAYS"}, microsoft...),
+		"ingest": append([]string{"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE", "QUEUE_BLOBS",
+			"QUEUE_MESSAGES", "MAILTRAIL_RETENTION_DAYS"}, microsoft...),
 		"search": {"TABLE_CONNECTIONS", "TABLE_BLOBS", "TABLE_EVENTS", "TABLE_PEOPLE"},
 	}
 }
@@ -66,12 +68,15 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// environment is all that a function needs to start, and a table's name is the word that its variable ends with.
+// environment sets everything that a function needs to start. The name of a table is the last word of its variable.
 func environment(function string, a *amazon) map[string]string {
 	all := map[string]string{
-		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people", "QUEUE_BLOBS": a.url + "/queue",
-		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150", "MAILTRAIL_ENRICH_MINUTES": "30", "MAILTRAIL_LOOK_DAYS": "14", "MAILTRAIL_RETENTION_DAYS": "90",
-		"MAILTRAIL_CLIENT_ID": clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID, "MAILTRAIL_CLOUD": "commercial",
+		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people",
+		"QUEUE_BLOBS":    a.url + "/queue",
+		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150",
+		"MAILTRAIL_ENRICH_MINUTES": "30", "MAILTRAIL_LOOK_DAYS": "14", "MAILTRAIL_RETENTION_DAYS": "90",
+		"MAILTRAIL_CLIENT_ID": clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID,
+		"MAILTRAIL_CLOUD": "commercial",
 	}
 	env := map[string]string{}
 	for _, name := range needed()[function] {
@@ -101,11 +106,12 @@ func (o *output) String() string {
 	return o.all.String()
 }
 
-// start starts a function, whose log must not hold a secret when the test ends.
+// start starts a function. Its log must not contain a secret when the test ends.
 func start(t *testing.T, name string, env map[string]string) (*lambdasim.Running, error) {
 	t.Helper()
 	out := &output{}
-	f, err := lambdasim.Start(t.Context(), lambdasim.Function{Binary: filepath.Join(binaries, name), Env: env, Timeout: 30 * time.Second, Log: out})
+	f, err := lambdasim.Start(t.Context(), lambdasim.Function{Binary: filepath.Join(binaries, name), Env: env,
+		Timeout: 30 * time.Second, Log: out})
 	t.Cleanup(func() {
 		if f != nil {
 			f.Close()
@@ -155,14 +161,16 @@ func TestAFunctionWithAWrongEnvironmentSaysWhatIsWrong(t *testing.T) {
 		{"consent", "MAILTRAIL_CLIENT_ID", "mailtrail", "MAILTRAIL_CLIENT_ID is no GUID"},
 		{"consent", "MAILTRAIL_PUBLISHER", "us", "MAILTRAIL_PUBLISHER is no GUID"},
 		{"poll", "MAILTRAIL_MICROSOFT", "{", "MAILTRAIL_MICROSOFT must be a JSON object"},
-		{"poll", "MAILTRAIL_MICROSOFT", `{"Logon":"https://login.example.com"}`, "MAILTRAIL_MICROSOFT: read the endpoints: json: unknown field"},
+		{"poll", "MAILTRAIL_MICROSOFT", `{"Logon":"https://login.example.com"}`,
+			"MAILTRAIL_MICROSOFT: read the endpoints: json: unknown field"},
 		{"poll", "MAILTRAIL_MICROSOFT", `{"Login":"login.example.com"}`, "Login is no http or https URL"},
 		{"ingest", "MAILTRAIL_RETENTION_DAYS", "0", "MAILTRAIL_RETENTION_DAYS"},
 		{"ingest", "MAILTRAIL_RETENTION_DAYS", "a year", "MAILTRAIL_RETENTION_DAYS"},
 		{"enrich", "MAILTRAIL_HASHES", "some", "MAILTRAIL_HASHES"},
 		{"enrich", "MAILTRAIL_HASH_LIMIT_MB", "many", "MAILTRAIL_HASH_LIMIT_MB"},
 		{"enrich", "MAILTRAIL_ENRICH_MINUTES", "61", "MAILTRAIL_ENRICH_MINUTES"},
-		{"search", "MAILTRAIL_RETENTION_DAY", "90", "MAILTRAIL_RETENTION_DAY is no setting of Mailtrail: do you mean MAILTRAIL_RETENTION_DAYS?"},
+		{"search", "MAILTRAIL_RETENTION_DAY", "90",
+			"MAILTRAIL_RETENTION_DAY is no setting of Mailtrail: do you mean MAILTRAIL_RETENTION_DAYS?"},
 		{"connections", "MAILTRAIL_BASE_URL", "mailtrail.example.com", "MAILTRAIL_BASE_URL"},
 		{"connections", "MAILTRAIL_BASE_URL", "https://mailtrail.example.com/", "MAILTRAIL_BASE_URL"},
 	} {
@@ -184,7 +192,8 @@ func TestAFunctionWithoutAGoodCredentialDoesNotStart(t *testing.T) {
 		for _, name := range []string{"consent", "census", "poll", "ingest", "enrich"} {
 			a := amazonWith(t, secret)
 			var failed *lambdasim.Error
-			if _, err := start(t, name, environment(name, a)); !errors.As(err, &failed) || !strings.Contains(failed.Output, says) {
+			if _, err := start(t, name, environment(name, a)); !errors.As(err, &failed) ||
+				!strings.Contains(failed.Output, says) {
 				t.Errorf("%s with the credential %q: %v", name, secret, err)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
-// TestTheAddressOfTheAPI asks the consent under addresses that are and are not the API's own.
+// TestTheAddressOfTheAPI sends requests to the consent, at addresses of the API and at others.
 func TestTheAddressOfTheAPI(t *testing.T) {
 	const own = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"
 	for _, c := range []struct {
@@ -34,7 +34,8 @@ func TestTheAddressOfTheAPI(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, body := get(t, f, c.domain, "/consent/style.css"); status != c.want || c.want == http.StatusOK && !strings.Contains(body, "{") {
+		if status, body := get(t, f, c.domain, "/consent/style.css"); status != c.want || c.want == http.StatusOK &&
+			!strings.Contains(body, "{") {
 			t.Errorf("configured %q, asked at %q: %d %s", c.configured, c.domain, status, body)
 		}
 	}
@@ -56,7 +57,7 @@ func TestAFunctionAnswersUnderFewAddresses(t *testing.T) {
 	}
 }
 
-// TestEveryDoorIsClosedToWhoHasNoToken asks for every route that is not for everybody, and for some that are not there.
+// TestEveryDoorIsClosedToWhoHasNoToken requests every route that is not public, and some that do not exist.
 func TestEveryDoorIsClosedToWhoHasNoToken(t *testing.T) {
 	for _, c := range []struct {
 		function, method, path string
@@ -95,7 +96,7 @@ func get(t *testing.T, f *lambdasim.Running, domain, path string) (status int, b
 	return ask(t, f, http.MethodGet, domain, path)
 }
 
-// ask sends a request by way of a gateway at a domain.
+// ask sends a request through a gateway at a domain.
 func ask(t *testing.T, f *lambdasim.Running, method, domain, path string) (status int, body string) {
 	t.Helper()
 	w := httptest.NewRecorder()

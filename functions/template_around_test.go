@@ -11,7 +11,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
-// checkClock asks that a tick is what package trigger reads, that it is not tried again, and that one which failed is kept.
+// checkClock checks that a tick has the form that package trigger reads, that it is not retried, and that a failed
+// one is kept.
 func checkClock(t template) []string {
 	var problems []string
 	for folder, rate := range map[string]any{"poll": ref("PollRate"), "census": "rate(5 minutes)"} {
@@ -30,8 +31,9 @@ func checkTicks(folder string, f map[string]any, rate any) []string {
 	for name, e := range events {
 		want := map[string]any{
 			"ScheduleExpression": rate, "OmitName": true, "FlexibleTimeWindow": map[string]any{"Mode": "OFF"},
-			"RoleArn": map[string]any{"GetAtt": "TickRole.Arn"}, "RetryPolicy": once, "DeadLetterConfig": map[string]any{"Arn": kept},
-			"Input": `{"time":"<aws.scheduler.scheduled-time>","shard":0,"shards":1}`,
+			"RoleArn": map[string]any{"GetAtt": "TickRole.Arn"}, "RetryPolicy": once,
+			"DeadLetterConfig": map[string]any{"Arn": kept},
+			"Input":            `{"time":"<aws.scheduler.scheduled-time>","shard":0,"shards":1}`,
 		}
 		got, _ := at(e, "Properties").(map[string]any)
 		for key, value := range want {
@@ -52,7 +54,8 @@ func checkTicks(folder string, f map[string]any, rate any) []string {
 	return problems
 }
 
-// checkQueues asks that what is queued is hidden for as long as Lambda may be busy with it, and that what fails is kept apart.
+// checkQueues checks that a queued message is hidden for as long as Lambda may work on it, and that failed ones go to
+// the dead letters.
 func checkQueues(t template) []string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -67,8 +70,9 @@ func checkQueues(t template) []string {
 	} {
 		f := t.functions()[c.function]
 		want := map[string]any{
-			"Queue": map[string]any{"GetAtt": c.queue + ".Arn"}, "BatchSize": 10, "FunctionResponseTypes": []any{"ReportBatchItemFailures"},
-			"ScalingConfig": map[string]any{"MaximumConcurrency": ref(c.concurrency)},
+			"Queue": map[string]any{"GetAtt": c.queue + ".Arn"}, "BatchSize": 10,
+			"FunctionResponseTypes": []any{"ReportBatchItemFailures"},
+			"ScalingConfig":         map[string]any{"MaximumConcurrency": ref(c.concurrency)},
 		}
 		if e := at(f, "Events", c.event); at(e, "Type") != "SQS" || !reflect.DeepEqual(at(e, "Properties"), want) {
 			say("%s does not take its work off %s as it should: %v", c.function, c.queue, e)
@@ -77,7 +81,8 @@ func checkQueues(t template) []string {
 		if number(q["VisibilityTimeout"]) < 6*number(f["Timeout"]) {
 			say("what is in %s is hidden for less than 6 times the timeout of %s", c.queue, c.function)
 		}
-		redrive := map[string]any{"deadLetterTargetArn": map[string]any{"GetAtt": c.dead + ".Arn"}, "maxReceiveCount": c.receives}
+		redrive := map[string]any{"deadLetterTargetArn": map[string]any{"GetAtt": c.dead + ".Arn"},
+			"maxReceiveCount": c.receives}
 		if !reflect.DeepEqual(q["RedrivePolicy"], redrive) {
 			say("what fails in %s does not end among the dead letters", c.queue)
 		}
@@ -90,20 +95,22 @@ func checkQueues(t template) []string {
 	}
 	all, _ := t["Resources"].(map[string]any)
 	for name, q := range queues {
-		if q["SqsManagedSseEnabled"] != true || at(all[name], "DeletionPolicy") != "Delete" || at(all[name], "UpdateReplacePolicy") != "Delete" {
+		if q["SqsManagedSseEnabled"] != true || at(all[name], "DeletionPolicy") != "Delete" ||
+			at(all[name], "UpdateReplacePolicy") != "Delete" {
 			say("queue %s is not encrypted, or does not go with the stack", name)
 		}
 	}
 	return problems
 }
 
-// checkTables asks of each table the keys of package table, and that its data cannot be lost by a slip.
+// checkTables checks that each table has the keys of package table, and that its data cannot be lost by accident.
 func checkTables(t template) []string {
 	var problems []string
 	want := map[string]any{
 		"BillingMode": "PAY_PER_REQUEST", "DeletionProtectionEnabled": true,
 		"AttributeDefinitions": []any{
-			map[string]any{"AttributeName": "pk", "AttributeType": "S"}, map[string]any{"AttributeName": "sk", "AttributeType": "S"},
+			map[string]any{"AttributeName": "pk", "AttributeType": "S"}, map[string]any{"AttributeName": "sk",
+				"AttributeType": "S"},
 		},
 		"KeySchema": []any{
 			map[string]any{"AttributeName": "pk", "KeyType": "HASH"}, map[string]any{"AttributeName": "sk", "KeyType": "RANGE"},
@@ -125,7 +132,8 @@ func checkTables(t template) []string {
 	return problems
 }
 
-// checkAlarms asks that every function's errors and throttles, every dead letter and every metric of ours rings, and that somebody hears it.
+// checkAlarms checks that there is an alarm for the errors and throttles of every function, for every dead letter and
+// for every metric of ours, and that each alarm notifies somebody.
 func checkAlarms(t template, page string) []string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -156,12 +164,14 @@ func checkAlarms(t template, page string) []string {
 		sum := fmt.Sprint(at(metrics[0], "Expression"))
 		for _, m := range metrics[1:] {
 			stat := at(m, "MetricStat")
-			if at(stat, "Stat") != "Sum" || at(stat, "Period") == nil || at(m, "ReturnData") != false || !strings.Contains(sum, fmt.Sprintf("FILL(%v,0)", at(m, "Id"))) {
+			if at(stat, "Stat") != "Sum" || at(stat, "Period") == nil || at(m, "ReturnData") != false ||
+				!strings.Contains(sum, fmt.Sprintf("FILL(%v,0)", at(m, "Id"))) {
 				say("alarm %s does not add up all of its metrics", name)
 			}
 			rings[measured(at(stat, "Metric"))] = true
 		}
-		if at(metrics[0], "Id") == nil || at(metrics[0], "ReturnData") != nil || len(metrics) != 1+strings.Count(sum, "FILL(") {
+		if at(metrics[0], "Id") == nil || at(metrics[0], "ReturnData") != nil ||
+			len(metrics) != 1+strings.Count(sum, "FILL(") {
 			say("alarm %s does not add up all of its metrics", name)
 		}
 	}
@@ -173,7 +183,8 @@ func checkAlarms(t template, page string) []string {
 	for folder := range t.functions() {
 		want = append(want, "AWS/Lambda Errors "+logical(folder), "AWS/Lambda Throttles "+logical(folder))
 	}
-	for _, metric := range []string{"Polls", "ConnectionsFailed", "Gaps", "BlobsLost", "ConnectionErrors", "OwnFaults", "CensusOverdue"} {
+	for _, metric := range []string{"Polls", "ConnectionsFailed", "Gaps", "BlobsLost", "ConnectionErrors", "OwnFaults",
+		"CensusOverdue"} {
 		want = append(want, "Mailtrail/${AWS::StackName} "+metric)
 	}
 	for _, w := range want {
@@ -182,19 +193,21 @@ func checkAlarms(t template, page string) []string {
 		}
 	}
 	speak := map[string]any{
-		"Sid": "AlarmsOfThisAccountPublish", "Effect": "Allow", "Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
-		"Action": "sns:Publish", "Resource": ref("AlarmTopic"),
+		"Sid": "AlarmsOfThisAccountPublish", "Effect": "Allow",
+		"Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
+		"Action":    "sns:Publish", "Resource": ref("AlarmTopic"),
 		"Condition": map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": ref("AWS::AccountId")}},
 	}
 	policy := t.resources("AWS::SNS::TopicPolicy")["AlarmTopicPolicy"]
 	document := map[string]any{"Version": "2012-10-17", "Statement": []any{speak}}
-	if !reflect.DeepEqual(policy["PolicyDocument"], document) || !reflect.DeepEqual(policy["Topics"], []any{ref("AlarmTopic")}) {
+	if !reflect.DeepEqual(policy["PolicyDocument"], document) ||
+		!reflect.DeepEqual(policy["Topics"], []any{ref("AlarmTopic")}) {
 		say("alarms may not speak on the topic, or others may")
 	}
 	return problems
 }
 
-// measured names a metric: its namespace, its name, and what it is of.
+// measured names a metric by its namespace, its name, and its dimensions.
 func measured(m any) string {
 	space := at(m, "Namespace")
 	if sub := at(space, "Sub"); sub != nil {
@@ -210,8 +223,8 @@ func measured(m any) string {
 	return name
 }
 
-// checkMetrics asks that what is counted in logs is what the code writes there: the text of each line that a filter waits for stands in a
-// room's or a function's code.
+// checkMetrics checks that each metric filter matches a line that the code really writes: the text that it looks for
+// occurs in the code of a room or a function.
 func checkMetrics(t template, code string) []string {
 	var problems []string
 	counted := map[string]string{}
@@ -229,8 +242,9 @@ func checkMetrics(t template, code string) []string {
 		}
 	}
 	want := map[string]string{
-		"PollLog Polls": "1", "PollLog ConnectionsPolled": "$.connections", "PollLog ConnectionsFailed": "$.failed", "PollLog BlobsQueued": "$.queued",
-		"PollLog Gaps": "1", "PollLog ConnectionErrors": "1", "PollLog OwnFaults": "1", "IngestLog BlobsLost": "1",
+		"PollLog Polls": "1", "PollLog ConnectionsPolled": "$.connections", "PollLog ConnectionsFailed": "$.failed",
+		"PollLog BlobsQueued": "$.queued",
+		"PollLog Gaps":        "1", "PollLog ConnectionErrors": "1", "PollLog OwnFaults": "1", "IngestLog BlobsLost": "1",
 		"CensusLog CensusOverdue": "1", "CensusLog ConnectionErrors": "1",
 	}
 	if !reflect.DeepEqual(counted, want) {
@@ -239,17 +253,21 @@ func checkMetrics(t template, code string) []string {
 	return problems
 }
 
-// checkAPI asks that the API bounds what comes, tells who came, and never logs a query, where links and codes travel.
+// checkAPI checks that the API limits requests, logs the caller, and never logs a query string, because that can
+// contain links and codes.
 func checkAPI(t template) []string {
 	var problems []string
 	api := t.resources("AWS::Serverless::HttpApi")["Api"]
-	usual := map[string]any{"ThrottlingRateLimit": ref("RequestRate"), "ThrottlingBurstLimit": ref("RequestBurst"), "DetailedMetricsEnabled": true}
-	login := map[string]any{"POST /v1/oauth": map[string]any{"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20, "DetailedMetricsEnabled": true}}
+	usual := map[string]any{"ThrottlingRateLimit": ref("RequestRate"), "ThrottlingBurstLimit": ref("RequestBurst"),
+		"DetailedMetricsEnabled": true}
+	login := map[string]any{"POST /v1/oauth": map[string]any{"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20,
+		"DetailedMetricsEnabled": true}}
 	if !reflect.DeepEqual(api["DefaultRouteSettings"], usual) || !reflect.DeepEqual(api["RouteSettings"], login) {
 		problems = append(problems, "requests are not bounded")
 	}
 	format, _ := at(api, "AccessLogSettings", "Format").(string)
-	if refers(at(api, "AccessLogSettings", "DestinationArn")) != "ApiLog" || !strings.Contains(format, "$context.identity.sourceIp") {
+	if refers(at(api, "AccessLogSettings", "DestinationArn")) != "ApiLog" ||
+		!strings.Contains(format, "$context.identity.sourceIp") {
 		problems = append(problems, "nobody knows who came")
 	}
 	for _, secret := range []string{"queryString", "$context.path", "authorization", "header"} {
@@ -260,7 +278,8 @@ func checkAPI(t template) []string {
 	return problems
 }
 
-// checkParameters asks that each parameter is described, bounded, and in the form that whoever deploys fills in.
+// checkParameters checks that each parameter has a description, bounds, and a place in the form that is filled in to
+// deploy.
 func checkParameters(t template) []string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -275,8 +294,10 @@ func checkParameters(t template) []string {
 	}
 	for _, name := range asked {
 		p := parameters[fmt.Sprint(name)]
-		bounded := at(p, "AllowedPattern") != nil || len(items(at(p, "AllowedValues"))) > 0 || at(p, "MinValue") != nil && at(p, "MaxValue") != nil
-		if at(p, "Type") == nil || at(p, "Description") == nil || !bounded || at(form, "ParameterLabels", fmt.Sprint(name)) == nil {
+		bounded := at(p, "AllowedPattern") != nil || len(items(at(p, "AllowedValues"))) > 0 || at(p, "MinValue") != nil &&
+			at(p, "MaxValue") != nil
+		if at(p, "Type") == nil || at(p, "Description") == nil || !bounded ||
+			at(form, "ParameterLabels", fmt.Sprint(name)) == nil {
 			say("parameter %v is not described, bounded or labelled", name)
 		}
 	}
@@ -299,7 +320,8 @@ func checkParameters(t template) []string {
 	return problems
 }
 
-// checkReferences asks that what is referred to is there. GetAtt and Ref may name what SAM or AWS makes: AWS::Region.
+// checkReferences checks that everything that the template refers to exists. GetAtt and Ref may also name what SAM or
+// AWS creates, such as AWS::Region.
 func checkReferences(t template) []string {
 	var problems []string
 	parameters, _ := t["Parameters"].(map[string]any)
@@ -309,7 +331,8 @@ func checkReferences(t template) []string {
 		switch v := v.(type) {
 		case map[string]any:
 			name := refers(v)
-			if name != "" && !strings.HasPrefix(name, "AWS::") && at(parameters[name], "Type") == nil && at(resources[name], "Type") == nil {
+			if name != "" && !strings.HasPrefix(name, "AWS::") && at(parameters[name], "Type") == nil &&
+				at(resources[name], "Type") == nil {
 				problems = append(problems, name+" is referred to, and is not there")
 			}
 			for _, inner := range v {

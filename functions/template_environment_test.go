@@ -14,14 +14,19 @@ import (
 	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
-// checkEnvironment holds the variables of the template against those that the code reads, both ways, and their values against
-// the resources and parameters that are meant.
+// checkEnvironment compares the variables of the template with those that the code reads, in both directions, and
+// their values with the intended resources and parameters.
 func checkEnvironment(t template, reads map[string][]string) []string {
 	values := map[string]string{
-		"TABLE_CONNECTIONS": "ConnectionsTable", "TABLE_BLOBS": "BlobsTable", "TABLE_EVENTS": "EventsTable", "TABLE_PEOPLE": "PeopleTable", "QUEUE_BLOBS": "BlobQueue",
-		"QUEUE_MESSAGES": "MessageQueue", "MAILTRAIL_HASHES": "Hashes", "MAILTRAIL_HASH_LIMIT_MB": "HashLimitMb", "MAILTRAIL_ENRICH_MINUTES": "EnrichMinutes", "MAILTRAIL_LOOK_DAYS": "LookDays",
-		"MAILTRAIL_CLIENT_ID": "ClientId", "MAILTRAIL_CREDENTIAL_ARN": "CredentialArn", "MAILTRAIL_PUBLISHER": "Publisher",
-		"MAILTRAIL_CLOUD": "Cloud", "MAILTRAIL_RETENTION_DAYS": "RetentionDays", "MAILTRAIL_BASE_URL": "BaseUrl",
+		"TABLE_CONNECTIONS": "ConnectionsTable", "TABLE_BLOBS": "BlobsTable", "TABLE_EVENTS": "EventsTable",
+		"TABLE_PEOPLE": "PeopleTable", "QUEUE_BLOBS": "BlobQueue",
+		"QUEUE_MESSAGES": "MessageQueue", "MAILTRAIL_HASHES": "Hashes", "MAILTRAIL_HASH_LIMIT_MB": "HashLimitMb",
+		"MAILTRAIL_ENRICH_MINUTES": "EnrichMinutes",
+		"MAILTRAIL_LOOK_DAYS":      "LookDays",
+		"MAILTRAIL_CLIENT_ID":      "ClientId",
+		"MAILTRAIL_CREDENTIAL_ARN": "CredentialArn",
+		"MAILTRAIL_PUBLISHER":      "Publisher",
+		"MAILTRAIL_CLOUD":          "Cloud", "MAILTRAIL_RETENTION_DAYS": "RetentionDays", "MAILTRAIL_BASE_URL": "BaseUrl",
 	}
 	var problems []string
 	for folder, f := range t.functions() {
@@ -38,8 +43,8 @@ func checkEnvironment(t template, reads map[string][]string) []string {
 	return problems
 }
 
-// variables are the settings that the code of each function reads: those that its main gives to parts.Start, which the
-// function cannot do without, and the address of the API, which is optional.
+// variables lists the settings that the code of each function reads: those that its main passes to parts.Start, and
+// the address of the API, which is optional.
 func variables(t *testing.T) map[string][]string {
 	t.Helper()
 	names := constants(t)
@@ -69,7 +74,7 @@ func variables(t *testing.T) map[string][]string {
 	return read
 }
 
-// constants are the settings' names, by the constants that package settings declares for them.
+// constants maps the constants of package settings to the names of settings that they stand for.
 func constants(t *testing.T) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../shared/settings/settings.go", nil, 0)

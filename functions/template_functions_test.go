@@ -12,7 +12,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/agents"
 )
 
-// served are the routes that the code of each function answers.
+// served lists the routes that the code of each function answers.
 func served() map[string][]access.Route {
 	all := agents.New(agents.Surroundings{})
 	return map[string][]access.Route{
@@ -26,14 +26,16 @@ func served() map[string][]access.Route {
 	}
 }
 
-// public are the routes that need no token, all of them.
+// public lists all routes that need no token.
 func public() []string {
 	return []string{
-		"GET /consent/begin", "GET /consent/callback", "GET /consent/style.css", "GET /v1/openapi.json", "POST /consent/begin", "POST /v1/oauth",
+		"GET /consent/begin", "GET /consent/callback", "GET /consent/style.css", "GET /v1/openapi.json",
+		"POST /consent/begin", "POST /v1/oauth",
 	}
 }
 
-// checkRoutes holds the routes of the template against those of the code, both ways, and what is public against the list.
+// checkRoutes compares the routes of the template with those of the code, in both directions, and the public ones
+// with the list.
 func checkRoutes(t template) []string {
 	var problems, open []string
 	templates := t.functions()
@@ -67,7 +69,7 @@ func checkRoutes(t template) []string {
 	return problems
 }
 
-// checkFunctions asks of each function what SAM builds it by, what it runs on, as whom, and where it logs to.
+// checkFunctions checks how SAM builds each function, what it runs on, which role it has, and where it logs.
 func checkFunctions(t template) []string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -78,7 +80,8 @@ func checkFunctions(t template) []string {
 	}
 	for folder, f := range templates {
 		for key, want := range map[string]any{
-			"Runtime": "provided.al2023", "Handler": "bootstrap", "Architectures": []any{"arm64"}, "CodeUri": "functions/" + folder + "/",
+			"Runtime": "provided.al2023", "Handler": "bootstrap", "Architectures": []any{"arm64"},
+			"CodeUri": "functions/" + folder + "/",
 		} {
 			if !reflect.DeepEqual(f[key], want) {
 				say("%s: %s is %v, want %v", folder, key, f[key], want)
@@ -90,7 +93,7 @@ func checkFunctions(t template) []string {
 		if at(all[logical(folder)], "Metadata", "BuildMethod") != "go1.x" {
 			say("%s: SAM does not know how to build it", folder)
 		}
-		// The API waits for 30 s; what Microsoft may make wait for a minute needs more.
+		// The API waits for 30 s. A function that Microsoft may delay by a minute needs more time.
 		timeout, serves := number(f["Timeout"]), len(served()[folder]) > 0
 		if timeout == 0 || serves && timeout >= 30 || !serves && timeout <= 60 || number(f["MemorySize"]) == 0 {
 			say("%s: a timeout of %d s, or no memory size", folder, timeout)
@@ -116,38 +119,50 @@ func checkFunctions(t template) []string {
 	return problems
 }
 
-// needs is what the code of each function calls, on each resource. The DynamoDB adapter makes of a Commit PutItem, DeleteItem and
-// ConditionCheckItem, of Load BatchWriteItem, of Create PutItem, of GetMany BatchGetItem.
+// needs lists the calls that the code of each function makes on each resource. The DynamoDB adapter turns Commit into
+// PutItem, DeleteItem and ConditionCheckItem, Load into BatchWriteItem, Create into PutItem, and GetMany into
+// BatchGetItem.
 func needs() map[string]map[string][]string {
 	const get, many, query = "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"
-	const put, load, check, remove = "dynamodb:PutItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem"
+	const (
+		put    = "dynamodb:PutItem"
+		load   = "dynamodb:BatchWriteItem"
+		check  = "dynamodb:ConditionCheckItem"
+		remove = "dynamodb:DeleteItem"
+	)
 	credential, send := []string{"secretsmanager:GetSecretValue"}, []string{"sqs:SendMessage"}
 	receive := []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
 	return map[string]map[string][]string{
-		"consent":     {"CredentialArn": credential, "ConnectionsTable": {get, put, remove}},
-		"connections": {"ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, query}, "PeopleTable": {get, many, query, put, load}},
+		"consent": {"CredentialArn": credential, "ConnectionsTable": {get, put, remove}},
+		"connections": {"ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, query},
+			"PeopleTable": {get, many, query, put, load}},
 		"census": {
-			"CredentialArn": credential, "ConnectionsTable": {get, query, put}, "PeopleTable": {get, many, query, put, load, remove}, "MissedTicks": send,
+			"CredentialArn": credential, "ConnectionsTable": {get, query, put}, "PeopleTable": {get, many, query, put, load,
+				remove}, "MissedTicks": send,
 		},
 		"poll": {
-			"CredentialArn": credential, "ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, many, query, put, check, remove},
+			"CredentialArn": credential, "ConnectionsTable": {get, query, put, remove}, "BlobsTable": {get, many, query, put,
+				check, remove},
 			"EventsTable": {get, many, query, load, remove}, "PeopleTable": {query, remove},
 			"BlobQueue": send, "MessageQueue": send, "MissedTicks": send,
 		},
 		"ingest": {
-			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, put, check, remove, load}, "EventsTable": {many, load, put, remove},
+			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, put, check, remove,
+				load}, "EventsTable": {many, load, put, remove},
 			"PeopleTable": {get, many, load},
 			"BlobQueue":   receive, "MessageQueue": send,
 		},
 		"enrich": {
-			"CredentialArn": credential, "ConnectionsTable": {get}, "EventsTable": {get, many, load, put, remove}, "PeopleTable": {query},
+			"CredentialArn": credential, "ConnectionsTable": {get}, "EventsTable": {get, many, load, put,
+				remove}, "PeopleTable": {query},
 			"MessageQueue": receive,
 		},
-		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query}, "PeopleTable": {query}},
+		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query},
+			"PeopleTable": {query}},
 	}
 }
 
-// checkRoles holds each role against what its function needs: no verb less, and none more.
+// checkRoles compares each role with what its function needs: it allows every verb that is needed, and no other.
 func checkRoles(t template) []string {
 	var problems []string
 	roles := t.resources("AWS::IAM::Role")
@@ -160,23 +175,26 @@ func checkRoles(t template) []string {
 		want[refers(at(f, "LoggingConfig", "LogGroup"))] = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
 		problems = append(problems, grants(name, roles[name], "lambda.amazonaws.com", nil, want)...)
 	}
-	tick := map[string][]string{"PollFunction": {"lambda:InvokeFunction"}, "CensusFunction": {"lambda:InvokeFunction"}, "MissedTicks": {"sqs:SendMessage"}}
+	tick := map[string][]string{"PollFunction": {"lambda:InvokeFunction"}, "CensusFunction": {"lambda:InvokeFunction"},
+		"MissedTicks": {"sqs:SendMessage"}}
 	only := map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": ref("AWS::AccountId")}}
 	return append(problems, grants("TickRole", roles["TickRole"], "scheduler.amazonaws.com", only, tick)...)
 }
 
-// grants tells in what a role differs from being assumed by a service alone, and granting what is wanted and no more, in statements
-// that each have a name, and neither wildcards nor negations.
+// grants says how a role deviates from the rule: only one service may assume it, and it grants exactly what is
+// wanted, in named statements without wildcards or negations.
 func grants(name string, role map[string]any, service string, only any, want map[string][]string) []string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, name+": "+fmt.Sprintf(format, args...)) }
 	for _, s := range items(at(role, "AssumeRolePolicyDocument", "Statement")) {
-		whom := reflect.DeepEqual(at(s, "Principal"), map[string]any{"Service": service}) && reflect.DeepEqual(at(s, "Condition"), only)
+		whom := reflect.DeepEqual(at(s, "Principal"), map[string]any{"Service": service}) &&
+			reflect.DeepEqual(at(s, "Condition"), only)
 		if !whom || at(s, "Action") != "sts:AssumeRole" || at(s, "Effect") != "Allow" || at(s, "Sid") == nil {
 			say("it is not assumed by %s alone", service)
 		}
 	}
-	if len(items(at(role, "AssumeRolePolicyDocument", "Statement"))) != 1 || at(role, "AssumeRolePolicyDocument", "Version") != "2012-10-17" {
+	if len(items(at(role, "AssumeRolePolicyDocument", "Statement"))) != 1 ||
+		at(role, "AssumeRolePolicyDocument", "Version") != "2012-10-17" {
 		say("nobody, or too many, can assume it")
 	}
 	if role["ManagedPolicyArns"] != nil {

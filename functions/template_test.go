@@ -13,7 +13,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// template is template.yaml: maps, lists and scalars, in which !Ref X is {"Ref": "X"}, and !GetAtt X.Arn is {"GetAtt": "X.Arn"}.
+// template is template.yaml: maps, lists and scalars, in which !Ref X is {"Ref": "X"}, and !GetAtt X.Arn is
+// {"GetAtt": "X.Arn"}.
 type template map[string]any
 
 func readTemplate(t *testing.T) template {
@@ -29,7 +30,7 @@ func readTemplate(t *testing.T) template {
 	return template(plain(t, document.Content[0]).(map[string]any))
 }
 
-// plain is a node without YAML's ways of writing.
+// plain is a node without the notation of YAML.
 func plain(t *testing.T, n *yaml.Node) any {
 	t.Helper()
 	var value any
@@ -63,7 +64,7 @@ func plain(t *testing.T, n *yaml.Node) any {
 	return value
 }
 
-// at is what stands under a path of keys, or nil.
+// at returns the value under a path of keys, or nil.
 func at(v any, path ...string) any {
 	for _, key := range path {
 		m, _ := v.(map[string]any)
@@ -74,7 +75,7 @@ func at(v any, path ...string) any {
 
 func ref(name string) map[string]any { return map[string]any{"Ref": name} }
 
-// refers is the name of the resource or parameter that !Ref or !GetAtt points at, or "".
+// refers returns the name of the resource or parameter to which !Ref or !GetAtt points, or "".
 func refers(v any) string {
 	if name, ok := at(v, "Ref").(string); ok {
 		return name
@@ -84,7 +85,7 @@ func refers(v any) string {
 	return name
 }
 
-// items is a list, and what stands where a list may stand, as a list of one.
+// items returns a list as it is, and any other value as a list of one.
 func items(v any) []any {
 	switch v := v.(type) {
 	case nil:
@@ -97,7 +98,7 @@ func items(v any) []any {
 
 func number(v any) int { n, _ := v.(int); return n }
 
-// resources are the properties of all resources of a type, by name.
+// resources returns the properties of all resources of a type, by name.
 func (t template) resources(kind string) map[string]map[string]any {
 	found := map[string]map[string]any{}
 	all, _ := t["Resources"].(map[string]any)
@@ -110,7 +111,7 @@ func (t template) resources(kind string) map[string]map[string]any {
 	return found
 }
 
-// functions are the properties of all functions, with what Globals says for all, by the name of their folder.
+// functions returns the properties of all functions, including those of Globals, by the name of their folder.
 func (t template) functions() map[string]map[string]any {
 	found := map[string]map[string]any{}
 	global, _ := at(map[string]any(t), "Globals", "Function").(map[string]any)
@@ -121,12 +122,12 @@ func (t template) functions() map[string]map[string]any {
 	return found
 }
 
-// logical is the name in the template of the function of a folder.
+// logical returns the name in the template of a folder's function.
 func logical(folder string) string {
 	return strings.ToUpper(folder[:1]) + folder[1:] + "Function"
 }
 
-// merged is SAM's way with Globals: maps are merged, and of everything else the function's own counts.
+// merged applies Globals as SAM does: it merges maps, and for everything else the value of the function counts.
 func merged(global, own map[string]any) map[string]any {
 	all := maps.Clone(global)
 	if all == nil {
@@ -143,7 +144,7 @@ func merged(global, own map[string]any) map[string]any {
 	return all
 }
 
-// checks are what must be true of the template. Each returns what is wrong.
+// checks lists what must be true of the template. Each check returns what is wrong.
 func checks(t *testing.T) map[string]func(template) []string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/operations.md")
@@ -196,8 +197,8 @@ func TestTheTemplateIsWhatTheCodeNeeds(t *testing.T) {
 	}
 }
 
-// TestNothingCanBeTakenOutOfTheTemplate takes each thing out, one at a time: every property, every item of every list. Some check
-// must miss it, unless the thing is listed as one that may be missing.
+// TestNothingCanBeTakenOutOfTheTemplate removes every property and every item of every list, one at a time. Some
+// check must notice, unless the list below says that it may be missing.
 func TestNothingCanBeTakenOutOfTheTemplate(t *testing.T) {
 	whole, all := map[string]any(readTemplate(t)), checks(t)
 	missed := func() bool {
@@ -228,7 +229,7 @@ func TestNothingCanBeTakenOutOfTheTemplate(t *testing.T) {
 	t.Logf("%d things were taken out", tried)
 }
 
-// without visits v once for everything in it, while that is taken out.
+// without calls visit once for everything in v, while that is removed.
 func without(v any, path []string, visit func(path []string)) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -253,7 +254,7 @@ func without(v any, path []string, visit func(path []string)) {
 	}
 }
 
-// mayBeMissing lists what only people read, what has a good default, and what may be fewer.
+// mayBeMissing lists what only people read, what has a good default, and what can be fewer.
 func mayBeMissing(path []string) bool {
 	switch last := path[len(path)-1]; last {
 	case "Description", "AlarmDescription", "ConstraintDescription", "Default", "Label", "OKActions":

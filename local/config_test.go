@@ -10,7 +10,8 @@ import (
 
 const (
 	someID = "5f0d3d5c-0a51-4b3f-9a7e-6c8f1b2d4e60"
-	ours   = "MAILTRAIL_CLIENT_ID=" + someID + " MAILTRAIL_PUBLISHER=" + someID + " MAILTRAIL_REDIRECT_URL=https://mailtrail.example/consent/callback"
+	ours   = "MAILTRAIL_CLIENT_ID=" + someID + " MAILTRAIL_PUBLISHER=" + someID +
+		" MAILTRAIL_REDIRECT_URL=https://mailtrail.example/consent/callback"
 )
 
 func TestAConfigurationForMicrosoftIsOneThatItsClientTakes(t *testing.T) {
@@ -22,12 +23,14 @@ func TestAConfigurationForMicrosoftIsOneThatItsClientTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	gcc, dod := c.microsoft.Applications[connection.GCC], c.microsoft.Applications[connection.DoD]
-	if len(gcc.Credentials) != 2 || gcc.Credentials[1].Secret != "n" || dod.Credentials[0].Secret != "d" || len(c.microsoft.Applications) != 2 {
+	if len(gcc.Credentials) != 2 || gcc.Credentials[1].Secret != "n" || dod.Credentials[0].Secret != "d" ||
+		len(c.microsoft.Applications) != 2 {
 		t.Errorf("%+v", c.microsoft.Applications)
 	}
 	want := m365.Clouds()[connection.GCC]
 	want.Graph = "https://graph.example"
-	if c.microsoft.Endpoints[connection.GCC] != want || c.microsoft.Endpoints[connection.DoD] != m365.Clouds()[connection.DoD] {
+	if c.microsoft.Endpoints[connection.GCC] != want ||
+		c.microsoft.Endpoints[connection.DoD] != m365.Clouds()[connection.DoD] {
 		t.Errorf("%+v", c.microsoft.Endpoints)
 	}
 	c.microsoft.RedirectURL = c.Base + connection.CallbackPath

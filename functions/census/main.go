@@ -1,4 +1,4 @@
-// Command census reads, where it is due, who is in every tenant's directory, at each tick of a schedule.
+// Command census runs at each tick of a schedule. It reads the directory of every tenant whose census is due.
 package main
 
 import (
@@ -25,7 +25,8 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 	tick := func(ctx context.Context, _ time.Time, s trigger.Shard) error {
 		outcome, err := all.Of(s.Holds).Census.Run(ctx)
 		if err == nil {
-			p.Log.InfoContext(ctx, "census taken", append(s.Attrs(), outcome.Attrs()...)...) // an alarm waits for these lines
+			// An alarm rings when these lines are missing.
+			p.Log.InfoContext(ctx, "census taken", append(s.Attrs(), outcome.Attrs()...)...)
 		}
 		return err
 	}

@@ -35,7 +35,8 @@ func TestACreatedClientMayLogIn(t *testing.T) {
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, nil))
 	command := &trigger.Command[access.NewClient]{
-		Name: "createClient", Run: create(&access.ClientAPI{Clients: clients, Trail: trail, Connections: registry.IDs, Log: log}),
+		Name: "createClient", Run: create(&access.ClientAPI{Clients: clients, Trail: trail, Connections: registry.IDs,
+			Log: log}),
 		Else: &trigger.HTTP{Handler: http.NotFoundHandler(), Log: log}, Log: log,
 	}
 	event := func(name string) []byte {
@@ -71,7 +72,8 @@ func TestACreatedClientMayLogIn(t *testing.T) {
 		}
 		acts = append(acts, e)
 	}
-	if len(acts) != 1 || acts[0].What != "client.create" || acts[0].Who != operator || strings.Contains(acts[0].Detail, made.ClientSecret) {
+	if len(acts) != 1 || acts[0].What != "client.create" || acts[0].Who != operator ||
+		strings.Contains(acts[0].Detail, made.ClientSecret) {
 		t.Errorf("the trail has %+v", acts)
 	}
 	if strings.Contains(said.String(), made.ClientSecret) {

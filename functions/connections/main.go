@@ -1,5 +1,5 @@
-// Command connections is the API of connections, their people, API clients and the trail. Invoked directly it also creates
-// API clients: that is how the first one comes to be.
+// Command connections is the API of connections, their people, API clients and the trail. Invoked directly it also
+// creates API clients: that is how the first one comes to be.
 package main
 
 import (
@@ -26,7 +26,7 @@ func build(_ context.Context, p *parts.Parts) (lambda.Handler, error) {
 	}, err
 }
 
-// operator is who creates clients by invoking the function: somebody whom IAM allows it. CloudTrail knows who that was.
+// operator stands in the trail for whoever invokes the function. IAM allowed it, and CloudTrail recorded who it was.
 const operator = "iam"
 
 // create answers the command createClient, as POST /v1/clients does for a caller without a limit.

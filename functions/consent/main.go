@@ -1,4 +1,4 @@
-// Command consent takes an administrator from the link to Microsoft and back.
+// Command consent leads an administrator from the link to Microsoft and back.
 package main
 
 import (
@@ -13,7 +13,8 @@ import (
 )
 
 func main() {
-	parts.Start(build, settings.TableConnections, settings.ClientID, settings.CredentialARN, settings.Publisher, settings.Cloud)
+	parts.Start(build, settings.TableConnections,
+		settings.ClientID, settings.CredentialARN, settings.Publisher, settings.Cloud)
 }
 
 func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {

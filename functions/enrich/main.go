@@ -1,4 +1,4 @@
-// Command enrich finds the recipients and hashes of queued messages in the mailboxes of those who sent them.
+// Command enrich finds the recipients and hashes of queued messages in the mailboxes of their senders.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command ingest reads queued blobs out of Microsoft, and stores their messages, files and terms.
+// Command ingest fetches queued blobs from Microsoft, and stores their messages, files and terms.
 package main
 
 import (

@@ -18,20 +18,22 @@ const maxBases = 4
 // errBase means that a request came to an address that is not ours.
 var errBase = errors.New("this is not the address of the HTTP API")
 
-// PerBase is a handler that knows the address that browsers reach it by, without a trailing slash: the one that is configured, or else the
-// one that the request came to by API Gateway. Of these only those are believed that API Gateway gives to an HTTP API in this region: any
-// other one, a domain of the operator's own above all, must be configured.
+// PerBase builds a handler that knows the address by which browsers reach it, without a trailing slash: the
+// configured one, or else the one that API Gateway received the request under. It believes only addresses that API
+// Gateway gives to an HTTP API in this region. Any other address, such as the operator's own domain, must be
+// configured.
 func (p *Parts) PerBase(build func(base string) (http.Handler, error)) (http.Handler, error) {
 	if p.Settings.Base != "" {
 		return build(p.Settings.Base)
 	}
-	if _, err := build(nobody); err != nil { // what is wrong whatever the address is stops the start
+	if _, err := build(nobody); err != nil { // what is wrong under any address stops the start
 		return nil, err
 	}
-	return &bases{domain: "execute-api." + p.aws.Region + ".amazonaws.com", build: build, log: p.Log, built: map[string]http.Handler{}}, nil
+	domain := "execute-api." + p.aws.Region + ".amazonaws.com"
+	return &bases{domain: domain, build: build, log: p.Log, built: map[string]http.Handler{}}, nil
 }
 
-// bases are the handlers of the addresses that requests came to.
+// bases holds one handler for each address that requests came to.
 type bases struct {
 	domain string
 	build  func(base string) (http.Handler, error)

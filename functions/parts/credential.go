@@ -16,16 +16,17 @@ import (
 )
 
 const (
-	// again is how often a stored credential is read anew while Microsoft refuses the one we have: a tick comes once a minute, and whoever
-	// puts a new credential there waits no longer.
+	// again is how often the credential is read again while Microsoft refuses the one we have. It equals the time between
+	// two ticks, so that a new credential takes effect at the next tick.
 	again = time.Minute
 	// readTime bounds one reading.
 	readTime = 5 * time.Second
 )
 
-// credential is what proves at Microsoft that we are the application, as Secrets Manager keeps it. It is read when a function starts, and
-// again when Microsoft refuses it (m365.Application.Renew): so an instance that runs for hours sees that it was changed, and one that is
-// content asks nobody. It is safe for concurrent use: many callers at once are one reading.
+// credential is the application's certificate or client secret in Secrets Manager. It is read when a function starts,
+// and again when Microsoft refuses it (m365.Application.Renew): an instance that runs for hours notices a new one,
+// and an instance whose credential works reads nothing. It is safe for concurrent use: callers at the same time share
+// one reading.
 type credential struct {
 	name  string // the secret's ARN
 	value func(ctx context.Context) (string, error)
@@ -33,7 +34,7 @@ type credential struct {
 
 	mu    sync.Mutex
 	often *rate.Limiter
-	last  []m365.Credential // that could be read
+	last  []m365.Credential // the last good ones
 	err   error             // of the last reading
 }
 
@@ -43,21 +44,22 @@ func newCredential(name string, value func(context.Context) (string, error), now
 
 // secret reads one secret from Secrets Manager (GetSecretValue: the version with the label AWSCURRENT).
 func (p *Parts) secret(ctx context.Context) (string, error) {
-	out, err := secretsmanager.NewFromConfig(p.aws).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(p.Settings.CredentialARN)})
+	id := aws.String(p.Settings.CredentialARN)
+	out, err := secretsmanager.NewFromConfig(p.aws).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: id})
 	if err != nil {
 		return "", err
 	}
 	return aws.ToString(out.SecretString), nil
 }
 
-// read reads the credential, or tells what the last reading brought when that is not long ago.
+// read reads the credential, or returns the result of the last reading if that was a short while ago.
 func (c *credential) read(ctx context.Context) ([]m365.Credential, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.often.AllowN(c.now(), 1) {
 		return c.last, c.err
 	}
-	// Who asks first must not take the reading along when it leaves: the others wait for the same.
+	// If the first caller gives up, the reading goes on: other callers wait for its result.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTime)
 	defer cancel()
 	text, err := c.value(ctx)
@@ -73,7 +75,7 @@ func (c *credential) read(ctx context.Context) ([]m365.Credential, error) {
 	return c.last, nil
 }
 
-// parseCredential reads PEM with a certificate and its key, or else a client secret. Errors never quote the text.
+// parseCredential reads a certificate with its key from PEM, or else a client secret. Errors never quote the text.
 func parseCredential(text string) (m365.Credential, error) {
 	text = strings.TrimSpace(text)
 	switch {

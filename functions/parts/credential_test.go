@@ -12,7 +12,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
-// store is a secret that can be changed, and taken away.
+// store is a secret that a test can change and remove.
 type store struct {
 	text  string
 	err   error
@@ -32,8 +32,8 @@ func secretOf(t *testing.T, all []m365.Credential, err error) string {
 	return all[0].Secret
 }
 
-// TestARotatedCredentialIsSeenByInstancesThatRun: it is read at the start, and again when Microsoft refuses it, but not more often than
-// is good for anything.
+// TestARotatedCredentialIsSeenByInstancesThatRun: it is read at the start, and again when Microsoft refuses it, but
+// not more often than is useful.
 func TestARotatedCredentialIsSeenByInstancesThatRun(t *testing.T) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	s := &store{text: " old\n"}
@@ -81,7 +81,8 @@ func TestACredentialThatCannotBeReadIsToldAndReadAgain(t *testing.T) {
 	s := &store{err: errors.New("the vault is shut")}
 	c := newCredential("arn:of:it", s.value, func() time.Time { return now })
 	for range 3 { // the third time from memory
-		if _, err := c.read(t.Context()); err == nil || !strings.Contains(err.Error(), "read the credential arn:of:it: the vault is shut") {
+		if _, err := c.read(t.Context()); err == nil || !strings.Contains(err.Error(),
+			"read the credential arn:of:it: the vault is shut") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -90,7 +91,7 @@ func TestACredentialThatCannotBeReadIsToldAndReadAgain(t *testing.T) {
 	if all, err := c.read(t.Context()); secretOf(t, all, err) != "open" {
 		t.Error("it is not read again")
 	}
-	// Who asks may leave: the reading is for all.
+	// A caller may give up: the reading is for all of them.
 	left, leave := context.WithCancel(t.Context())
 	leave()
 	now = now.Add(again)
@@ -109,11 +110,13 @@ func TestCredentialsAreCertificatesOrSecretsAndNeverQuoted(t *testing.T) {
 		"-----BEGIN secret-text": "certificate is missing",
 	} {
 		_, err := parseCredential(text)
-		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret-text") || strings.Contains(err.Error(), "c2Vjcm") {
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret-text") ||
+			strings.Contains(err.Error(), "c2Vjcm") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if c, err := parseCredential("  a secret ~ with signs\n"); err != nil || c.Secret != "a secret ~ with signs" || c.Certificate != nil {
+	if c, err := parseCredential("  a secret ~ with signs\n"); err != nil || c.Secret != "a secret ~ with signs" ||
+		c.Certificate != nil {
 		t.Errorf("%v", err)
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
-// NewLog writes one JSON object a line, with the id of the invocation as "request": Lambda's own lines have it too, and it is the reference
-// that callers are told. Work that another invocation began, over a queue, has that one's id as "trace".
+// NewLog returns a log that writes one JSON object per line. "request" is the id of the invocation, which Lambda's own
+// lines have too, and which callers receive as a reference. "trace" is the id of the invocation that began the work, if
+// that was another one and the work came over a queue.
 func NewLog(w io.Writer) *slog.Logger {
 	return slog.New(requestLog{slog.NewJSONHandler(w, nil)})
 }
 
-// requestLog adds the ids of the invocation that ctx belongs to, and of the one that its work began with.
+// requestLog adds the id of the invocation to which ctx belongs, and of the one that began its work.
 type requestLog struct{ slog.Handler }
 
 func (h requestLog) Handle(ctx context.Context, r slog.Record) error {

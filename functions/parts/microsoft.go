@@ -11,11 +11,11 @@ import (
 	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
-// nobody stands in the redirect URI of clients that no browser comes back to; .invalid is no domain, and never will be
-// (RFC 2606).
+// nobody is the address in the redirect URI of clients to which no browser returns. The domain .invalid will never
+// exist (RFC 2606).
 const nobody = "https://mailtrail.invalid"
 
-// Working are the agents of a function that speaks to Microsoft, and that no browser comes back to.
+// Working returns the agents of a function that calls Microsoft, and to which no browser returns.
 func (p *Parts) Working(ctx context.Context) (*agents.Agents, error) {
 	client, err := p.Microsoft(ctx, nobody)
 	if err != nil {
@@ -24,8 +24,9 @@ func (p *Parts) Working(ctx context.Context) (*agents.Agents, error) {
 	return p.Agents(client), nil
 }
 
-// Microsoft is a client for Microsoft that sends browsers back to base. All clients share one credential, which is read
-// from Secrets Manager for the first of them, and see when it is changed. It is not safe for concurrent use.
+// Microsoft returns a client for Microsoft that sends browsers back to base. All clients share one credential. It is
+// read from Secrets Manager for the first of them, and again when Microsoft refuses it. Microsoft is not safe for
+// concurrent use.
 func (p *Parts) Microsoft(ctx context.Context, base string) (*m365.Client, error) {
 	if p.application.ClientID == "" {
 		application, err := p.read(ctx)
@@ -39,7 +40,7 @@ func (p *Parts) Microsoft(ctx context.Context, base string) (*m365.Client, error
 	return m365.New(c)
 }
 
-// read reads our application at Microsoft, with its credential.
+// read returns our application at Microsoft, with its credential.
 func (p *Parts) read(ctx context.Context) (m365.Config, error) {
 	s := p.Settings
 	endpoints := m365.Clouds()[s.Cloud]

@@ -1,6 +1,6 @@
-// Package parts is what AWS adds to the agents: the environment, tables in DynamoDB, queues in SQS, the client for
-// Microsoft with a credential from Secrets Manager, and the log. Each function takes what it needs and nothing else, so
-// that its role needs to allow nothing else.
+// Package parts plugs AWS into the agents: settings from the environment, tables in DynamoDB, queues in SQS, a client
+// for Microsoft with a credential from Secrets Manager, and a log. Each function takes only what it needs, so that
+// its role needs to allow nothing else.
 package parts
 
 import (
@@ -30,14 +30,14 @@ import (
 // startTime bounds what a function does before its first invocation. Lambda gives it 10 s.
 const startTime = 9 * time.Second
 
-// Parts are what a function is put together from.
+// Parts is what a function is built from.
 type Parts struct {
 	Settings settings.Settings
 	Log      *slog.Logger
 
 	aws         aws.Config
 	dynamo      *dynamodb.Client
-	application m365.Config // once Microsoft was asked for
+	application m365.Config // empty until a client for Microsoft is asked for
 }
 
 // Start builds a function and hands it to Lambda; it does not return. A function that cannot be built says why in its
@@ -52,7 +52,8 @@ func Start(build func(ctx context.Context, p *Parts) (lambda.Handler, error), ne
 	lambda.Start(handler)
 }
 
-func start(log *slog.Logger, build func(ctx context.Context, p *Parts) (lambda.Handler, error), needed []string) (lambda.Handler, error) {
+func start(log *slog.Logger, build func(ctx context.Context, p *Parts) (lambda.Handler, error),
+	needed []string) (lambda.Handler, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	s, err := settings.Read(settings.AWS, os.Environ(), needed...)
@@ -66,11 +67,12 @@ func start(log *slog.Logger, build func(ctx context.Context, p *Parts) (lambda.H
 	return build(ctx, &Parts{Settings: s, Log: log, aws: amazon, dynamo: dynamodb.NewFromConfig(amazon)})
 }
 
-// Agents are the agents over AWS. client is nil where none of those that run speaks to Microsoft.
+// Agents returns the agents over AWS. client is nil for a function that does not call Microsoft.
 func (p *Parts) Agents(client agents.Microsoft) *agents.Agents {
 	names := p.Settings.Tables
 	return agents.New(agents.Surroundings{
-		Connections: p.table(names.Connections), Blobs: p.table(names.Blobs), Events: p.table(names.Events), People: p.table(names.People),
+		Connections: p.table(names.Connections), Blobs: p.table(names.Blobs),
+		Events: p.table(names.Events), People: p.table(names.People),
 		BlobQueue: p.queue(p.Settings.BlobQueue), MessageQueue: p.queue(p.Settings.MessageQueue), Microsoft: client,
 		Settings: p.Settings, Now: time.Now, Rand: rand.Reader, Log: p.Log, MaxAnswer: trigger.MaxAnswer,
 	})
@@ -78,20 +80,20 @@ func (p *Parts) Agents(client agents.Microsoft) *agents.Agents {
 
 func (p *Parts) table(name string) table.Table { return dynamo.New(p.dynamo, name, dynamo.Options{}) }
 
-// queue is the queue with that URL. What is sent to it bears the trace of the work that sends it.
+// queue returns the queue with that URL. Messages that are sent to it carry the trace of the work that sends them.
 func (p *Parts) queue(url string) queue.Queue {
 	q := sqs.New(awssqs.NewFromConfig(p.aws), url)
 	q.Trace = trigger.Trace
 	return q
 }
 
-// BlobWorker works on what comes from the queue of blobs, and MessageWorker on messages to be enriched.
+// BlobWorker works on blobs from the queue of blobs, and MessageWorker on messages to be enriched.
 func (p *Parts) BlobWorker(work Work) lambda.Handler { return p.worker(p.Settings.BlobQueue, work) }
 func (p *Parts) MessageWorker(work Work) lambda.Handler {
 	return p.worker(p.Settings.MessageQueue, work)
 }
 
-// Work does one message's work: nil means that the message is done with.
+// Work does the work of one message of a queue. nil means that it is done.
 type Work = func(ctx context.Context, body []byte) error
 
 func (p *Parts) worker(url string, work Work) lambda.Handler {

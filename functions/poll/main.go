@@ -1,5 +1,5 @@
-// Command poll lists what is new in every tenant's audit log, at each tick of a schedule, and queues it; queues again the
-// messages that have waited too long to be enriched; and deletes what is to be deleted.
+// Command poll runs at each tick of a schedule. It lists what is new in every tenant's audit log, and queues it. It
+// queues messages again that have waited too long to be enriched, and deletes connections that are to be deleted.
 package main
 
 import (
@@ -31,7 +31,8 @@ func build(ctx context.Context, p *parts.Parts) (lambda.Handler, error) {
 		if err != nil {
 			return err
 		}
-		p.Log.InfoContext(ctx, "polled", append(s.Attrs(), outcome.Attrs()...)...) // the dashboard and alarms count these lines
+		// The dashboard and the alarms count these lines.
+		p.Log.InfoContext(ctx, "polled", append(s.Attrs(), outcome.Attrs()...)...)
 		return errors.Join(mine.Sweep(ctx), mine.Purger.Tick(ctx))
 	}
 	return &trigger.Schedule{Tick: tick, Log: p.Log}, nil

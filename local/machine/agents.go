@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// visibility is longer than any blob or message takes. After a crash all of them are visible at once, at the next start.
+	// visibility is longer than any blob or message takes. After a crash all of them are visible at once, at the next
+	// start.
 	visibility = 15 * time.Minute
 	waiting    = 20 * time.Second
 	// overlapping is how many polls may run at once, so that one that hangs on a tenant does not delay the next tick of

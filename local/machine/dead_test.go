@@ -7,7 +7,8 @@ import (
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 )
 
-// bury sends blobs that cannot be read, waits until they are dead letters, and returns their ids at the doors.
+// bury sends blobs that cannot be read, waits until they are dead letters, and returns their ids as the API shows
+// them.
 func (w *world) bury(n int) (ids []string) {
 	w.t.Helper()
 	for range n {
@@ -36,7 +37,8 @@ func TestWhatCannotBeReadIsADeadLetterInTheEnd(t *testing.T) {
 		}
 	}
 	w.ask("GET", "/v1/dead", "", 200, &page)
-	if len(page.Letters) != 1 || page.Letters[0].ID != id || page.Letters[0].Body != "no blob" || page.Letters[0].Receives != 20 {
+	if len(page.Letters) != 1 || page.Letters[0].ID != id || page.Letters[0].Body != "no blob" ||
+		page.Letters[0].Receives != 20 {
 		t.Errorf("dead letters: %+v", page.Letters)
 	}
 	w.ask("DELETE", "/v1/dead/"+id, "", 204, nil)

@@ -11,7 +11,7 @@ import (
 
 func auditID(id string) audit.ContentID { return audit.ContentID(id) }
 
-// connect adds a tenant that the simulation has, as if its administrator had consented.
+// connect adds a connection to a simulated tenant, as if its administrator had consented.
 func (w *world) connect(c *company.Company) connection.ID {
 	w.t.Helper()
 	tenant := c.Tenant()
@@ -31,7 +31,7 @@ func (w *world) connect(c *company.Company) connection.ID {
 	return added.ID
 }
 
-// status sends a request without a body and returns the answer's status. Redirects are not followed.
+// status sends a request without a body and returns the status of the answer. It follows no redirects.
 func (w *world) status(method, path, credential string) int {
 	w.t.Helper()
 	path = strings.ReplaceAll(path, "{id}", "aaaaaaaaaaaa")

@@ -20,12 +20,14 @@ import (
 	real "github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld compares every event with what really left: its recipients and its hashes,
-// or the reason why there are none. Every tenth request is refused, bodies are torn, tokens expire. Meanwhile a client goes
-// on from its last event, in the order of ids: it sees each event once, whole.
+// TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld compares every event with what was really sent: its
+// recipients and its hashes, or the reason why there are none. Every tenth request is refused, bodies break off,
+// tokens expire. Meanwhile a client reads on from its last event, in the order of ids: it sees each event once,
+// whole.
 func TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld(t *testing.T) {
 	opts := m365sim.Hostile(5)
-	opts.RolePropagation, opts.LateBy, opts.TokenLife, opts.RefuseRate, opts.SentLag = 300*time.Millisecond, time.Second, 2*time.Second, 0.1, 0
+	opts.RolePropagation, opts.LateBy, opts.TokenLife = 300*time.Millisecond, time.Second, 2*time.Second
+	opts.RefuseRate, opts.SentLag = 0.1, 0
 	w := startWith(t, opts, machine.Config{Settings: settings.Settings{EnrichFor: 20 * time.Second}})
 	c := company.New(company.Options{Seed: 5, MailsPerHour: 100, Noise: 5})
 	w.sim.AddTenant(c.Tenant(), c.People())
@@ -66,7 +68,7 @@ func TestRecipientsAndHashesOfAllThatWasSentAreFoundInAHostileWorld(t *testing.T
 	}
 }
 
-// checkpoint is a client that keeps the id of the last event that it saw, and asks for what follows.
+// checkpoint is a client that keeps the id of the last event that it saw, and asks for the events after it.
 type checkpoint struct {
 	w    *world
 	last string
@@ -92,7 +94,7 @@ func byMessage(events []found) map[string][]found {
 	return by
 }
 
-// compareWithTruth holds each message's events against what left: no more and no less of them.
+// compareWithTruth compares each message's events with what was sent: none is missing, and none is too many.
 func compareWithTruth(t *testing.T, c *company.Company, slice company.Slice, got map[string][]found) {
 	t.Helper()
 	kept, linked := map[string]bool{}, map[string]real.Attachment{}
@@ -149,7 +151,8 @@ func compareWithTruth(t *testing.T, c *company.Company, slice company.Slice, got
 	}
 	t.Logf("%d messages, %d hashes, %d messages in no mailbox, reasons %v", messages, hashes, unkept, reasons)
 	if messages < 50 || hashes < 50 || unkept == 0 {
-		t.Errorf("only %d messages with %d hashes, %d that were not kept: nothing is shown by this test", messages, hashes, unkept)
+		t.Errorf("only %d messages with %d hashes, %d that were not kept: nothing is shown by this test", messages, hashes,
+			unkept)
 	}
 	for reason := range maps.Keys(reasons) {
 		if strings.Contains(reason, "until the deadline") || strings.Contains(reason, "not been read") {
@@ -158,7 +161,7 @@ func compareWithTruth(t *testing.T, c *company.Company, slice company.Slice, got
 	}
 }
 
-// sumOf is the hash of the file behind a link, which is not in the company's truth.
+// sumOf returns the hash of the file behind a link, which the company's truth does not contain.
 func sumOf(t *testing.T, a real.Attachment, h hash.Hash) string {
 	t.Helper()
 	if _, err := io.Copy(h, a.Reader()); err != nil {
@@ -167,7 +170,7 @@ func sumOf(t *testing.T, a real.Attachment, h hash.Hash) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// describe is one file; of those without hashes the size is not known.
+// describe describes one file. The size of a file without hashes is not known.
 func describe(name string, length int64, short, long string) string {
 	if long == "" {
 		return name + " without hash"
@@ -179,7 +182,8 @@ func requireRecipients(t *testing.T, sent real.Truth, events []found) {
 	t.Helper()
 	want := lowered(sent.Recipients)
 	for _, e := range events {
-		if have := lowered(e.Destination.Email.Recipients); !slices.Equal(have, want) || e.Destination.Email.RecipientsError != nil {
+		if have := lowered(e.Destination.Email.Recipients); !slices.Equal(have, want) ||
+			e.Destination.Email.RecipientsError != nil {
 			t.Errorf("message %s went to %q, and the event says %q", sent.RecordID, want, have)
 		}
 	}
@@ -191,13 +195,14 @@ func requireReason(t *testing.T, sent real.Truth, events []found, reason string)
 		t.Errorf("message %s has %d events, want %d", sent.RecordID, len(events), len(sent.Files))
 	}
 	for _, e := range events {
-		if e.File.Hash.SHA256Error == nil || !strings.Contains(*e.File.Hash.SHA256Error, reason) || e.Destination.Email.RecipientsError == nil {
+		if e.File.Hash.SHA256Error == nil || !strings.Contains(*e.File.Hash.SHA256Error, reason) ||
+			e.Destination.Email.RecipientsError == nil {
 			t.Errorf("message %s is in no mailbox, and its event says %v", sent.RecordID, e.File.Hash)
 		}
 	}
 }
 
-// lowered are the different addresses, in lower case and sorted.
+// lowered returns the distinct addresses, in lower case and sorted.
 func lowered(addresses []string) []string {
 	var all []string
 	for _, a := range addresses {
@@ -207,7 +212,7 @@ func lowered(addresses []string) []string {
 	return slices.Compact(all)
 }
 
-// privateTexts are the addresses, subjects and file names of a slice that are long enough not to occur by chance.
+// privateTexts returns the addresses, subjects and file names of a slice that are too long to occur by chance.
 func privateTexts(slice company.Slice) []string {
 	texts := map[string]bool{}
 	for _, sent := range slice.Truth {
@@ -222,12 +227,15 @@ func privateTexts(slice company.Slice) []string {
 	return slices.Collect(maps.Keys(texts))
 }
 
-// TestMessagesOfADeauthorizedConnectionAreParkedUntilItIsResumed deauthorizes a connection while its mailboxes cannot be read. Its
-// messages wait, and hold no other connection's order of ids back; resumed, they are enriched.
+// TestMessagesOfADeauthorizedConnectionAreParkedUntilItIsResumed deauthorizes a connection while its mailboxes cannot
+// be read. Its messages wait, and do not hold back the order of ids of other connections. Once it is resumed, they
+// are enriched.
 func TestMessagesOfADeauthorizedConnectionAreParkedUntilItIsResumed(t *testing.T) {
 	w := startWith(t, m365sim.Options{Seed: 1, PageSize: 50, StrictPublisher: true}, machine.Config{Everybody: true})
-	trouble := company.New(company.Options{Seed: 1, TenantID: "11111111-1111-4222-8333-444444444444", MailsPerHour: 60, Noise: 3})
-	healthy := company.New(company.Options{Seed: 2, TenantID: "22222222-1111-4222-8333-444444444444", MailsPerHour: 60, Noise: 3})
+	trouble := company.New(company.Options{Seed: 1, TenantID: "11111111-1111-4222-8333-444444444444", MailsPerHour: 60,
+		Noise: 3})
+	healthy := company.New(company.Options{Seed: 2, TenantID: "22222222-1111-4222-8333-444444444444", MailsPerHour: 60,
+		Noise: 3})
 	for _, c := range []*company.Company{trouble, healthy} {
 		w.sim.AddTenant(c.Tenant(), c.People())
 	}
@@ -276,7 +284,7 @@ func TestMessagesOfADeauthorizedConnectionAreParkedUntilItIsResumed(t *testing.T
 	w.wait("what was parked to be enriched", func() bool { return waiting() == unkept })
 }
 
-// unkeptOf is how many messages with files are in no mailbox, and are looked for until the deadline.
+// unkeptOf returns how many messages with files are in no mailbox, and are looked for until the deadline.
 func unkeptOf(slice company.Slice) (n int) {
 	kept := map[string]bool{}
 	for _, m := range slice.Messages {

@@ -20,7 +20,7 @@ import (
 // simulatedTime makes the machine read the simulation's clock, which a test can move.
 func simulatedTime(w *world, c *machine.Config) { c.Now = w.sim.Now }
 
-// administered is a connection as the API shows it, as far as these tests look at it.
+// administered is what these tests read of a connection as the API shows it.
 type administered struct {
 	ID               string
 	DisplayName      string
@@ -41,7 +41,8 @@ type administered struct {
 	Ledger           struct{ Listed, Settled, Lost, Open int64 }
 }
 
-// ask sends a request to the API as an administrator, with a fresh token, since the clock of these tests runs fast.
+// ask sends a request to the API as an administrator. It takes a new token each time, because the clock of these
+// tests runs fast.
 func (w *world) ask(method, path, body string, want int, into any) {
 	w.t.Helper()
 	w.token = ""
@@ -69,7 +70,7 @@ func (w *world) add(name string) administered {
 	return c
 }
 
-// consent does what the tenant's administrator does with a link, in a browser of their own.
+// consent follows a link as the tenant's administrator does, in a browser of their own.
 func (w *world) consent(link string, c *company.Company) (status int, page string) {
 	w.t.Helper()
 	who := c.People()[0]
@@ -82,7 +83,7 @@ func (w *world) consent(link string, c *company.Company) (status int, page strin
 	return status, page
 }
 
-// becomes waits until the connection has the status, with such a reason.
+// becomes waits until the connection has the status, with a reason that contains the text.
 func (w *world) becomes(id, status, reason string) administered {
 	w.t.Helper()
 	var c administered
@@ -94,9 +95,10 @@ func (w *world) becomes(id, status, reason string) administered {
 	return c
 }
 
-// TestTheWholeLifeOfAConnection is the scripted life of a connection, step by step over HTTP.
+// TestTheWholeLifeOfAConnection goes through the life of a connection, step by step over HTTP.
 func TestTheWholeLifeOfAConnection(t *testing.T) {
-	w := start(t, m365sim.Options{Seed: 3, PageSize: 3, StrictPublisher: true, RolePropagation: 40 * time.Minute}, simulatedTime)
+	w := start(t, m365sim.Options{Seed: 3, PageSize: 3, StrictPublisher: true, RolePropagation: 40 * time.Minute},
+		simulatedTime)
 	c := company.New(company.Options{Seed: 3, MailsPerHour: 120, Noise: 3})
 	w.sim.AddTenant(c.Tenant(), c.People())
 	tenant := c.Tenant().ID
@@ -123,10 +125,15 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	t.Log("mail is found")
 	n := w.day(c, morning, morning.Add(time.Hour))
 	w.sim.Advance(time.Hour) // a sweep finds what became available in the last hour
-	w.wait("all blobs to be read", func() bool { d := w.details(added.ID); return d.Ledger.Listed >= n && d.Ledger.Open == 0 })
+	w.wait("all blobs to be read", func() bool {
+		d := w.details(added.ID)
+		return d.Ledger.Listed >= n &&
+			d.Ledger.Open == 0
+	})
 	all := found()
 	d := w.details(added.ID)
-	if all == 0 || d.LastSend == nil || d.LastBlob == nil || d.LastPoll == nil || d.Subscribed == nil || d.LagSeconds == nil || d.WaitingFor != nil {
+	if all == 0 || d.LastSend == nil || d.LastBlob == nil || d.LastPoll == nil || d.Subscribed == nil ||
+		d.LagSeconds == nil || d.WaitingFor != nil {
 		t.Errorf("%d events are found; %+v", all, d)
 	}
 	if l := d.Ledger; l.Listed != l.Settled+l.Open+l.Lost || l.Listed < n {
@@ -181,7 +188,10 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	if again := found(); again != 0 {
 		t.Errorf("%d events of a deauthorized connection are found", again)
 	}
-	w.wait("the subscription to be stopped", func() bool { return len(w.sim.History(m365sim.Filter{Op: "feed.stop", Status: 200})) == 1 })
+	w.wait("the subscription to be stopped", func() bool {
+		return len(w.sim.History(m365sim.Filter{Op: "feed.stop",
+			Status: 200})) == 1
+	})
 	w.wait("nothing to be waited for", func() bool { return w.details(added.ID).WaitingFor == nil })
 
 	t.Log("resume: all of it is found again, and the subscription is started as soon as Microsoft allows it")
@@ -199,7 +209,8 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 	w.ask(http.MethodPost, "/v1/connections/"+added.ID+"/deauthorize", "", http.StatusOK, nil)
 	w.ask(http.MethodDelete, "/v1/connections/"+added.ID, "", http.StatusAccepted, nil)
 	d = w.becomes(added.ID, "Deauthorized", "is being deleted")
-	if d.Purge == nil || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "The deletion begins at") || d.DisplayName != "Fernhill Ltd" {
+	if d.Purge == nil || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "The deletion begins at") ||
+		d.DisplayName != "Fernhill Ltd" {
 		t.Errorf("%+v", d)
 	}
 	for _, h := range d.History {
@@ -231,11 +242,14 @@ func (w *world) hired(c *company.Company) (files int) {
 		if sent.Noise || !sent.Premium || len(sent.Files) == 0 || sent.Actor != sent.Sender {
 			continue
 		}
-		who := c.People()[slices.IndexFunc(c.People(), func(p microsoft.Person) bool { return p.UserPrincipalName == sent.Actor })]
-		who.ID, who.UserPrincipalName, who.ProxyAddresses = "99999999-9999-4999-8999-999999999999", "new."+who.UserPrincipalName, nil
+		who := c.People()[slices.IndexFunc(c.People(),
+			func(p microsoft.Person) bool { return p.UserPrincipalName == sent.Actor })]
+		who.ID, who.UserPrincipalName = "99999999-9999-4999-8999-999999999999", "new."+who.UserPrincipalName
+		who.ProxyAddresses = nil
 		who.Mail = who.UserPrincipalName
 		must(w.t, w.sim.AddPeople(c.Tenant().ID, who))
-		record := slice.Records[slices.IndexFunc(slice.Records, func(r microsoft.Record) bool { return r.ID == sent.RecordID })]
+		record := slice.Records[slices.IndexFunc(slice.Records,
+			func(r microsoft.Record) bool { return r.ID == sent.RecordID })]
 		record.JSON = bytes.ReplaceAll(record.JSON, []byte(sent.Actor), []byte(who.UserPrincipalName))
 		_, err := w.sim.Publish(c.Tenant().ID, contentType, w.sim.Now(), []microsoft.Record{record})
 		must(w.t, err)

@@ -16,7 +16,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// Of two administrators of Mailtrail who want the same name, or of two links for the same tenant, exactly one wins.
+// If two administrators of Mailtrail want the same name, or two links are used for the same tenant, exactly one wins.
 func TestOneOfTwoAdministratorsGetsTheNameAndOneTheTenant(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, StrictPublisher: true})
 	c := company.New(company.Options{Seed: 1})
@@ -50,12 +50,15 @@ func TestOneOfTwoAdministratorsGetsTheNameAndOneTheTenant(t *testing.T) {
 			t.Errorf("%s: %v, want one %d and one %d", what, got, wins, loses)
 		}
 	}
-	race("one name", func(i int) int { return post(tokens[i], "/v1/connections", `{"displayName":"Fernhill"}`) }, http.StatusCreated, http.StatusConflict)
+	race("one name", func(i int) int { return post(tokens[i], "/v1/connections", `{"displayName":"Fernhill"}`) },
+		http.StatusCreated, http.StatusConflict)
 
 	links := []string{w.add("A").AuthorizeURL, w.add("B").AuthorizeURL}
-	race("one tenant", func(i int) int { status, _ := w.consent(links[i], c); return status }, http.StatusOK, http.StatusConflict)
+	race("one tenant", func(i int) int { status, _ := w.consent(links[i], c); return status }, http.StatusOK,
+		http.StatusConflict)
 	var third administered = w.add("C")
-	if status, page := w.consent(third.AuthorizeURL, c); status != http.StatusConflict || !strings.Contains(page, "The tenant is already registered") {
+	if status, page := w.consent(third.AuthorizeURL, c); status != http.StatusConflict ||
+		!strings.Contains(page, "The tenant is already registered") {
 		t.Errorf("the same tenant a third time: %d %s", status, page)
 	}
 	if got := w.details(third.ID); got.TenantID != nil {
@@ -72,17 +75,19 @@ func TestALinkIsGoodOnceForADayAndInOneBrowser(t *testing.T) {
 	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusOK {
 		t.Fatalf("%d %s", status, page)
 	}
-	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link is no longer valid") {
+	if status, page := w.consent(once.AuthorizeURL, c); status != http.StatusGone ||
+		!strings.Contains(page, "This link is no longer valid") {
 		t.Errorf("a link used twice: %d %s", status, page)
 	}
 
 	late := w.add("Late")
 	w.sim.Advance(24*time.Hour + time.Second)
-	if status, page := w.consent(late.AuthorizeURL, c); status != http.StatusGone || !strings.Contains(page, "This link is no longer valid") {
+	if status, page := w.consent(late.AuthorizeURL, c); status != http.StatusGone ||
+		!strings.Contains(page, "This link is no longer valid") {
 		t.Errorf("an expired link: %d %s", status, page)
 	}
 
-	// Somebody who is shown the administrator's way back from Microsoft cannot go it in another browser.
+	// Somebody who sees the address to which Microsoft sends the administrator back cannot use it in another browser.
 	other := w.add("Other")
 	back := w.wayBack(other.AuthorizeURL, c)
 	status, page, err := browser.New(nil).Walk(t.Context(), back, nil)
@@ -94,7 +99,8 @@ func TestALinkIsGoodOnceForADayAndInOneBrowser(t *testing.T) {
 	}
 }
 
-// wayBack goes a consent's way with a browser that is stopped before it comes back from the sign-in, and returns the address to which it would have.
+// wayBack follows a consent in a browser that stops before it comes back from the sign-in, and returns the address to
+// which it would have gone.
 func (w *world) wayBack(link string, c *company.Company) string {
 	w.t.Helper()
 	way := &stopped{at: connection.CallbackPath}
@@ -108,7 +114,7 @@ func (w *world) wayBack(link string, c *company.Company) string {
 	return way.address.String()
 }
 
-// stopped is a way into the world that ends where a path begins.
+// stopped is a transport that stops at requests whose path begins so.
 type stopped struct {
 	at      string
 	address *url.URL

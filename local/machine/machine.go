@@ -157,7 +157,7 @@ func (m *Machine) operate(ctx context.Context) error {
 		return nil
 	}
 	o := &operator.Operator{Dir: m.config.Dir, Store: m.store, Agents: m.Agents, Now: m.config.Now, Log: m.config.Log}
-	// A backup takes as long as it takes, and ends when whoever asked for it hangs up.
+	// There is no limit to the time of an answer: a backup may take long. It ends when its client hangs up.
 	return serve(ctx, m.socket, &http.Server{
 		Handler: o.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	})

@@ -19,10 +19,11 @@ import (
 // morning begins a working day of the invented companies.
 var morning = time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC)
 
-// truth is what the monitored people of a company really sent, one line for each attachment, and how often.
+// truth is what the monitored people of a company really sent: one line for each attachment, and how often it was
+// sent.
 func truth(c *company.Company, from, to time.Time) map[string]int { return lined(c.Between(from, to)) }
 
-// lined is truth of a slice.
+// lined returns the truth of a slice.
 func lined(slice company.Slice) map[string]int {
 	lines := map[string]int{}
 	for _, sent := range slice.Truth {
@@ -49,12 +50,13 @@ func shown(events []found) map[string]int {
 		if e.File.SizeInBytes != nil {
 			size = *e.File.SizeInBytes
 		}
-		lines[line(e.Timestamp, e.User.Email, e.Source.Email.Sender, e.Source.Email.From, e.Destination.Email.Subject, e.File.Name, size)]++
+		lines[line(e.Timestamp, e.User.Email, e.Source.Email.Sender, e.Source.Email.From, e.Destination.Email.Subject,
+			e.File.Name, size)]++
 	}
 	return lines
 }
 
-// same tells the first differences between what was sent and what was found.
+// same reports the first differences between what was sent and what was found.
 func same(t *testing.T, got, want map[string]int) {
 	t.Helper()
 	keys := slices.Sorted(maps.Keys(want))
@@ -72,8 +74,9 @@ func same(t *testing.T, got, want map[string]int) {
 	}
 }
 
-// TestEverythingThatWasSentIsFoundOnceInAHostileWorld goes the whole way: small shuffled pages with duplicates, refusals, torn bodies,
-// late blobs, tokens that expire between requests, and records that Microsoft repeats.
+// TestEverythingThatWasSentIsFoundOnceInAHostileWorld covers the whole flow, with small shuffled pages that contain
+// duplicates, refusals, bodies that break off, late blobs, tokens that expire between requests, and records that
+// Microsoft repeats.
 func TestEverythingThatWasSentIsFoundOnceInAHostileWorld(t *testing.T) {
 	opts := m365sim.Hostile(7)
 	opts.RolePropagation, opts.LateBy, opts.TokenLife = 300*time.Millisecond, time.Second, 2*time.Second
@@ -104,7 +107,8 @@ func TestEverythingThatWasSentIsFoundOnceInAHostileWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sums.Listed != n || sums.Settled != n || sums.Lost != 0 || sums.Tally.Events != int64(total(want)) || sums.Tally.Repeated == 0 {
+	if sums.Listed != n || sums.Settled != n || sums.Lost != 0 || sums.Tally.Events != int64(total(want)) ||
+		sums.Tally.Repeated == 0 {
 		t.Errorf("%d blobs were published; the ledger says %+v", n, sums)
 	}
 	w.stop()
@@ -123,7 +127,8 @@ func total(lines map[string]int) int {
 	return n
 }
 
-// TestABlobThatCannotBeHadStopsNothing publishes blobs that are gone, damaged for good or hold elements that are no records, among good ones.
+// TestABlobThatCannotBeHadStopsNothing publishes, among good blobs, some that are gone, damaged for good, or contain
+// elements that are no records.
 func TestABlobThatCannotBeHadStopsNothing(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, PageSize: 2, StrictPublisher: true})
 	c := company.New(company.Options{Seed: 1, MailsPerHour: 60, Noise: 5})
@@ -168,7 +173,8 @@ func TestABlobThatCannotBeHadStopsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sums.Lost != 4 || sums.Settled != n+1 || sums.Tally.Unreadable != 4 {
-		t.Errorf("ledger: %+v; want 4 lost (torn, trailing bytes, no array, gone), %d settled, 4 unreadable elements", sums, n+1)
+		t.Errorf("ledger: %+v; want 4 lost (torn, trailing bytes, no array, gone), %d settled, 4 unreadable elements", sums,
+			n+1)
 	}
 	for what, content := range map[string]string{"torn": torn, "gone": gone} {
 		e, err := w.machine.Ledger.Find(t.Context(), id, auditID(content))
@@ -176,19 +182,22 @@ func TestABlobThatCannotBeHadStopsNothing(t *testing.T) {
 			t.Errorf("the %s blob is in the ledger as %+v, err %v: want a reason", what, e, err)
 		}
 	}
-	if got := len(w.search(everything+`,{"term":"user.email","operator":"IS","value":"*@load.example"}`, "@timestamp", 10)); got != 1 {
+	if got := len(w.search(everything+`,{"term":"user.email","operator":"IS","value":"*@load.example"}`, "@timestamp",
+		10)); got != 1 {
 		t.Errorf("%d events of the torn blob's readable part, want 1", got)
 	}
 }
 
-// TestATenantInTroubleDelaysNoOther has one tenant that throttles (as 403, with AF429), one that hangs, one that refuses, and a healthy one.
+// TestATenantInTroubleDelaysNoOther has one tenant that throttles (403, with AF429), one that hangs, one that
+// refuses, and a healthy one.
 func TestATenantInTroubleDelaysNoOther(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, PageSize: 3, StrictPublisher: true})
 	var ids []connection.ID
 	var tenants []*company.Company
 	var blobs []int64
 	for seed := range uint64(4) {
-		c := company.New(company.Options{Seed: seed + 1, TenantID: fmt.Sprintf("%08d-1111-4222-8333-444444444444", seed), MailsPerHour: 60, Noise: 3})
+		c := company.New(company.Options{Seed: seed + 1, TenantID: fmt.Sprintf("%08d-1111-4222-8333-444444444444", seed),
+			MailsPerHour: 60, Noise: 3})
 		tenants = append(tenants, c)
 		w.sim.AddTenant(c.Tenant(), c.People())
 		blobs = append(blobs, w.day(c, morning, morning.Add(20*time.Minute)))
@@ -211,7 +220,8 @@ func TestATenantInTroubleDelaysNoOther(t *testing.T) {
 		t.Error("nobody is told that the connection is in Error")
 	}
 
-	// What is over is over by itself: the throttled tenant catches up, the other's connection is Monitoring again.
+	// When the trouble ends, everything recovers by itself: the throttled tenant catches up, and the connection of
+	// the other is Monitoring again.
 	w.sim.ClearFaults()
 	if err := w.sim.AuditOff(tenants[2].Tenant().ID, false); err != nil {
 		t.Fatal(err)
@@ -224,9 +234,10 @@ func TestATenantInTroubleDelaysNoOther(t *testing.T) {
 	})
 }
 
-// TestOnlyTheListedRoutesAnswerWithoutACredential walks every route of the machine.
+// TestOnlyTheListedRoutesAnswerWithoutACredential requests every route of the machine.
 func TestOnlyTheListedRoutesAnswerWithoutACredential(t *testing.T) {
-	public := []string{"GET /{$}", "GET /healthz", "GET /v1/openapi.json", "POST /v1/oauth", "GET /consent/begin", "POST /consent/begin", "GET /consent/callback", "GET /consent/style.css"}
+	public := []string{"GET /{$}", "GET /healthz", "GET /v1/openapi.json", "POST /v1/oauth", "GET /consent/begin",
+		"POST /consent/begin", "GET /consent/callback", "GET /consent/style.css"}
 	w := start(t, m365sim.Options{Seed: 1})
 	analyst := w.login(access.Analyst)
 	var open []string
@@ -245,7 +256,8 @@ func TestOnlyTheListedRoutesAnswerWithoutACredential(t *testing.T) {
 		if !slices.Contains(r.Roles, access.Analyst) {
 			want = http.StatusForbidden
 		}
-		if status := w.status(method, path, "Bearer "+analyst); (want != 0 && status != want) || status == http.StatusUnauthorized {
+		if status := w.status(method, path, "Bearer "+analyst); (want != 0 && status != want) ||
+			status == http.StatusUnauthorized {
 			t.Errorf("%s answers %d to an analyst", r.Pattern, status)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// contract is the OpenAPI document as the machine serves it, made ready to hold answers against.
+// contract is the OpenAPI document that the machine serves, prepared to check answers against.
 type contract struct {
 	document any
 	paths    map[string]map[string]operation // by path, and method in lower case
@@ -83,7 +83,8 @@ func (w *world) contract() *contract {
 	return c
 }
 
-// holds says how an answer of the API breaks the contract, or nil. Answers of other addresses are none of it.
+// holds says how an answer of the API breaks the contract, or returns nil. It does not check answers of other
+// addresses.
 func (c *contract) holds(r *http.Request, resp *http.Response, body []byte) error {
 	_, path := c.match.Handler(r)
 	if path == "" || resp.StatusCode == http.StatusMethodNotAllowed {
@@ -129,9 +130,9 @@ func (c *contract) holds(r *http.Request, resp *http.Response, body []byte) erro
 	return nil
 }
 
-// TestTheDocumentKnowsEveryRouteAndNoOther fails when you add a route, or take one away: describe it in shared/openapi/openapi.json, with its roles
-// (x-roles; "security": [] for a public one), every status that it answers, and the schema of each; then ask it in
-// TestRealAnswersAreAsTheDocumentSays, once so that it succeeds.
+// TestTheDocumentKnowsEveryRouteAndNoOther fails when you add a route, or take one away: describe it in
+// shared/openapi/openapi.json, with its roles (x-roles; "security": [] for a public one), every status that it
+// answers, and the schema of each; then ask it in TestRealAnswersAreAsTheDocumentSays, once so that it succeeds.
 func TestTheDocumentKnowsEveryRouteAndNoOther(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1})
 	c := w.contract()
@@ -148,7 +149,8 @@ func TestTheDocumentKnowsEveryRouteAndNoOther(t *testing.T) {
 		}
 		o, ok := c.paths[path][strings.ToLower(method)]
 		if !ok {
-			t.Errorf("%s is a route, and shared/openapi/openapi.json does not describe it (see the comment of this test)", r.Pattern)
+			t.Errorf("%s is a route, and shared/openapi/openapi.json does not describe it (see the comment of this test)",
+				r.Pattern)
 			continue
 		}
 		delete(described, r.Pattern)
@@ -159,7 +161,8 @@ func TestTheDocumentKnowsEveryRouteAndNoOther(t *testing.T) {
 		slices.Sort(roles)
 		slices.Sort(o.Roles)
 		if !slices.Equal(roles, o.Roles) || r.Public != (string(o.Security) == "[]") {
-			t.Errorf("%s is for %v, public %t; the document says %v, security %s", r.Pattern, roles, r.Public, o.Roles, o.Security)
+			t.Errorf("%s is for %v, public %t; the document says %v, security %s", r.Pattern, roles, r.Public, o.Roles,
+				o.Security)
 		}
 	}
 	for pattern := range described {
@@ -167,7 +170,8 @@ func TestTheDocumentKnowsEveryRouteAndNoOther(t *testing.T) {
 	}
 }
 
-// TestRealAnswersAreAsTheDocumentSays asks every operation, so that it succeeds and so that it does not, and holds each answer against the document.
+// TestRealAnswersAreAsTheDocumentSays sends a good and a bad request to every operation, and checks each answer
+// against the document.
 func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, StrictPublisher: true}, simulatedTime)
 	tenant := company.New(company.Options{Seed: 1, MailsPerHour: 60})
@@ -213,7 +217,8 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	path := "/v1/connections/" + id
 
 	ask("GET", "/v1/openapi.json", "", 200)
-	created, secret, err := w.machine.Clients.Create(t.Context(), "test", access.NewClient{Name: "another", Roles: []access.Role{access.Analyst}})
+	created, secret, err := w.machine.Clients.Create(t.Context(), "test",
+		access.NewClient{Name: "another", Roles: []access.Role{access.Analyst}})
 	must(t, err)
 	client := created.ID
 	const form = "application/x-www-form-urlencoded"
@@ -222,7 +227,8 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	send("", "POST", "/v1/oauth", form, "", 400)
 
 	var made struct{ ClientID string }
-	must(t, json.Unmarshal(ask("POST", "/v1/clients", `{"name":"SIEM","roles":["analyst"],"connections":["`+id+`"]}`, 201), &made))
+	must(t, json.Unmarshal(ask("POST", "/v1/clients", `{"name":"SIEM","roles":["analyst"],"connections":["`+id+`"]}`,
+		201), &made))
 	ask("POST", "/v1/clients", `{"name":"SIEM","roles":["root"]}`, 400)
 	ask("GET", "/v1/clients?pgSize=1", "", 200)
 	ask("GET", "/v1/clients/"+made.ClientID, "", 200)
@@ -269,7 +275,8 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	ask("GET", path+"/people/"+tenant.People()[0].UserPrincipalName, "", 200)
 	ask("GET", path+"/people/nobody@nowhere.test", "", 404)
 
-	const query = `{"groups":[{"filters":[` + everything + `]}],"pgSize":3,"pgToken":"","srtKey":"event.id","srtDir":"asc"}`
+	const query = `{"groups":[{"filters":[` + everything + `]}],` +
+		`"pgSize":3,"pgToken":"","srtKey":"event.id","srtDir":"asc"}`
 	if found := ask("POST", "/v2/file-events", query, 200); !bytes.Contains(found, []byte(`"@timestamp"`)) {
 		t.Errorf("nothing is found: %s", found)
 	}

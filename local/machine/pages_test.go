@@ -12,7 +12,7 @@ import (
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 )
 
-// TestTheFrontPageNamesWhatThereIs asks for every address that the page names, and puts the search that it shows.
+// TestTheFrontPageNamesWhatThereIs requests every address that the page names, and sends the search that it shows.
 func TestTheFrontPageNamesWhatThereIs(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1})
 	resp, err := http.Get(w.base + "/")
@@ -51,7 +51,8 @@ func TestTheFrontPageNamesWhatThereIs(t *testing.T) {
 
 	_, query, _ := strings.Cut(page, "application/json\n\n")
 	query, _, _ = strings.Cut(query, "</code>")
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.base+"/v2/file-events", strings.NewReader(html.UnescapeString(query)))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.base+"/v2/file-events",
+		strings.NewReader(html.UnescapeString(query)))
 	if err != nil {
 		t.Fatal(err)
 	}

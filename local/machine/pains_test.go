@@ -10,15 +10,16 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// Pain 5: "Tenant ... does not exist" really means that the audit log is off. The connection says so, and what to do, and nothing of Microsoft's
-// exception; and it comes back by itself.
+// Pain 5: "Tenant ... does not exist" really means that the audit log is off. The connection says that, and what to
+// do, and shows nothing of Microsoft's exception. It recovers by itself.
 func TestATenantThatDoesNotExistIsOneWhoseAuditLogIsOff(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, StrictPublisher: true}, simulatedTime)
 	c := company.New(company.Options{Seed: 1})
 	w.sim.AddTenant(c.Tenant(), c.People())
 	must(t, w.sim.AuditOff(c.Tenant().ID, true))
 	id := string(w.connect(c))
-	d := w.becomes(id, "Error", "The Microsoft 365 audit log is inaccessible. Turn auditing on in the Microsoft Purview portal")
+	d := w.becomes(id, "Error",
+		"The Microsoft 365 audit log is inaccessible. Turn auditing on in the Microsoft Purview portal")
 	if w.stop(); strings.Contains(d.Reason+w.log.String(), "DataServiceException") || strings.Contains(d.Reason, "exist") {
 		t.Errorf("Microsoft's exception is told: %s", d.Reason)
 	}
@@ -39,7 +40,8 @@ func TestAConnectionThatGetsNothingSaysSinceWhenItWaitsAndForWhat(t *testing.T) 
 	if d := w.details(id); d.Subscribed == nil || d.LastPoll == nil || d.LastBlob != nil || d.LastSend != nil {
 		t.Errorf("%+v", d)
 	}
-	if _, err := w.sim.PublishRaw(c.Tenant().ID, contentType, w.sim.Now(), []byte(`[{"Id":"1","Operation":"MailItemsAccessed"}]`)); err != nil {
+	if _, err := w.sim.PublishRaw(c.Tenant().ID, contentType, w.sim.Now(),
+		[]byte(`[{"Id":"1","Operation":"MailItemsAccessed"}]`)); err != nil {
 		t.Fatal(err)
 	}
 	w.sim.Advance(time.Second)
@@ -54,8 +56,9 @@ func TestAConnectionThatGetsNothingSaysSinceWhenItWaitsAndForWhat(t *testing.T) 
 	waits("nothing new since")
 }
 
-// Pain 8: a collector that silently stops. Tokens that end on the way stop nothing; a credential that has expired is the operator's alarm and
-// no tenant's error, is told in the details of every connection, and when it is renewed all goes on.
+// Pain 8: a collector that silently stops. Tokens that expire in the middle of the work stop nothing. A credential
+// that has expired raises the operator's alarm and is no tenant's error. The details of every connection say so, and
+// once it is renewed everything goes on.
 func TestNothingStopsInSilence(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, PageSize: 2, TokenLife: 10 * time.Minute, StrictPublisher: true}, simulatedTime)
 	c := company.New(company.Options{Seed: 1, MailsPerHour: 120})
@@ -79,22 +82,29 @@ func TestNothingStopsInSilence(t *testing.T) {
 	must(t, w.sim.ExpireSecrets(clientID))
 	w.sim.ExpireTokens("")
 	w.wait("the operator's alarm", func() bool {
-		return strings.Contains(w.log.String(), `level=ERROR msg="polling failed by our own fault"`) && strings.Contains(w.log.String(), "code=AADSTS7000222")
+		return strings.Contains(w.log.String(), `level=ERROR msg="polling failed by our own fault"`) &&
+			strings.Contains(w.log.String(), "code=AADSTS7000222")
 	})
 	w.sim.Advance(20 * time.Minute)
 	w.wait("the connection to say that nothing comes", func() bool {
 		d := w.details(id)
-		return d.Status == "Monitoring" && d.WaitingFor != nil && strings.Contains(*d.WaitingFor, "Nothing could be listed since")
+		return d.Status == "Monitoring" && d.WaitingFor != nil && strings.Contains(*d.WaitingFor,
+			"Nothing could be listed since")
 	})
 	w.sim.AddApp(m365sim.App{
-		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: clientSecret}}, ActivityRoles: []string{"ActivityFeed.Read"},
+		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: clientSecret}},
+		ActivityRoles: []string{"ActivityFeed.Read"},
 	})
 	w.sim.Advance(11 * time.Minute)
-	w.wait("polls that succeed", func() bool { d := w.details(id); return d.WaitingFor == nil && d.Status == "Monitoring" })
+	w.wait("polls that succeed", func() bool {
+		d := w.details(id)
+		return d.WaitingFor == nil &&
+			d.Status == "Monitoring"
+	})
 }
 
-// Pain 19: a change leaves pending work stuck. What is listed and not read when a connection is deauthorized is parked in sight, puts nothing into
-// the table, and is read when the connection is resumed.
+// Pain 19: a change leaves pending work stuck. Blobs that are listed and not read when a connection is deauthorized
+// are visibly parked. They put nothing into the table, and are read when the connection is resumed.
 func TestPendingWorkOfADeauthorizedConnectionIsParkedInSightAndReadAfterwards(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1, StrictPublisher: true}, simulatedTime)
 	c := company.New(company.Options{Seed: 1, MailsPerHour: 60})
@@ -112,7 +122,8 @@ func TestPendingWorkOfADeauthorizedConnectionIsParkedInSightAndReadAfterwards(t 
 		return int64(strings.Count(w.log.String(), "blob is parked")) >= n
 	})
 	d := w.details(id)
-	if d.ParkedBlobs < n || d.Ledger.Open != d.ParkedBlobs || d.Ledger.Settled != 0 || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "parked") {
+	if d.ParkedBlobs < n || d.Ledger.Open != d.ParkedBlobs || d.Ledger.Settled != 0 || d.WaitingFor == nil ||
+		!strings.Contains(*d.WaitingFor, "parked") {
 		t.Errorf("%+v", d)
 	}
 	w.sim.Advance(15 * time.Minute) // Microsoft accepts no start sooner

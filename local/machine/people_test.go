@@ -13,10 +13,11 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// set changes a connection's scope by the API.
+// set changes the scope of a connection over the API.
 func (w *world) set(id connection.ID, body string) {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, w.base+"/v1/connections/"+string(id)+"/scope", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, w.base+"/v1/connections/"+string(id)+"/scope",
+		strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -24,7 +25,7 @@ func (w *world) set(id connection.ID, body string) {
 	w.do(req, http.StatusOK, nil)
 }
 
-// whole is what a company really sent, whoever sent it.
+// whole is what a company really sent, whoever the sender was.
 func whole(c *company.Company, from, to time.Time) (lines map[string]int, unlicensed int64) {
 	slice := c.Between(from, to)
 	for i := range slice.Truth {
@@ -36,8 +37,8 @@ func whole(c *company.Company, from, to time.Time) (lines map[string]int, unlice
 	return lined(slice), unlicensed
 }
 
-// TestMailOfWhoIsNotMonitoredIsCountedAndNotKept follows a company under the gate premium, and then under the gate any: what is read after the
-// change is kept whoever sent it, and what was read before stays as it was judged.
+// TestMailOfWhoIsNotMonitoredIsCountedAndNotKept follows a company under the gate premium, and then under the gate
+// any. What is read after the change is kept whoever sent it, and what was read before stays as it was judged.
 func TestMailOfWhoIsNotMonitoredIsCountedAndNotKept(t *testing.T) {
 	opts := m365sim.Hostile(11)
 	opts.RolePropagation, opts.LateBy, opts.TokenLife = 300*time.Millisecond, time.Second, 2*time.Second
@@ -56,7 +57,8 @@ func TestMailOfWhoIsNotMonitoredIsCountedAndNotKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if identity(sums.Tally) != sums.Tally.Sends || sums.Tally.Unmonitored < unlicensed || unlicensed == 0 || sums.Tally.Unknown != 0 {
+	if identity(sums.Tally) != sums.Tally.Sends || sums.Tally.Unmonitored < unlicensed || unlicensed == 0 ||
+		sums.Tally.Unknown != 0 {
 		t.Errorf("%d sends are of nobody with the plan; the ledger says %+v", unlicensed, sums.Tally)
 	}
 

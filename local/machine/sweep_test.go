@@ -13,14 +13,16 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// A connection whose waiting messages cannot be swept must not hold up the watermarks of all that come after it.
+// If the waiting messages of one connection cannot be swept, that must not hold back the watermarks of the
+// connections after it.
 func TestASweepThatFailsForOneConnectionHoldsNoOtherUp(t *testing.T) {
 	dir := t.TempDir()
 	same := func(_ *world, c *machine.Config) { c.Dir = dir }
 	options := m365sim.Options{Seed: 1, StrictPublisher: true}
 	w := startWith(t, options, machine.Config{Everybody: true}, same)
 	for i := range 2 {
-		c := company.New(company.Options{Seed: uint64(i) + 1, TenantID: fmt.Sprintf("1111111%d-1111-4222-8333-444444444444", i)})
+		c := company.New(company.Options{Seed: uint64(i) + 1, TenantID: fmt.Sprintf("1111111%d-1111-4222-8333-444444444444",
+			i)})
 		w.sim.AddTenant(c.Tenant(), c.People())
 		w.connect(c)
 	}
@@ -28,10 +30,12 @@ func TestASweepThatFailsForOneConnectionHoldsNoOtherUp(t *testing.T) {
 	if err != nil || len(all) != 2 {
 		t.Fatalf("%d connections are polled, %v", len(all), err)
 	}
-	// The first has a sweep that nobody can read, the second the mark of a message that was never stored.
+	// The state of the first sweep is unreadable. The second connection has the mark of a message that was never
+	// stored.
 	idle := fmt.Sprintf("%012x-%s", time.Now().Add(-time.Hour).UnixMilli(), forensic.RecordID("never-stored").Hash())
 	err = w.machine.Desk.Events.Load(t.Context(),
-		table.Item{Key: table.Key{Partition: forensic.WaitingPartition(all[0].ID), Sort: "sweep"}, Attrs: table.Attrs{"began": "once"}},
+		table.Item{Key: table.Key{Partition: forensic.WaitingPartition(all[0].ID), Sort: "sweep"},
+			Attrs: table.Attrs{"began": "once"}},
 		table.Item{
 			Key:   table.Key{Partition: forensic.WaitingPartition(all[1].ID), Sort: idle},
 			Attrs: table.Attrs{"record": "never-stored", "stored": "2020-01-01T00:00:00.000Z"},

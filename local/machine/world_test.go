@@ -59,14 +59,14 @@ type world struct {
 	stop    func()
 }
 
-// start runs a machine over a simulation with these options, without any tenant. It does not look into mailboxes.
-// Changes are made to the machine's configuration.
+// start runs a machine over a simulation with these options, without any tenant and without mailboxes. The changes
+// apply to the configuration of the machine.
 func start(t *testing.T, opts m365sim.Options, changes ...func(*world, *machine.Config)) *world {
 	t.Helper()
 	return startWith(t, opts, machine.Config{NoMailboxes: true}, changes...)
 }
 
-// startWith runs a machine that is configured so, beside what all machines of these tests are.
+// startWith runs a machine with a configuration that these tests complete.
 func startWith(t *testing.T, opts m365sim.Options, c machine.Config, changes ...func(*world, *machine.Config)) *world {
 	t.Helper()
 	w := &world{t: t, sim: m365sim.New(opts), log: &lines{}}
@@ -113,11 +113,12 @@ func startWith(t *testing.T, opts m365sim.Options, c machine.Config, changes ...
 	return w
 }
 
-// register makes our application one that asks for these permissions of Graph.
+// register registers our application, with these permissions of Graph.
 func (w *world) register(roles ...string) {
 	w.sim.AddApp(m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: clientSecret}},
-		RedirectURIs: []string{w.base + connection.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: roles,
+		RedirectURIs: []string{w.base + connection.CallbackPath}, ActivityRoles: []string{"ActivityFeed.Read"},
+		GraphRoles: roles,
 	})
 }
 
@@ -146,8 +147,8 @@ func (w *world) loginAs(asked access.NewClient) string {
 	return answer.Token
 }
 
-// day publishes what happens at a company in an interval, bundled as Microsoft does, and returns how many blobs that is. The blobs
-// became available within the last ten minutes, so that a connection that was polled already finds them too.
+// day publishes what happens at a company in an interval, bundled as Microsoft does, and returns the number of blobs.
+// They became available within the last ten minutes, so that a connection that was polled before still finds them.
 func (w *world) day(c *company.Company, from, to time.Time) int64 {
 	w.t.Helper()
 	slice := c.Between(from, to)
@@ -164,7 +165,7 @@ func (w *world) day(c *company.Company, from, to time.Time) int64 {
 	return int64(len(blobs))
 }
 
-// ended waits until n blobs of a connection have been listed and all have ended.
+// ended waits until n blobs of a connection are listed and none of them is open.
 func (w *world) ended(c connection.ID, n int64) {
 	w.t.Helper()
 	w.wait(fmt.Sprintf("%d blobs of %s to end", n, c), func() bool {
@@ -176,7 +177,7 @@ func (w *world) ended(c connection.ID, n int64) {
 	})
 }
 
-// wait waits for a condition, and fails the test when it takes far too long.
+// wait waits for a condition, and fails the test if that takes far too long.
 func (w *world) wait(what string, cond func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !cond(); {
@@ -214,7 +215,7 @@ func (w *world) do(req *http.Request, want int, into any) {
 	}
 }
 
-// found is a file event as far as these tests look at it.
+// found is what these tests read of a file event.
 type found struct {
 	Timestamp time.Time `json:"@timestamp"`
 	Event     struct {
@@ -241,20 +242,22 @@ type found struct {
 	}
 }
 
-// search returns all events that match, page by page in token mode, in the order of a key.
+// search returns all matching events, page by page in token mode, ordered by a key.
 func (w *world) search(filters, key string, pageSize int) []found {
 	w.t.Helper()
 	return w.searchAfter(filters, key, pageSize, "")
 }
 
-// searchAfter returns those of them that come after an event.
+// searchAfter returns the matching events after a given event.
 func (w *world) searchAfter(filters, key string, pageSize int, after string) []found {
 	w.t.Helper()
 	var all []found
 	token := fmt.Sprintf("%q", after)
 	for {
-		body := fmt.Sprintf(`{"groups":[{"filters":[%s]}],"pgSize":%d,"pgToken":%s,"srtKey":%q,"srtDir":"asc"}`, filters, pageSize, token, key)
-		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.base+"/v2/file-events", strings.NewReader(body))
+		body := fmt.Sprintf(`{"groups":[{"filters":[%s]}],"pgSize":%d,"pgToken":%s,"srtKey":%q,"srtDir":"asc"}`, filters,
+			pageSize, token, key)
+		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.base+"/v2/file-events",
+			strings.NewReader(body))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -272,5 +275,5 @@ func (w *world) searchAfter(filters, key string, pageSize int, after string) []f
 	}
 }
 
-// everything is a filter that all events pass.
+// everything is a filter that matches all events.
 const everything = `{"term":"event.observer","operator":"IS","value":"Office365"}`

@@ -184,7 +184,8 @@ func (a *Agents) Sweep(ctx context.Context) error {
 		return err
 	}
 	var failed error
-	err = connection.Round(ctx, followed, make(chan struct{}, sweeps), sweep, func(err error) { failed = errors.Join(failed, err) })
+	err = connection.Round(ctx, followed, make(chan struct{}, sweeps), sweep,
+		func(err error) { failed = errors.Join(failed, err) })
 	return errors.Join(failed, err)
 }
 

@@ -28,7 +28,8 @@ func TestTheSharesOfTheAgentsHoldEveryConnectionOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		tenant := connection.TenantID(fmt.Sprintf("11111111-1111-4222-8333-%012d", i))
-		if _, err := all.Registry.Consented(t.Context(), c.ID, connection.Administrator{Tenant: tenant, Object: "admin"}); err != nil {
+		if _, err := all.Registry.Consented(t.Context(), c.ID, connection.Administrator{Tenant: tenant,
+			Object: "admin"}); err != nil {
 			t.Fatal(err)
 		}
 		if i%3 == 0 {
@@ -49,7 +50,8 @@ func TestTheSharesOfTheAgentsHoldEveryConnectionOnce(t *testing.T) {
 		held := map[connection.ID]int{}
 		for index := range shards {
 			mine := all.Of(trigger.Shard{Index: index, Of: shards}.Holds)
-			if mine.Poller.Connections != mine.Registry || mine.Census.Connections != mine.Registry || mine.Purger.Registry != mine.Registry {
+			if mine.Poller.Connections != mine.Registry || mine.Census.Connections != mine.Registry ||
+				mine.Purger.Registry != mine.Registry {
 				t.Error("an agent works on another share")
 			}
 			own, err := list(mine.Registry)
@@ -98,8 +100,11 @@ func surroundings(t *testing.T) agents.Surroundings {
 		}
 	})
 	return agents.Surroundings{
-		Connections: store.Table("connections"), Blobs: store.Table("blobs"), Events: store.Table("events"), People: store.Table("people"),
-		Now: time.Now, Rand: rand.NewChaCha8([32]byte{}) /* the same ids every time */, Log: slog.New(slog.DiscardHandler),
+		Connections: store.Table("connections"), Blobs: store.Table("blobs"), Events: store.Table("events"),
+		People: store.Table("people"),
+		Now:    time.Now,
+		Rand:   rand.NewChaCha8([32]byte{}), // the same ids every time
+		Log:    slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -78,7 +78,8 @@ func TestEachIsDoneOnceAndTheFirstErrorEndsTheOthers(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := pace.Each(gone, 5, limit, func(context.Context, int) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := pace.Each(gone, 5, limit, func(context.Context, int) error { return nil }); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("%v after the caller is gone", err)
 	}
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // retries is how long a message that failed stays hidden when nobody asked for a wait.
-var retries = pace.Backoff{First: time.Second, Longest: time.Minute} //nolint:gochecknoglobals // a constant, but for its type
+// a constant, but for its type
+var retries = pace.Backoff{First: time.Second, Longest: time.Minute} //nolint:gochecknoglobals
 
 // Backoff returns how long a message stays hidden whose work failed with err: what Microsoft asked for, or else twice
 // as long each time. What is poison comes back at once, so that it is soon among the dead letters, where somebody can

@@ -55,7 +55,8 @@ func Read(place Place, environ []string, needed ...string) (Settings, error) {
 	}
 	if a := described[""]; a != nil {
 		if _, twice := s.Applications[s.Cloud]; twice {
-			wrong = append(wrong, fmt.Errorf("the application of cloud %s is described twice: by %s and by %s", s.Cloud, ClientID+suffix(s.Cloud), ClientID))
+			wrong = append(wrong, fmt.Errorf("the application of cloud %s is described twice: by %s and by %s", s.Cloud,
+				ClientID+suffix(s.Cloud), ClientID))
 		}
 		s.Applications[s.Cloud] = *a
 	}
@@ -154,7 +155,8 @@ func (s Settings) incomplete() (wrong []error) {
 func (s Settings) describes(suffix string) bool {
 	set := func(suffixes ...string) bool {
 		return slices.ContainsFunc(All(), func(setting Setting) bool {
-			return setting.PerCloud && slices.ContainsFunc(suffixes, func(suffix string) bool { return s.Given(setting.Name + suffix) })
+			return setting.PerCloud && slices.ContainsFunc(suffixes,
+				func(suffix string) bool { return s.Given(setting.Name + suffix) })
 		})
 	}
 	return set(suffix) || suffix == "" && (s.Given(Cloud) || !set(clouds()...))
@@ -171,7 +173,8 @@ func (s Settings) application(suffix string) (wrong []error) {
 			return wrong
 		}
 	}
-	return append(wrong, fmt.Errorf("%s or %s is missing: one of them is needed to talk to Microsoft", Certificate+suffix, Secret+suffix))
+	return append(wrong, fmt.Errorf("%s or %s is missing: one of them is needed to talk to Microsoft",
+		Certificate+suffix, Secret+suffix))
 }
 
 // unknown refuses each variable that begins as ours do and is none, which is most likely a slip of the pen.

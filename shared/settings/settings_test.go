@@ -41,21 +41,25 @@ func TestWrongEnvironmentsOfAMachineAreRefusedByName(t *testing.T) {
 		{"MAILTRAIL_PUBLISHER=" + someID + " RECORDS=a.csv", "unset MAILTRAIL_PUBLISHER"},
 		{real(callback) + " MAILTRAIL_CLIENT_ID_DOD=" + someID, "MAILTRAIL_PUBLISHER_DOD is missing"},
 		{real(callback) + " MAILTRAIL_CLOUD=dod " + application("_DOD"), "described twice"},
-		{"MAILTRAIL_REDIRECT_URL=" + callback + " MAILTRAIL_CLOUD=gcc " + application("_DOD"), "MAILTRAIL_CLIENT_ID is missing"},
-		{"MAILTRAIL_REDIRECT_URL=" + callback + " MAILTRAIL_CLIENT_ID=" + someID + " MAILTRAIL_PUBLISHER=" + someID, "MAILTRAIL_CLIENT_SECRET is missing"},
+		{"MAILTRAIL_REDIRECT_URL=" + callback + " MAILTRAIL_CLOUD=gcc " + application("_DOD"),
+			"MAILTRAIL_CLIENT_ID is missing"},
+		{"MAILTRAIL_REDIRECT_URL=" + callback + " MAILTRAIL_CLIENT_ID=" + someID + " MAILTRAIL_PUBLISHER=" + someID,
+			"MAILTRAIL_CLIENT_SECRET is missing"},
 		{real("/consent/callback"), "MAILTRAIL_REDIRECT_URL must be"},
 		{real("https:///consent/callback"), "MAILTRAIL_REDIRECT_URL must be"},
 		{real("ftp://mailtrail.example/consent/callback"), "MAILTRAIL_REDIRECT_URL must be"},
 		{real("https://mailtrail.example/elsewhere"), "MAILTRAIL_REDIRECT_URL must be"},
 	} {
-		if _, err := settings.Read(settings.Machine, strings.Fields(test.env)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := settings.Read(settings.Machine, strings.Fields(test.env)); err == nil ||
+			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want one that says %q", test.env, err, test.want)
 		}
 	}
 }
 
 func TestEverythingWrongIsNamedAtOnce(t *testing.T) {
-	env := "MAILTRAIL_HASHES=some MAILTRAIL_ENRICH_MINUTES=0 MAILTRAIL_RETENTION=3 MAILTRAIL_BASE_URL=here MAILTRAIL_CLOUD=mars"
+	env := "MAILTRAIL_HASHES=some MAILTRAIL_ENRICH_MINUTES=0 MAILTRAIL_RETENTION=3" +
+		" MAILTRAIL_BASE_URL=here MAILTRAIL_CLOUD=mars"
 	_, err := settings.Read(settings.AWS, strings.Fields(env), settings.TableBlobs, settings.CredentialARN, settings.Cloud)
 	if err == nil {
 		t.Fatal("nothing is wrong")
@@ -113,11 +117,13 @@ func TestSettingsOfTheOtherPlaceAreKnownAndNotRead(t *testing.T) {
 func TestDefaultsAndValues(t *testing.T) {
 	s, err := settings.Read(settings.Machine, nil)
 	if err != nil || s.Real() || s.Addr != "127.0.0.1:8080" || s.Retention != 0 || s.Cloud != connection.Commercial ||
-		s.Hashes != enrich.All || s.HashLimit != enrich.DefaultLimit || s.EnrichFor != enrich.DefaultDeadline || s.Given(settings.Addr) {
+		s.Hashes != enrich.All || s.HashLimit != enrich.DefaultLimit || s.EnrichFor != enrich.DefaultDeadline ||
+		s.Given(settings.Addr) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	s, err = settings.Read(settings.Machine, strings.Fields(
-		"RECORDS=a.csv MAILTRAIL_RETENTION_DAYS=3 MAILTRAIL_HASHES=external MAILTRAIL_HASH_LIMIT_MB=20 MAILTRAIL_ENRICH_MINUTES=45 PATH=/bin"))
+		"RECORDS=a.csv MAILTRAIL_RETENTION_DAYS=3 MAILTRAIL_HASHES=external MAILTRAIL_HASH_LIMIT_MB=20"+
+			" MAILTRAIL_ENRICH_MINUTES=45 PATH=/bin"))
 	if err != nil || s.Real() || s.Records != "a.csv" || s.Retention != 72*time.Hour ||
 		s.Hashes != enrich.Outgoing || s.HashLimit != 20<<20 || s.EnrichFor != 45*time.Minute || !s.Given(settings.Records) {
 		t.Errorf("%+v, %v", s, err)
@@ -126,7 +132,9 @@ func TestDefaultsAndValues(t *testing.T) {
 	if err != nil || !s.Real() || s.Base != "https://mailtrail.example" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	s, err = settings.Read(settings.AWS, strings.Fields("TABLE_EVENTS=events QUEUE_BLOBS=https://sqs/blobs MAILTRAIL_BASE_URL=https://a.b"), settings.TableEvents)
+	s, err = settings.Read(settings.AWS,
+		strings.Fields("TABLE_EVENTS=events QUEUE_BLOBS=https://sqs/blobs MAILTRAIL_BASE_URL=https://a.b"),
+		settings.TableEvents)
 	if err != nil || s.Tables.Events != "events" || s.BlobQueue != "https://sqs/blobs" || s.Base != "https://a.b" {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -135,11 +143,14 @@ func TestDefaultsAndValues(t *testing.T) {
 func TestOneMachineHasAnApplicationOfEachCloud(t *testing.T) {
 	for env, want := range map[string][]connection.Cloud{
 		real(callback): {connection.Commercial},
-		real(callback) + " MAILTRAIL_CLOUD=gcchigh":                                          {connection.GCCHigh},
-		real(callback) + " " + application("_DOD"):                                           {connection.Commercial, connection.DoD},
-		"MAILTRAIL_REDIRECT_URL=" + callback + " " + application("_GCC"):                     {connection.GCC},
-		"MAILTRAIL_REDIRECT_URL=" + callback + application("_GCC") + application("_GCCHIGH"): {connection.GCC, connection.GCCHigh},
-		real(callback) + " MAILTRAIL_NEW_CLIENT_SECRET=n" + application("_GCCHIGH"):          {connection.Commercial, connection.GCCHigh},
+		real(callback) + " MAILTRAIL_CLOUD=gcchigh": {connection.GCCHigh},
+		real(callback) + " " + application("_DOD"): {connection.Commercial,
+			connection.DoD},
+		"MAILTRAIL_REDIRECT_URL=" + callback + " " + application("_GCC"): {connection.GCC},
+		"MAILTRAIL_REDIRECT_URL=" + callback + application("_GCC") + application("_GCCHIGH"): {connection.GCC,
+			connection.GCCHigh},
+		real(callback) + " MAILTRAIL_NEW_CLIENT_SECRET=n" + application("_GCCHIGH"): {connection.Commercial,
+			connection.GCCHigh},
 	} {
 		s, err := settings.Read(settings.Machine, strings.Fields(env))
 		if err != nil {
@@ -165,14 +176,17 @@ func TestNoErrorQuotesASecret(t *testing.T) {
 			continue
 		}
 		for _, place := range []settings.Place{settings.Machine, settings.AWS} {
-			if _, err := settings.Read(place, []string{setting.Name + "=" + pasted}); err != nil && strings.Contains(err.Error(), pasted) {
+			if _, err := settings.Read(place, []string{setting.Name + "=" + pasted}); err != nil &&
+				strings.Contains(err.Error(), pasted) {
 				t.Errorf("%s: %v", setting.Name, err)
 			}
 		}
 	}
 }
 
-var update = flag.Bool("update", false, "write the table of settings in docs/settings.md anew") //nolint:gochecknoglobals // a flag
+// a flag
+var update = flag.Bool("update", false,
+	"write the table of settings in docs/settings.md anew") //nolint:gochecknoglobals
 
 // TestTheDocumentedSettingsAreThese holds the table of docs/settings.md to the code.
 func TestTheDocumentedSettingsAreThese(t *testing.T) {
@@ -221,5 +235,6 @@ func real(redirect string) string {
 
 // application are the variables of an application, each with the suffix.
 func application(suffix string) string {
-	return " MAILTRAIL_CLIENT_ID" + suffix + "=" + someID + " MAILTRAIL_CLIENT_SECRET" + suffix + "=s MAILTRAIL_PUBLISHER" + suffix + "=" + someID
+	return " MAILTRAIL_CLIENT_ID" + suffix + "=" + someID + " MAILTRAIL_CLIENT_SECRET" + suffix + "=s" +
+		" MAILTRAIL_PUBLISHER" + suffix + "=" + someID
 }

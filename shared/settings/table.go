@@ -54,7 +54,7 @@ func All() []Setting {
 		},
 		{
 			Name: Data, Place: Machine,
-			Sentence: "The data folder. Without it, it is `data/company`, `data/microsoft`, or one for each exported file.",
+			Sentence: "The data folder. Without it: `data/company`, `data/microsoft`, or one for each exported file.",
 			read:     text(func(s *Settings) *string { return &s.Data }),
 		},
 		{
@@ -64,7 +64,7 @@ func All() []Setting {
 		},
 		{
 			Name: RetentionDays, Place: Everywhere,
-			Sentence: "For how many days an event is kept, counted from when it was stored. Without it, events are kept for ever.",
+			Sentence: "For how many days an event is kept after it was stored. Without it, events are kept for ever.",
 			read: whole(1, 3650, func(s *Settings, n int) {
 				s.Retention = time.Duration(n) * 24 * time.Hour
 			}),
@@ -86,7 +86,7 @@ func All() []Setting {
 		},
 		{
 			Name: EnrichMinutes, Place: Everywhere, Default: strconv.Itoa(int(enrich.DefaultDeadline / time.Minute)),
-			Sentence: "For how many minutes the recipients and hashes of a message are looked for. In the simulated tenant it is 1.",
+			Sentence: "For how many minutes recipients and hashes of a message are looked for; 1 in the simulated tenant.",
 			read:     whole(1, 60, func(s *Settings, n int) { s.EnrichFor = time.Duration(n) * time.Minute }),
 		},
 		{
@@ -116,22 +116,21 @@ func All() []Setting {
 		},
 		{
 			Name: NewCertificate, Place: Machine, PerCloud: true,
-			Sentence: "The certificate that replaces the present one: while both are set, either is used that Microsoft takes.",
+			Sentence: "The certificate that replaces the present one. While both are set, either is used that Microsoft accepts.",
 			describe: certificate,
 		},
 		{
 			Name: NewSecret, Place: Machine, PerCloud: true,
-			Sentence: "The client secret that replaces the present one, likewise.",
+			Sentence: "The client secret that replaces the present one, in the same way.",
 			describe: secret,
 		},
 		{
 			Name: RedirectURL, Place: Machine,
-			Sentence: "The redirect URI of the application: where browsers reach this machine, and `" + connection.CallbackPath + "`.",
+			Sentence: "The redirect URI of the application: the address of this machine, and `" + connection.CallbackPath + "`.",
 			read: func(s *Settings, text string) error {
 				base, ok := strings.CutSuffix(text, connection.CallbackPath)
 				if s.Base = base; !ok || !address(base) {
-					return fmt.Errorf("must be http:// or https://, a host, and %s: that is where this machine answers Microsoft, not %q",
-						connection.CallbackPath, text)
+					return fmt.Errorf("must be http:// or https://, a host, and %s, not %q", connection.CallbackPath, text)
 				}
 				return nil
 			},
@@ -148,7 +147,7 @@ func All() []Setting {
 		},
 		{
 			Name: Microsoft, Place: Everywhere,
-			Sentence: "Endpoints in the place of Microsoft's own, as a JSON object: for trying Mailtrail against a simulated Microsoft 365.",
+			Sentence: "Endpoints instead of Microsoft's, as a JSON object: to try Mailtrail with a simulated Microsoft 365.",
 			read: func(s *Settings, text string) error {
 				s.Endpoints = text
 				if err := json.Unmarshal([]byte(text), new(map[string]any)); err != nil {
@@ -159,7 +158,7 @@ func All() []Setting {
 		},
 		{
 			Name: BaseURL, Place: AWS,
-			Sentence: "The address that browsers and clients reach the API by. Without it, it is that of the HTTP API.",
+			Sentence: "The address at which browsers and clients reach the API. Without it: that of the HTTP API.",
 			read: func(s *Settings, text string) error {
 				if s.Base = text; !address(text) {
 					return fmt.Errorf("must be http:// or https:// and a host, and nothing after it, not %q", text)
@@ -169,7 +168,7 @@ func All() []Setting {
 		},
 		{
 			Name: CredentialARN, Place: AWS,
-			Sentence: "The ARN of the secret in Secrets Manager that holds the application's certificate with its key (PEM), or its client secret.",
+			Sentence: "The ARN of the secret that holds the application's certificate with its key (PEM), or its client secret.",
 			read:     text(func(s *Settings) *string { return &s.CredentialARN }),
 		},
 		{

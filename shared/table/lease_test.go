@@ -86,7 +86,8 @@ func TestWhoeverLostALeaseSavesNothing(t *testing.T) {
 	if err := lost.Release(t.Context(), in, leased, table.Attrs{"n": int64(9)}); !errors.Is(err, table.ErrConflict) {
 		t.Errorf("releasing: %v", err)
 	}
-	if item, err := in.Get(t.Context(), leased); err != nil || item.Attrs["n"] != int64(6) || table.LeaseOf(item).Holder != "b" {
+	if item, err := in.Get(t.Context(), leased); err != nil || item.Attrs["n"] != int64(6) ||
+		table.LeaseOf(item).Holder != "b" {
 		t.Errorf("%v, %v", item, err)
 	}
 }
