@@ -275,6 +275,10 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	ask("GET", path+"/people/"+tenant.People()[0].UserPrincipalName, "", 200)
 	ask("GET", path+"/people/nobody@nowhere.test", "", 404)
 
+	ask("POST", path+"/enrich", `{"reasons":["MAILBOX_DENIED"]}`, 202)
+	ask("POST", path+"/enrich", `{"reasons":["NO_TIME"]}`, 400)
+	ask("GET", path+"/enrich", "", 200)
+
 	const query = `{"groups":[{"filters":[` + everything + `]}],` +
 		`"pgSize":3,"pgToken":"","srtKey":"event.id","srtDir":"asc"}`
 	if found := ask("POST", "/v2/file-events", query, 200); !bytes.Contains(found, []byte(`"@timestamp"`)) {
