@@ -224,7 +224,8 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	const form = "application/x-www-form-urlencoded"
 	send("", "POST", "/v1/oauth", form, "grant_type=client_credentials&client_id="+client+"&client_secret="+secret, 200)
 	send("", "POST", "/v1/oauth", form, "grant_type=client_credentials&client_id="+client+"&client_secret=x", 401)
-	send("", "POST", "/v1/oauth", form, "", 400)
+	send("", "POST", "/v1/oauth", form, "", 401)
+	send("", "POST", "/v1/oauth", form, "grant_type=password", 400)
 
 	var made struct{ ClientID string }
 	must(t, json.Unmarshal(ask("POST", "/v1/clients", `{"name":"SIEM","roles":["analyst"],"connections":["`+id+`"]}`,

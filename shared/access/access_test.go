@@ -233,6 +233,7 @@ func TestLogin(t *testing.T) {
 		"another grant in the form":                 {"", true, "grant_type=password", "form", 400, "unsupported_grant_type"},
 		"two grants":                                {"?grant_type=client_credentials", true, "grant_type=password", "form", 400, "unsupported_grant_type"},
 		"no grant and no Basic":                     {"", false, without("grant_type").Encode(), "form", 400, "invalid_request"},
+		"nothing at all":                            {"", false, "", "", 401, "invalid_client"},
 		"no credential":                             {"?grant_type=client_credentials", false, "", "", 401, "invalid_client"},
 		"no secret":                                 {"", false, without("client_secret").Encode(), "form", 401, "invalid_client"},
 		"both credentials":                          {"", true, form.Encode(), "form", 400, "invalid_request"},

@@ -99,6 +99,12 @@ func TestNowhere(t *testing.T) {
 		{"GET", "/v2/nothing", 404, ""},
 		{"POST", "/v1/who", 405, "DELETE, GET, HEAD"},
 		{"GET", "/v1/oauth", 405, "POST"},
+		{"POST", "/v1/who/", 405, "DELETE, GET, HEAD"},
+		{"GET", "/v1", 404, ""},
+		{"GET", "/v1/", 404, ""},
+		{"GET", "/api/v1/ServerEnv", 404, ""},
+		{"POST", "/forensic-search/queryservice/api/v2/fileevent", 404, ""},
+		{"OPTIONS", "/v1/nothing", 404, ""},
 	} {
 		w := g.call(step.method, step.path, "")
 		if w.Code != step.status || w.Header().Get("Allow") != step.allow || w.Header().Get("Content-Type") != "application/json" || !strings.HasPrefix(w.Body.String(), `{"problems":[{"field":""`) {
@@ -107,5 +113,35 @@ func TestNowhere(t *testing.T) {
 	}
 	if w := g.call("GET", "/elsewhere", ""); w.Code != 404 || w.Header().Get("Content-Type") == "application/json" {
 		t.Errorf("outside of the API: %d %v", w.Code, w.Header())
+	}
+}
+
+// A slash at the end, HEAD and OPTIONS reach the same route.
+func TestTheSameRouteBesides(t *testing.T) {
+	g := newGate(t, echo("GET /v1/who", access.Admin), echo("GET /v1/who/{name}", access.Admin))
+	token := "Bearer " + g.token(access.Admin)
+	for _, step := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/v1/who/", 200, ""},
+		{"GET", "/v1/who/?x=1", 200, ""},
+		{"HEAD", "/v1/who", 200, ""},
+		{"HEAD", "/v1/who/", 200, ""},
+		{"GET", "/v1/who/me/", 200, ""},
+		{"GET", "/v1/who/me%2F", 200, ""},
+		{"GET", "/v1/who/me//", 404, ""},
+		{"OPTIONS", "/v1/who", 204, "GET, HEAD, OPTIONS"},
+		{"OPTIONS", "/v1/who/", 204, "GET, HEAD, OPTIONS"},
+		{"OPTIONS", "/v1/oauth", 204, "POST, OPTIONS"},
+	} {
+		w := g.call(step.method, step.path, token)
+		if w.Code != step.status || w.Header().Get("Allow") != step.allow {
+			t.Errorf("%s %s: %d %v %s", step.method, step.path, w.Code, w.Header(), w.Body)
+		}
+		if w := g.call(step.method, step.path, ""); step.status == 200 && w.Code != http.StatusUnauthorized {
+			t.Errorf("%s %s without a token: %d", step.method, step.path, w.Code)
+		}
 	}
 }

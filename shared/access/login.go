@@ -102,7 +102,7 @@ func credential(w http.ResponseWriter, r *http.Request) (id, secret string, refu
 	if basic {
 		return id, secret, nil
 	}
-	if len(grants) == 0 {
+	if len(grants) == 0 && form.Has("client_secret") {
 		return "", "", invalidRequest("grant_type is missing.")
 	}
 	return strings.TrimSpace(form.Get("client_id")), form.Get("client_secret"), nil

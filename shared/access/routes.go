@@ -52,25 +52,53 @@ func Mux(guard *Guard, routes []Route) http.Handler {
 		mux.Handle(r.Pattern, h)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h, pattern := mux.Handler(r); pattern == "" && isAPI(r.URL.Path) {
-			nowhere(h, w, r)
-			return
+		if isAPI(r.URL.Path) {
+			r = withoutSlash(r)
+			if h, pattern := mux.Handler(r); pattern == "" {
+				nowhere(h, w, r)
+				return
+			}
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
 
+// isAPI reports whether a path belongs to programs: to our API, or to one of Incydr's.
 func isAPI(path string) bool {
-	return strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/v2/")
+	for _, root := range []string{"/v1", "/v2", "/api", "/forensic-search"} {
+		if rest, ok := strings.CutPrefix(path, root); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutSlash is the request without the slash at the end of its path, which makes no difference.
+func withoutSlash(r *http.Request) *http.Request {
+	path, ok := strings.CutSuffix(r.URL.Path, "/")
+	raw, okRaw := strings.CutSuffix(r.URL.RawPath, "/")
+	if !ok || r.URL.RawPath != "" && !okRaw { // a slash that is escaped is part of a value
+		return r
+	}
+	address := *r.URL
+	address.Path, address.RawPath = path, raw
+	trimmed := *r
+	trimmed.URL = &address
+	return &trimmed
 }
 
 // nowhere answers in the API's shape what the mux's handler h would answer in plain text: 404, or 405 with the methods
-// that the address has.
+// that the address has. To OPTIONS those are the answer.
 func nowhere(h http.Handler, w http.ResponseWriter, r *http.Request) {
 	said := answer{header: make(http.Header)}
 	h.ServeHTTP(&said, r)
 	if said.status == http.StatusMethodNotAllowed {
 		allow := said.header.Get("Allow")
+		if r.Method == http.MethodOptions {
+			w.Header().Set("Allow", allow+", OPTIONS")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		w.Header().Set("Allow", allow)
 		WriteProblems(w, said.status, Problem{Type: "METHOD_NOT_ALLOWED", Description: "This address answers " + allow + "."})
 		return

@@ -20,12 +20,13 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// HTTP answers requests that come by an HTTP API of API Gateway ("Create AWS Lambda proxy integrations for HTTP APIs", payload
-// format 2.0).
+// HTTP answers requests that come by an HTTP API of API Gateway ("Create AWS Lambda proxy integrations for HTTP
+// APIs", payload format 2.0).
 //
-// The request's Host is the domain name that API Gateway was reached by, and its RemoteAddr the caller's address with port 0. A handler's
-// context ends a little before the function's time does. An answer of more than 16 KiB is compressed for whoever accepts gzip; one that
-// then is larger than MaxAnswer becomes a 413 (Incydr: RESPONSE_CONTENT_TOO_LARGE). A panic becomes a 500 that holds nothing but a reference to the line in the log.
+// The request's Host is the domain name that API Gateway was reached by, and its RemoteAddr the caller's address with
+// port 0. A handler's context ends a little before the function's time does. An answer of more than 16 KiB is
+// compressed for whoever accepts gzip; one that then is larger than MaxAnswer becomes a 413 (Incydr:
+// RESPONSE_CONTENT_TOO_LARGE). A panic becomes a 500 that holds nothing but a reference to the line in the log.
 type HTTP struct {
 	Handler http.Handler
 	Log     *slog.Logger
@@ -50,7 +51,8 @@ func (t *HTTP) serve(r *http.Request) (a *answer) {
 	defer func() {
 		if why := recover(); why != nil {
 			id := reference(r.Context())
-			t.Log.ErrorContext(r.Context(), "panic while a request was answered", "reference", id, "method", r.Method, "path", r.URL.Path,
+			t.Log.ErrorContext(r.Context(), "panic while a request was answered", "reference", id, "method", r.Method, "path",
+				r.URL.Path,
 				"panic", fmt.Sprint(why), "stack", string(debug.Stack()))
 			a = newAnswer(r)
 			access.WriteProblems(a, http.StatusInternalServerError, access.Problem{
@@ -58,9 +60,10 @@ func (t *HTTP) serve(r *http.Request) (a *answer) {
 			})
 		}
 	}()
-	t.Handler.ServeHTTP(a, r)
+	access.Compress(t.Handler).ServeHTTP(a, r)
 	if err := a.close(); err != nil {
-		t.Log.WarnContext(r.Context(), "answer too large", "method", r.Method, "path", r.URL.Path, "status", a.status, "gzip", a.zip != nil)
+		t.Log.WarnContext(r.Context(), "answer too large", "method", r.Method, "path", r.URL.Path, "status", a.status,
+			"encoding", a.sent.Get("Content-Encoding"))
 		a = newAnswer(r)
 		access.WriteProblems(a, http.StatusRequestEntityTooLarge, access.Problem{
 			Type:        "RESPONSE_CONTENT_TOO_LARGE",
