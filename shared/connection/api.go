@@ -62,6 +62,7 @@ type shown struct {
 	ID          ID         `json:"id"`
 	DisplayName string     `json:"displayName"`
 	Cloud       Cloud      `json:"cloud"`
+	Tenant      *string    `json:"tenant"` // the tenant that it was added for, an id or a domain; null if any may consent
 	TenantID    *TenantID  `json:"tenantId"`
 	Status      Status     `json:"status"`
 	Since       *time.Time `json:"since"` // since when it has this status
@@ -98,6 +99,7 @@ func show(c Connection) shown {
 		ID:          c.ID,
 		DisplayName: c.DisplayName,
 		Cloud:       c.Tenant.Cloud,
+		Tenant:      orNull(c.Wanted),
 		TenantID:    orNull(c.Tenant.ID),
 		Status:      c.Status,
 		Since:       orNull(c.Since),
@@ -129,6 +131,7 @@ func (a *API) add(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
 		DisplayName string `json:"displayName"`
 		Cloud       string `json:"cloud"`
+		Tenant      string `json:"tenant,omitempty"`
 	}
 	if err := access.ReadJSON(w, r, &asked); err != nil {
 		return err
@@ -137,7 +140,7 @@ func (a *API) add(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Trail.Act(ctx, "connection.add", nil, asked); err != nil {
 		return err
 	}
-	c, link, err := a.Registry.Add(ctx, asked.DisplayName, Cloud(asked.Cloud), access.From(ctx).ID)
+	c, link, err := a.Registry.AddFor(ctx, asked.DisplayName, Cloud(asked.Cloud), asked.Tenant, access.From(ctx).ID)
 	if err != nil {
 		return err
 	}

@@ -132,19 +132,20 @@ func TestAPIRefusesBodies(t *testing.T) {
 		field  string
 		kind   string
 	}{
-		"an unknown field":     {`{"displayName":"Acme","tenant":"x"}`, 400, "tenant", "UNKNOWN_FIELD"},
-		"a key twice":          {`{"displayName":"Acme","displayName":"Globex"}`, 400, "displayName", "REPEATED_FIELD"},
-		"other letter case":    {`{"displayname":"Acme"}`, 400, "displayname", "UNKNOWN_FIELD"},
-		"another type":         {`{"displayName":7}`, 400, "displayName", "INVALID_VALUE"},
-		"no body":              {``, 400, "", "INVALID_JSON"},
-		"half a body":          {`{"displayName":`, 400, "", "INVALID_JSON"},
-		"two objects":          {`{"displayName":"A"}{}`, 400, "", "INVALID_JSON"},
-		"an array":             {`[]`, 400, "", "INVALID_JSON"},
-		"not UTF-8":            {"{\"displayName\":\"\xff\"}", 400, "", "INVALID_JSON"},
-		"no display name":      {`{}`, 400, "displayName", "INVALID_VALUE"},
-		"an unknown cloud":     {`{"displayName":"Acme","cloud":"mars"}`, 400, "cloud", "INVALID_VALUE"},
-		"a name that is taken": {`{"displayName":"TAKEN"}`, 409, "displayName", "ALREADY_REGISTERED"},
-		"a body without end":   {`{"displayName":"` + strings.Repeat("a", 64<<10) + `"}`, 413, "", "TOO_LONG"},
+		"an unknown field":      {`{"displayName":"Acme","region":"x"}`, 400, "region", "UNKNOWN_FIELD"},
+		"a tenant that is none": {`{"displayName":"Acme","tenant":"x"}`, 400, "tenant", "INVALID_VALUE"},
+		"a key twice":           {`{"displayName":"Acme","displayName":"Globex"}`, 400, "displayName", "REPEATED_FIELD"},
+		"other letter case":     {`{"displayname":"Acme"}`, 400, "displayname", "UNKNOWN_FIELD"},
+		"another type":          {`{"displayName":7}`, 400, "displayName", "INVALID_VALUE"},
+		"no body":               {``, 400, "", "INVALID_JSON"},
+		"half a body":           {`{"displayName":`, 400, "", "INVALID_JSON"},
+		"two objects":           {`{"displayName":"A"}{}`, 400, "", "INVALID_JSON"},
+		"an array":              {`[]`, 400, "", "INVALID_JSON"},
+		"not UTF-8":             {"{\"displayName\":\"\xff\"}", 400, "", "INVALID_JSON"},
+		"no display name":       {`{}`, 400, "displayName", "INVALID_VALUE"},
+		"an unknown cloud":      {`{"displayName":"Acme","cloud":"mars"}`, 400, "cloud", "INVALID_VALUE"},
+		"a name that is taken":  {`{"displayName":"TAKEN"}`, 409, "displayName", "ALREADY_REGISTERED"},
+		"a body without end":    {`{"displayName":"` + strings.Repeat("a", 64<<10) + `"}`, 413, "", "TOO_LONG"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := d.call(access.Admin, "POST", "/v1/connections", step.body)

@@ -35,6 +35,8 @@ type attempt struct {
 	// Set for a consent: who signed in before it.
 	tenant        TenantID
 	administrator string
+	claims        string
+	links         int64 // how many links the connection had had: a newer link voids the attempt
 }
 
 func (a attempt) item(stateHash string) table.Item {
@@ -43,6 +45,7 @@ func (a attempt) item(stateHash string) table.Item {
 		Attrs: table.Attrs{
 			"connection": string(a.connection), "cloud": string(a.cloud), "stage": string(a.stage), "cookie": a.cookie,
 			"expires": table.Stamp(a.expires), "tenant": string(a.tenant), "administrator": a.administrator,
+			"claims": a.claims, "links": a.links,
 		},
 		Expires: a.expires.Add(time.Second), // the table counts whole seconds, and may be late: "expires" decides
 	}
@@ -62,6 +65,7 @@ func (r *Registry) useLink(ctx context.Context, link, stateHash string, a attemp
 			return nil, err
 		}
 		s.link, s.linkUntil = "", time.Time{}
+		a.links = s.links
 		return []table.Op{{Verb: table.Create, Item: a.item(stateHash)}}, nil
 	})
 	return a, err
@@ -104,6 +108,7 @@ func (r *Registry) take(ctx context.Context, stateHash string) (attempt, error) 
 		expires:       f.time("expires"),
 		tenant:        TenantID(f.text("tenant")),
 		administrator: f.text("administrator"),
+		claims:        f.text("claims"), links: f.number("links"),
 	}
 	if f.err != nil {
 		return attempt{}, fmt.Errorf("read attempt: %w", f.err)
@@ -112,4 +117,18 @@ func (r *Registry) take(ctx context.Context, stateHash string) (attempt, error) 
 		return a, errState
 	}
 	return a, nil
+}
+
+// current is nil while the attempt may still connect its tenant. A newer link voids it (ErrLink), and so does
+// deauthorizing or deleting the connection.
+func (a attempt) current(s stored) error {
+	switch {
+	case !s.Purge.Asked.IsZero():
+		return ErrPurging
+	case s.Status == Deauthorized:
+		return ErrDeauthorized
+	case s.links != a.links:
+		return ErrLink
+	}
+	return nil
 }

@@ -92,6 +92,10 @@ func failureOf(description string) string {
 // callback receives the answers to both steps. It uses the state up before it looks at anything else, so that no answer
 // counts twice.
 func (c *Consent) callback(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead { // a scanner of links, which must not use the state up
+		secure(w, "'none'")
+		return
+	}
 	p, err := readReply(r.URL.RawQuery)
 	if err != nil {
 		c.refuse(w, r, "", badReply, err)
@@ -149,7 +153,7 @@ func (c *Consent) signedIn(w http.ResponseWriter, r *http.Request, a attempt, p 
 		c.refuse(w, r, a.connection, broken, err)
 		return
 	}
-	a.stage, a.tenant, a.administrator = consenting, who.Tenant, who.Object
+	a.stage, a.tenant, a.administrator, a.claims = consenting, who.Tenant, who.Object, who.Claims
 	a.expires = c.Registry.now().Add(attemptLifetime)
 	if err := c.Registry.start(ctx, hashOf(state), a); err != nil {
 		c.refuse(w, r, a.connection, unavailable, err)
@@ -166,11 +170,24 @@ func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (refu
 		return notAccepted, errors.New("the id_token names no tenant or no user")
 	case who.Guest:
 		return guest, fmt.Errorf("user %s is a guest of tenant %s", who.Object, who.Tenant)
+	case who.Roles == nil:
+		return noRoles, fmt.Errorf("the id_token of user %s of tenant %s has no claim wids: the registration lacks the "+
+			"optional claim wids or groupMembershipClaims", who.Object, who.Tenant)
 	case !slices.Contains(who.Roles, globalAdministrator) && !slices.Contains(who.Roles, privilegedRoleAdministrator):
 		return noAdministrator, fmt.Errorf("user %s of tenant %s holds no role that may consent", who.Object, who.Tenant)
 	}
-	if err := c.Registry.free(ctx, a.connection, who.Tenant); err != nil {
+	s, err := c.Registry.get(ctx, a.connection)
+	if err == nil {
+		err = a.current(s)
+	}
+	if err == nil {
+		err = c.Registry.free(ctx, a.connection, who.Tenant)
+	}
+	if err != nil {
 		return refusalOf(err), fmt.Errorf("tenant %s: %w", who.Tenant, err)
+	}
+	if why, err := c.wanted(ctx, s.Connection, who.Tenant); err != nil {
+		return why, err
 	}
 	// A GCC tenant signs in at the same place as a commercial one. Without this check it could be bound to a connection
 	// that never finds its audit log.
@@ -180,6 +197,21 @@ func (c *Consent) admit(ctx context.Context, a attempt, who Administrator) (refu
 			Code: OtherCloud + string(cloud),
 			Err:  fmt.Errorf("tenant %s lives in cloud %s, and not in %s", who.Tenant, cloud, a.cloud),
 		}
+	}
+	return 0, nil
+}
+
+// wanted refuses a tenant if the connection was added for another one.
+func (c *Consent) wanted(ctx context.Context, conn Connection, is TenantID) (refusal, error) {
+	want := TenantID(conn.Wanted)
+	if want != "" && !want.valid() {
+		var err error
+		if want, err = c.SignIn.TenantOf(ctx, conn.Tenant.Cloud, conn.Wanted); err != nil {
+			return refusalOf(err), fmt.Errorf("find out whose domain %s is: %w", conn.Wanted, err)
+		}
+	}
+	if want != "" && want != is {
+		return wrongTenant, fmt.Errorf("the connection is for %s, and somebody of tenant %s signed in", conn.Wanted, is)
 	}
 	return 0, nil
 }
@@ -213,7 +245,8 @@ func (c *Consent) consented(w http.ResponseWriter, r *http.Request, a attempt, p
 		c.refuse(w, r, a.connection, unavailable, err)
 		return
 	}
-	conn, err := c.Registry.Consented(ctx, a.connection, Administrator{Tenant: a.tenant, Object: a.administrator})
+	conn, err := c.Registry.bind(ctx, a.connection,
+		Administrator{Tenant: a.tenant, Object: a.administrator, Claims: a.claims}, a.current)
 	if err != nil {
 		c.refuse(w, r, a.connection, refusalOf(err), err)
 		return

@@ -95,6 +95,7 @@ type Connection struct {
 	ID          ID
 	DisplayName string // unique, case-insensitively
 	Tenant      Tenant // Tenant.ID is "" until an administrator has consented
+	Wanted      string // the tenant that it was added for, as an id or a domain; "" if any tenant may consent
 	Status      Status
 	Since       time.Time // since when it has this status
 	Reason      string    // a sentence for the administrator: what is wrong and what to do; "" while Monitoring
@@ -102,6 +103,7 @@ type Connection struct {
 	CreatedBy   string    // who added it: an API client's id
 	Consented   time.Time // when the administrator consented; zero before
 	ConsentedBy string    // the administrator's object id in the tenant ("oid"), never an address
+	Claims      string    // which of the claims wids and acct the administrator's id_token had, not their values
 	// Denied is the code of Microsoft's refusal when the tenant's users were last listed; "" when they were listed. It
 	// is kept apart from the outcome of polling: however well the audit log is listed, without the directory nobody can
 	// say whose mail is to be kept.

@@ -30,6 +30,13 @@ func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Conne
 	if !a.Tenant.valid() || a.Object == "" {
 		return Connection{}, fmt.Errorf("consent for connection %s: the administrator's tenant or object id is missing", id)
 	}
+	return r.bind(ctx, id, a, func(stored) error { return nil })
+}
+
+// bind is Consented, unless allowed returns an error for the connection as it is then.
+func (r *Registry) bind(
+	ctx context.Context, id ID, a Administrator, allowed func(stored) error,
+) (Connection, error) {
 	now := r.now()
 	return r.change(ctx, id, a.Object, func(s *stored) ([]table.Op, error) {
 		switch {
@@ -37,6 +44,9 @@ func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Conne
 			return nil, ErrPurging
 		case s.Status == Deauthorized:
 			return nil, ErrDeauthorized
+		}
+		if err := allowed(*s); err != nil {
+			return nil, err
 		}
 		var ops []table.Op
 		switch s.Tenant.ID {
@@ -54,7 +64,7 @@ func (r *Registry) Consented(ctx context.Context, id ID, a Administrator) (Conne
 		}
 		s.Tenant.ID = a.Tenant
 		s.Status, s.Reason = Initializing, waitsForFirstPoll
-		s.Consented, s.ConsentedBy, s.Denied = now, a.Object, ""
+		s.Consented, s.ConsentedBy, s.Claims, s.Denied = now, a.Object, a.Claims, ""
 		return ops, nil
 	})
 }
@@ -70,8 +80,11 @@ func (r *Registry) Deauthorize(ctx context.Context, id ID, by string) (Connectio
 		if s.Followed() {
 			s.Stopping = now
 		}
+		if s.Status != Deauthorized {
+			s.links++ // a consent that is under way would let the connection come back unasked,
+		}
+		s.link, s.linkUntil = "", time.Time{} // and so would an open link
 		s.Status, s.Reason = Deauthorized, deauthorized
-		s.link, s.linkUntil = "", time.Time{} // an open link would let the connection come back unasked
 		return nil, nil
 	})
 }

@@ -17,7 +17,7 @@ const (
 	secretBytes  = 32 // of links, states and cookies: 256 bits
 )
 
-// NewLink opens a new link for a connection, and closes the one that was open: for a consent that was never given, or
+// NewLink opens a new link for a connection, closes the one that was open, and voids what was begun with earlier ones: for a consent that was never given, or
 // has to be given again. Errors: ErrNotFound, ErrDeauthorized, ErrPurging, or the table's.
 func (r *Registry) NewLink(ctx context.Context, id ID, by string) (link string, err error) {
 	now, written := r.now(), ""
@@ -49,6 +49,7 @@ func (r *Registry) openLink(s *stored, now time.Time) (string, error) {
 		return "", err
 	}
 	s.link, s.linkUntil = hashOf(secret), now.Add(linkLifetime)
+	s.links++
 	return string(s.ID) + "." + secret, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,6 +33,20 @@ func cleanName(name string) (string, error) {
 	}
 	return name, nil
 }
+
+// cleanTenant checks the name of a tenant, its id or one of its domains, and puts it in lower case. "" is no tenant.
+func cleanTenant(name string) (string, error) {
+	name = strings.ToLower(strings.TrimSpace(name))
+	if name == "" || TenantID(name).valid() || len(name) <= maxDomain && domain.MatchString(name) {
+		return name, nil
+	}
+	return "", access.Invalid("tenant", "The tenant must be the id of a tenant, which is a GUID, or one of its domains.")
+}
+
+const maxDomain = 253 // characters
+
+// domain matches a domain name of at least two labels, as DNS writes it.
+var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // fold maps names that differ only in letter case to one text: two folded names are equal exactly when
 // strings.EqualFold says so.

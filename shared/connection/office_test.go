@@ -18,6 +18,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
+	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
@@ -94,6 +95,13 @@ func (l *login) CloudOf(_ context.Context, t connection.Tenant) (connection.Clou
 		return "", errors.New("the login does not tell")
 	}
 	return l.cloud, nil
+}
+
+func (l *login) TenantOf(_ context.Context, _ connection.Cloud, domain string) (connection.TenantID, error) {
+	if domain == "acme.example" {
+		return acme, nil
+	}
+	return "", &fault.Error{Kind: fault.Refused, Code: "AADSTS90002", Err: errors.New("no such tenant")}
 }
 
 func (l *login) Redeem(

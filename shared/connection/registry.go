@@ -69,10 +69,14 @@ type Registry struct {
 // it works once, for 24 hours, and only the hash of its secret is stored. Errors: *access.Refused, ErrName, or the
 // table's.
 func (r *Registry) Add(
-	ctx context.Context,
-	displayName string,
-	cloud Cloud,
-	by string,
+	ctx context.Context, displayName string, cloud Cloud, by string,
+) (c Connection, link string, err error) {
+	return r.AddFor(ctx, displayName, cloud, "", by)
+}
+
+// AddFor is Add for one tenant, which is named by its id or by one of its domains: no other can consent. "" is any.
+func (r *Registry) AddFor(
+	ctx context.Context, displayName string, cloud Cloud, tenant, by string,
 ) (c Connection, link string, err error) {
 	name, err := cleanName(displayName)
 	if err != nil {
@@ -81,14 +85,12 @@ func (r *Registry) Add(
 	if cloud, err = ParseCloud(string(cloud)); err != nil {
 		return Connection{}, "", access.Invalid("cloud", "The cloud must be one of commercial, gcc, gcchigh, dod.")
 	}
+	if tenant, err = cleanTenant(tenant); err != nil {
+		return Connection{}, "", err
+	}
 	for range maxTries {
-		if c, link, err = r.add(
-			ctx,
-			name,
-			cloud,
-			by,
-		); err == nil || errors.Is(err, ErrName) || errors.Is(err, table.ErrInvalid) ||
-			ctx.Err() != nil {
+		c, link, err = r.add(ctx, name, cloud, tenant, by)
+		if err == nil || errors.Is(err, ErrName) || errors.Is(err, table.ErrInvalid) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -99,7 +101,7 @@ func (r *Registry) Add(
 }
 
 // add writes the connection, its lock on the name and its first history in one Commit: all are there, or none.
-func (r *Registry) add(ctx context.Context, name string, cloud Cloud, by string) (Connection, string, error) {
+func (r *Registry) add(ctx context.Context, name string, cloud Cloud, tenant, by string) (Connection, string, error) {
 	id, err := r.newID()
 	if err != nil {
 		return Connection{}, "", err
@@ -107,7 +109,7 @@ func (r *Registry) add(ctx context.Context, name string, cloud Cloud, by string)
 	now := r.now()
 	s := stored{
 		Connection: Connection{
-			ID: id, DisplayName: name, Tenant: Tenant{Cloud: cloud},
+			ID: id, DisplayName: name, Tenant: Tenant{Cloud: cloud}, Wanted: tenant,
 			Status: Initializing, Since: now, Reason: waitsForConsent, Created: now, CreatedBy: by,
 		},
 		changes: 1,

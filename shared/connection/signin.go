@@ -13,7 +13,8 @@ type Challenge struct {
 type Administrator struct {
 	Tenant TenantID
 	Object string   // "oid": the user's object id in the tenant
-	Roles  []string // "wids": template ids of the directory roles that the user holds
+	Roles  []string // "wids": template ids of the directory roles that the user holds; nil if the token does not say
+	Claims string   // which of "wids" and "acct" the token had
 	Guest  bool     // the account's home is another tenant ("acct" is 1, or an issuer other than the tenant's)
 }
 
@@ -25,6 +26,10 @@ type SignIn interface {
 	// ConsentURL is where the browser goes to consent for the tenant (the v2.0 adminconsent endpoint, at the tenant's
 	// own path, never at "common").
 	ConsentURL(t Tenant, state string) (string, error)
+
+	// TenantOf finds out which tenant a domain belongs to, from what Microsoft publishes about it. An error is
+	// fault.Refused if there is none in the cloud's login, and fault.Retry if Microsoft could not be reached.
+	TenantOf(ctx context.Context, cloud Cloud, domain string) (TenantID, error)
 
 	// CloudOf finds out which cloud a tenant lives in, whatever cloud t says, from what Microsoft publishes about it.
 	// An error means that it could not be found out.

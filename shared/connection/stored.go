@@ -13,6 +13,7 @@ type stored struct {
 	link      string    // SHA-256 of the open link's secret, hex; "" when none is open
 	linkUntil time.Time // when the open link expires
 	changes   int64     // how many items its history has
+	links     int64     // how many links it has had: attempts of earlier ones are void
 	starter   string    // a random name of whoever tried last to start the subscription
 }
 
@@ -28,6 +29,9 @@ func (s stored) item() table.Item {
 		"createdBy":   s.CreatedBy,
 		"consented":   table.Stamp(s.Consented),
 		"consentedBy": s.ConsentedBy,
+		"wanted":      s.Wanted,
+		"claims":      s.Claims,
+		"links":       s.links,
 		"denied":      s.Denied,
 		"subscribed":  table.Stamp(s.Subscribed),
 		"stopping":    table.Stamp(s.Stopping),
@@ -57,6 +61,8 @@ func storedOf(item table.Item) (stored, error) {
 			CreatedBy:   a.text("createdBy"),
 			Consented:   a.time("consented"),
 			ConsentedBy: a.text("consentedBy"),
+			Wanted:      a.text("wanted"),
+			Claims:      a.text("claims"),
 			Denied:      a.text("denied"),
 			Subscribed:  a.time("subscribed"),
 			Stopping:    a.time("stopping"),
@@ -69,6 +75,7 @@ func storedOf(item table.Item) (stored, error) {
 		linkUntil: a.time("linkUntil"),
 		changes:   a.number("changes"),
 		starter:   a.text("starter"),
+		links:     a.number("links"),
 	}
 	if a.err != nil {
 		return stored{}, fmt.Errorf("read connection %s: %w", item.Sort, a.err)

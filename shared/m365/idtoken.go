@@ -88,7 +88,21 @@ func (c *Client) administrator(
 			Err:  errors.New("verify an id_token: the account is a personal one"),
 		}
 	}
-	return connection.Administrator{Tenant: tenant, Object: who.Object, Roles: who.Roles, Guest: who.guest(tenant)}, nil
+	return connection.Administrator{
+		Tenant: tenant, Object: who.Object, Roles: who.Roles, Guest: who.guest(tenant), Claims: who.came(),
+	}, nil
+}
+
+// came names the claims of our registration that the token has.
+func (w claims) came() string {
+	var names []string
+	if w.Roles != nil {
+		names = append(names, "wids")
+	}
+	if w.Account != nil {
+		names = append(names, "acct")
+	}
+	return strings.Join(names, " ")
 }
 
 // guest says whether the account's home is another tenant.

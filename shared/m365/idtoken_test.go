@@ -116,6 +116,7 @@ func TestRedeemTellsWhoSignedIn(t *testing.T) {
 		Tenant: tenantID,
 		Object: "44444444-4444-4444-8444-444444444444",
 		Roles:  []string{"62e90394-69f5-4237-9190-012177145e10"},
+		Claims: "wids",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)

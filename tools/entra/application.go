@@ -21,6 +21,7 @@ type application struct {
 	Name     string          `json:"displayName,omitempty"`
 	Audience string          `json:"signInAudience,omitempty"`
 	Requires []requires      `json:"requiredResourceAccess,omitempty"`
+	Groups   string          `json:"groupMembershipClaims,omitempty"`
 	Claims   *claims         `json:"optionalClaims,omitempty"`
 	Keys     []keyCredential `json:"keyCredentials,omitempty"`
 	Web      *web            `json:"web,omitempty"`
@@ -92,7 +93,9 @@ func manifest() (application, error) {
 	}
 	return application{
 		Name: "Mailtrail", Audience: "AzureADMultipleOrgs", Requires: []requires{feed, people},
-		// wids says which roles the administrator holds, acct whether they are a guest; without wids every consent is refused.
+		// wids says which roles the administrator holds, acct whether they are a guest; without wids every consent is
+		// refused. Microsoft documents wids for the optional claim in some places and for groupMembershipClaims in others.
+		Groups: "DirectoryRole",
 		Claims: &claims{IDToken: []claim{{"wids", true}, {"acct", true}}},
 	}, nil
 }
