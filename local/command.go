@@ -66,7 +66,7 @@ func (p *program) commands() *cobra.Command {
 	root.PersistentFlags().StringVar(&p.data, "data", "", "the data `folder` (default: that of DATA, or data/company or data/microsoft)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(p.serveCommand(), p.clientCommand(), p.deadCommand(), p.verifyCommand(), p.backupCommand(), p.restoreCommand(),
-		p.versionCommand())
+		p.versionCommand(), settingsTopic())
 	return root
 }
 
@@ -103,7 +103,7 @@ func (p *program) serveCommand() *cobra.Command {
 		Short: "Run Mailtrail until Ctrl-C",
 		Long: `Runs every agent in one process, over the data folder, and answers on ADDR (127.0.0.1:8080).
 
-Without Microsoft credentials in the environment it simulates a Microsoft 365 tenant and connects it. README.md lists the settings.`,
+Without Microsoft credentials in the environment it simulates a Microsoft 365 tenant and connects it. See "mailtrail help settings".`,
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context()) },
 	}

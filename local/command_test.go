@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
 // mailtrail runs one command in an environment, and returns its exit code and what it printed.
@@ -46,5 +48,21 @@ func TestACommandThatFailsEndsWithOne(t *testing.T) {
 	code, _, errs := mailtrail(t, "ADDR=nonsense", "serve")
 	if code != exitFailed || !strings.Contains(errs, `ADDR must be a host and a port, not "nonsense"`) {
 		t.Errorf("ends with %d and prints %q", code, errs)
+	}
+}
+
+// TestTheHelpListsEverySettingOfAMachine with its sentence, and none that only AWS has.
+func TestTheHelpListsEverySettingOfAMachine(t *testing.T) {
+	for _, args := range [][]string{{"help", "settings"}, {"settings", "--help"}} {
+		code, page, errs := mailtrail(t, "", args...)
+		if code != exitDone || errs != "" {
+			t.Errorf("mailtrail %s ends with %d and prints %q", args, code, errs)
+		}
+		for _, s := range settings.All() {
+			listed := strings.Contains(page, "  "+s.Name+"\n") || strings.Contains(page, "  "+s.Name+" *\n")
+			if listed != (s.Place != settings.AWS) || listed && !strings.Contains(page, strings.ReplaceAll(s.Sentence, "`", "")) {
+				t.Errorf("mailtrail %s, of %s:\n%s", args, s.Name, page)
+			}
+		}
 	}
 }

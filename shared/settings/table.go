@@ -116,7 +116,7 @@ func All() []Setting {
 		},
 		{
 			Name: NewCertificate, Place: Machine, PerCloud: true,
-			Sentence: "The certificate that replaces the present one. While both are set, either is used that Microsoft accepts.",
+			Sentence: "The certificate that replaces the present one. While both are set, either may be used.",
 			describe: certificate,
 		},
 		{
