@@ -23,6 +23,7 @@ func checkEnvironment(t template, reads map[string][]string) []string {
 		"QUEUE_MESSAGES": "MessageQueue", "MAILTRAIL_HASHES": "Hashes", "MAILTRAIL_HASH_LIMIT_MB": "HashLimitMb",
 		"MAILTRAIL_ENRICH_MINUTES": "EnrichMinutes",
 		"MAILTRAIL_LOOK_DAYS":      "LookDays",
+		"MAILTRAIL_CHECK_SENDS":    "CheckSends",
 		"MAILTRAIL_CLIENT_ID":      "ClientId",
 		"MAILTRAIL_CREDENTIAL_ARN": "CredentialArn",
 		"MAILTRAIL_PUBLISHER":      "Publisher",

@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	parts.Start(build, settings.TableConnections, settings.TableEvents, settings.TablePeople,
+	parts.Start(build, settings.TableConnections, settings.TableBlobs, settings.TableEvents, settings.TablePeople,
 		settings.QueueMessages, settings.Hashes, settings.HashLimitMB, settings.EnrichMinutes, settings.LookDays,
 		settings.ClientID, settings.CredentialARN, settings.Publisher, settings.Cloud)
 }

@@ -12,7 +12,7 @@ import (
 
 func main() {
 	parts.Start(build, settings.TableConnections, settings.TableBlobs, settings.TableEvents, settings.TablePeople,
-		settings.QueueBlobs, settings.QueueMessages, settings.RetentionDays,
+		settings.QueueBlobs, settings.QueueMessages, settings.RetentionDays, settings.CheckSends,
 		settings.ClientID, settings.CredentialARN, settings.Publisher, settings.Cloud)
 }
 

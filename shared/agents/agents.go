@@ -140,9 +140,9 @@ func New(s Surroundings) *Agents {
 		}
 	}
 	if !s.NoMailboxes {
-		a.Ingester.Queue = s.MessageQueue
+		a.Ingester.Queue, a.Ingester.CheckOneIn = s.MessageQueue, s.Settings.CheckSends
 		a.Enricher = enrich.New(enrich.Config{
-			Graph: s.Microsoft, Messages: a.Desk, Connections: a.Registry, Domains: a.Roster, Hashes: s.Settings.Hashes,
+			Graph: s.Microsoft, Messages: a.Desk, Connections: a.Registry, Domains: a.Roster, Checks: a.Ledger, Hashes: s.Settings.Hashes,
 			Limit: s.Settings.HashLimit, Deadline: deadline, Workers: s.Enrichers, Now: s.Now,
 		})
 	}

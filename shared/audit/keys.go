@@ -21,6 +21,7 @@ import (
 //	how many, and what was in them      c|sums          poll, or 0 to f by a hash of b
 //	how far listing has come; lease     c|poll          cursor
 //	elements that were no record        c|unreadable    a|b|offset
+//	checks of sends without attachments c|checks        the kind of client
 const (
 	cursorSort = "cursor"
 	pollShard  = "poll"
@@ -59,6 +60,12 @@ func unreadableKey(b Blob, offset int64) table.Key {
 
 func sumsKey(c connection.ID, shard string) table.Key {
 	return table.Key{Partition: string(c) + "|sums", Sort: shard}
+}
+
+func checksPartition(c connection.ID) string { return string(c) + "|checks" }
+
+func checksKey(c connection.ID, client string) table.Key {
+	return table.Key{Partition: checksPartition(c), Sort: client}
 }
 
 func cursorKey(c connection.ID) table.Key {

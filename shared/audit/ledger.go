@@ -249,7 +249,7 @@ func (l *Ledger) Watermark(ctx context.Context, c connection.ID) (time.Time, err
 // whether nothing is left. It may be called again after any error. The caller makes sure that no poll and no reading
 // of the connection is under way.
 func (l *Ledger) Purge(ctx context.Context, c connection.ID, budget int) (deleted int, done bool, err error) {
-	for _, kind := range []string{"blob", "open", "lost", "unreadable", "sums", "poll"} {
+	for _, kind := range []string{"blob", "open", "lost", "unreadable", "sums", "checks", "poll"} {
 		n, done, err := table.Empty(ctx, l.Table, table.Query{Partition: string(c) + "|" + kind}, budget-deleted)
 		if deleted += n; err != nil || !done {
 			return deleted, false, err

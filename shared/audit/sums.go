@@ -145,6 +145,8 @@ type Account struct {
 	Sums
 	Open     int64  `json:"open"` // blobs that are listed and have not ended
 	Progress Cursor `json:"progress"`
+	// Checks are what came of looking for sends without attachments, by client.
+	Checks []Checks `json:"checks,omitempty"`
 }
 
 // Account sums up a connection's blobs, and says how far the listing has come.
@@ -153,8 +155,12 @@ func (l *Ledger) Account(ctx context.Context, c connection.ID) (Account, error) 
 	if err != nil {
 		return Account{}, err
 	}
+	checks, err := l.Checks(ctx, c)
+	if err != nil {
+		return Account{}, err
+	}
 	progress, err := l.Progress(ctx, c)
-	return Account{Sums: sums, Open: sums.Open(), Progress: progress}, err
+	return Account{Sums: sums, Open: sums.Open(), Progress: progress, Checks: checks}, err
 }
 
 // Tell returns an account in the form that a connection's details use.
@@ -163,8 +169,19 @@ func (l *Ledger) Tell(ctx context.Context, c connection.ID) (connection.Progress
 	if err != nil {
 		return connection.Progress{}, err
 	}
+	var warnings []string
+	for _, k := range a.Checks {
+		if w := k.warning(); w != "" {
+			warnings = append(warnings, w)
+		}
+	}
+	if a.Progress.ClockBehind > 0 {
+		warnings = append(warnings, "The clock of Mailtrail is behind Microsoft's: the oldest hours of the seven days that Microsoft keeps "+
+			"cannot be listed. Correct the clock.")
+	}
 	watermark, err := l.Watermark(ctx, c)
 	return connection.Progress{
+		Warnings: warnings,
 		LastPoll: a.Progress.LastGood, LastBlob: a.Progress.LastBlob, LastSend: a.Tally.LastSend, Read: watermark,
 		Failures: a.Progress.Failures, Listed: a.Listed, Open: a.Open, Ledger: a,
 	}, err

@@ -12,10 +12,11 @@ type Progress struct {
 	LastSend time.Time // when the newest message that was found was sent
 	// Read is the arrival of the last poll whose blobs, and all before them, have been read.
 	Read     time.Time
-	Failures int64 // failed listings in a row
-	Listed   int64 // blobs
-	Open     int64 // blobs that wait to be read, or are being read
-	Ledger   any   // all of it, as JSON shows it
+	Failures int64    // failed listings in a row
+	Listed   int64    // blobs
+	Open     int64    // blobs that wait to be read, or are being read
+	Warnings []string // sentences about what may be missed
+	Ledger   any      // all of it, as JSON shows it
 }
 
 // details is a connection on the wire with its progress and history.
@@ -27,11 +28,12 @@ type details struct {
 	// Lag is how many seconds reading is behind the clock: everything that Microsoft listed before that can be found.
 	// Microsoft's own delay comes on top. It is null until something was listed, and while the connection is
 	// deauthorized.
-	Lag         *int64  `json:"lagSeconds"`
-	ParkedBlobs int64   `json:"parkedBlobs"` // listed, but not read until the connection is resumed
-	WaitingFor  *string `json:"waitingFor"`  // a sentence when no data arrives; null otherwise
-	History     []step  `json:"history"`
-	Ledger      any     `json:"ledger"`
+	Lag         *int64   `json:"lagSeconds"`
+	ParkedBlobs int64    `json:"parkedBlobs"` // listed, but not read until the connection is resumed
+	WaitingFor  *string  `json:"waitingFor"`  // a sentence when no data arrives; null otherwise
+	Warnings    []string `json:"warnings"`    // sentences about what may be missed
+	History     []step   `json:"history"`
+	Ledger      any      `json:"ledger"`
 }
 
 const (
@@ -44,6 +46,7 @@ func detail(c Connection, p Progress, history []Change, now time.Time) details {
 	d := details{
 		shown: show(c), LastPoll: orNull(p.LastPoll), LastBlob: orNull(p.LastBlob), LastSend: orNull(p.LastSend),
 		WaitingFor: orNull(waitingFor(c, p, now)), History: []step{}, Ledger: p.Ledger,
+		Warnings: append([]string{}, p.Warnings...),
 	}
 	if c.Status == Deauthorized {
 		d.ParkedBlobs = p.Open

@@ -70,6 +70,7 @@ type Config struct {
 	Messages    Messages
 	Connections Connections
 	Domains     Domains // nil: the sender's own domain is the company's
+	Checks      Checks  // nil: nothing is checked
 
 	Hashes Setting // "" means All
 	Limit  int64   // bytes of a file that is hashed at the most; 0 means DefaultLimit
@@ -167,6 +168,9 @@ func (a *Agent) Enrich(ctx context.Context, body []byte) error {
 		return fmt.Errorf("enrich message %s: %w", w.Record, err)
 	}
 	defer leave()
+	if w.Check != nil {
+		return a.check(ctx, c.Tenant, w)
+	}
 	m, settled, err := a.config.Messages.Load(ctx, w.Connection, w.Record)
 	if err != nil {
 		return fmt.Errorf("enrich message %s: %w", w.Record, err)

@@ -62,7 +62,9 @@ type Mail struct {
 	From, Sender string // addresses
 	Subject      string
 	Sent         time.Time
-	Recipients   []forensic.Recipient // To, then Cc, then Bcc
+	// HasAttachments is false if there are none but inline ones.
+	HasAttachments bool
+	Recipients     []forensic.Recipient // To, then Cc, then Bcc
 }
 
 // Attached is one attachment of a message (Graph: attachment).

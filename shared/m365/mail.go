@@ -20,7 +20,8 @@ const (
 	// mailRole is the permission that mail and attachments need. Mail.ReadBasic would leave out the attachments.
 	mailRole = "Mail.Read"
 	// mailFields are what is taken of a message: neither its body nor a preview of it.
-	mailFields = "id,internetMessageId,isDraft,from,sender,subject,sentDateTime,toRecipients,ccRecipients,bccRecipients"
+	mailFields = "id,internetMessageId,isDraft,from,sender,subject,sentDateTime,toRecipients,ccRecipients,bccRecipients," +
+		"hasAttachments"
 	// maxHits bounds the messages of one mailbox that share an internet message id: drafts, copies and mail to oneself
 	// are a handful.
 	maxHits = "50"
@@ -115,6 +116,7 @@ type message struct {
 	ID                string      `json:"id"`
 	InternetMessageID string      `json:"internetMessageId"`
 	Draft             bool        `json:"isDraft"`
+	HasAttachments    bool        `json:"hasAttachments"`
 	From              recipient   `json:"from"`
 	Sender            recipient   `json:"sender"`
 	Subject           string      `json:"subject"`
@@ -134,8 +136,11 @@ type recipient struct {
 
 func (m message) mail() enrich.Mail {
 	made := enrich.Mail{
-		ID:      m.ID,
-		Draft:   m.Draft,
+		ID:    m.ID,
+		Draft: m.Draft,
+
+		HasAttachments: m.HasAttachments,
+
 		From:    m.From.Email.Address,
 		Sender:  m.Sender.Email.Address,
 		Subject: m.Subject,

@@ -39,6 +39,7 @@ const (
 	HashLimitMB   = "MAILTRAIL_HASH_LIMIT_MB"
 	EnrichMinutes = "MAILTRAIL_ENRICH_MINUTES"
 	LookDays      = "MAILTRAIL_LOOK_DAYS"
+	CheckSends    = "MAILTRAIL_CHECK_SENDS"
 )
 
 // Settings is what an environment says, checked, with the defaults filled in.
@@ -62,6 +63,8 @@ type Settings struct {
 	HashLimit int64 // bytes
 	EnrichFor time.Duration
 	LookFor   time.Duration
+	// CheckSends is that one in so many sends without attachments is checked; 0 is none.
+	CheckSends int
 
 	given map[string]string
 }

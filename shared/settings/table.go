@@ -95,6 +95,12 @@ func All() []Setting {
 			read:     whole(1, 90, func(s *Settings, n int) { s.LookFor = time.Duration(n) * 24 * time.Hour }),
 		},
 		{
+			Name: CheckSends, Place: Everywhere, Default: "100",
+			Sentence: "One in so many sends without attachments is looked for in its mailbox, to see whether the audit log " +
+				"leaves attachments out. 0 looks for none.",
+			read: whole(0, 1_000_000, func(s *Settings, n int) { s.CheckSends = n }),
+		},
+		{
 			Name: ClientID, Place: Everywhere, PerCloud: true,
 			Sentence: "The id of the application that is registered at Microsoft.",
 			describe: func(a *Application, _, text string) error { a.ClientID = text; return guid(text) },
