@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,6 +205,10 @@ func readBackup(folder string) (Backup, error) {
 	}
 	if b.Form != manifestForm {
 		return b, fmt.Errorf("%s was made by another version of Mailtrail (form %d; this one reads form %d)", folder, b.Form, manifestForm)
+	}
+	stored := func(f File) bool { return strings.HasPrefix(f.Name, storeDir+"/") }
+	if !slices.ContainsFunc(b.Files, stored) {
+		return b, fmt.Errorf("the backup is not whole: it has no %s", storeDir)
 	}
 	for _, f := range b.Files {
 		if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
