@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mailtrail/mailtrail/local/demo"
 )
 
 // TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting kills Mailtrail while it looks for recipients and hashes, several times. In
@@ -17,7 +19,9 @@ import (
 func TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting(t *testing.T) {
 	t.Parallel()
 	const kills = 4
-	data := filepath.Join(t.TempDir(), "data")
+	data := t.TempDir()
+	// A quarter of an hour of mail is more than is enriched between the kills.
+	begun(t, data, time.Now().Add(demo.History-15*time.Minute))
 	dice := rand.New(rand.NewPCG(3, 4))
 	for round := range kills {
 		c := startChild(t, data, "")
@@ -40,13 +44,16 @@ func TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting(t *testing.T)
 	token := login(t, told)
 	stored := fmt.Sprintf(`{"term":"event.inserted","operator":"ON_OR_BEFORE","value":%q}`, killed.Format("2006-01-02T15:04:05.000Z"))
 	waiting := stored + `,{"term":"event.enriched","operator":"DOES_NOT_EXIST"}`
-	all := len(find(t, told, token, stored, "@timestamp"))
+	all := ask(t, told, token, stored, "@timestamp", 1).TotalCount
 	if all == 0 {
 		t.Fatal("nothing was stored before the last kill: nothing is shown by this test")
 	}
 	// In the order of ids they are shown as soon as nothing waits that arrived before them.
-	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		wait, shown := len(find(t, told, token, waiting, "@timestamp")), len(find(t, told, token, stored, "event.id"))
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(time.Second) {
+		wait, shown := ask(t, told, token, waiting, "@timestamp", 1).TotalCount, 0
+		if wait == 0 {
+			shown = len(ask(t, told, token, stored, "event.id", 10_000).FileEvents)
+		}
 		if wait == 0 && shown >= all {
 			break
 		}
@@ -55,7 +62,7 @@ func TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting(t *testing.T)
 		}
 	}
 	ids := map[string]bool{}
-	for _, e := range find(t, told, token, stored, "event.id") {
+	for _, e := range ask(t, told, token, stored, "event.id", 10_000).FileEvents {
 		if ids[e.Event.ID] {
 			t.Errorf("event %s was found twice", e.Event.ID)
 		}
@@ -90,17 +97,37 @@ func login(t *testing.T, told summary) string {
 	return login.Token
 }
 
-// find returns up to 10,000 events for which all filters hold.
-func find(t *testing.T, told summary, token, filters, key string) []event {
+// found is a page of events, and how many there are.
+type found struct {
+	FileEvents []event
+	TotalCount int
+}
+
+// ask returns up to size of the events for which all filters hold.
+func ask(t *testing.T, told summary, token, filters, key string, size int) (page found) {
 	t.Helper()
-	body := fmt.Sprintf(`{"groups":[{"filterClause":"AND","filters":[%s]}],"pgSize":10000,"srtKey":%q,"srtDir":"asc"}`, filters, key)
+	body := fmt.Sprintf(`{"groups":[{"filterClause":"AND","filters":[%s]}],"pgSize":%d,"srtKey":%q,"srtDir":"asc"}`, filters, size, key)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, told.API+"/v2/file-events", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
-	var page struct{ FileEvents []event }
 	answerOf(t, req, &page)
-	return page.FileEvents
+	return page
+}
+
+// begun makes a data folder whose simulated company began at a time.
+func begun(t *testing.T, data string, since time.Time) {
+	t.Helper()
+	state, err := json.Marshal(map[string]any{
+		"source": "company", "protocol": "127.0.0.1:0", "control": "127.0.0.1:0", "clientSecret": "secret",
+		"since": since.UTC().Truncate(time.Second),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "simulated.json"), state, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -100,7 +100,11 @@ func export(t *testing.T, file string, sends int) map[string]int {
 // TestKilledWhileIngestingAndStartedAgainFindsEverythingOnce kills Mailtrail in the middle of its work, several times.
 func TestKilledWhileIngestingAndStartedAgainFindsEverythingOnce(t *testing.T) {
 	t.Parallel()
-	const sends, kills = 20_000, 4
+	const kills = 4
+	sends := 20_000
+	if testing.Short() {
+		sends = 6_000 // still more than is read between two kills
+	}
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "export.ndjson")
 	want := export(t, file, sends)
@@ -124,7 +128,7 @@ func TestKilledWhileIngestingAndStartedAgainFindsEverythingOnce(t *testing.T) {
 	defer c.kill(t)
 	go c.until("\x00") // nobody else empties the pipe
 	told := waitForSummary(t, filepath.Join(data, runFile))
-	if r := told.Records; r.Messages != sends || r.Events != sends || r.Sends != int64(sends+sends/20) || r.Unreadable != 0 {
+	if r := told.Records; r.Messages != int64(sends) || r.Events != int64(sends) || r.Sends != int64(sends+sends/20) || r.Unreadable != 0 {
 		t.Errorf("the summary says %+v, want %d messages", *r, sends)
 	}
 

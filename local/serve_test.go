@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -58,16 +57,7 @@ func TestARunThatIsInterruptedEndsWell(t *testing.T) {
 // TestAFolderThatWasLeftAloneForWeeksStartsAtOnce: the company's past since then is not made again mail by mail.
 func TestAFolderThatWasLeftAloneForWeeksStartsAtOnce(t *testing.T) {
 	dir := t.TempDir()
-	state, err := json.Marshal(map[string]any{
-		"source": "company", "protocol": "127.0.0.1:0", "control": "127.0.0.1:0", "clientSecret": "secret",
-		"since": time.Now().Add(-40 * 24 * time.Hour).UTC().Truncate(time.Second),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "simulated.json"), state, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	begun(t, dir, time.Now().Add(-40*24*time.Hour))
 	env := "ADDR=127.0.0.1:0 DATA=" + dir
 	ctx, seen := watched(t, env, runFile)
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // far less than 40 days take

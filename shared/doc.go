@@ -43,6 +43,7 @@
 // Beside the product stand what it is tried with and what proves it. None of them is part of it:
 //
 //   - sim holds simulated surroundings: a hostile Microsoft 365, a Lambda service, a browser. They import nothing of ours.
-//   - proof holds the programs that prove promises: the story on AWS's engines, and the bench.
+//   - proof holds the programs that prove promises: the story on AWS's engines, the bench, and keep, which keeps a store of
+//     each release for the tests.
 //   - tools holds an operator's tools: entra registers the application at Microsoft.
 package shared

@@ -82,6 +82,7 @@ func rooms() map[string]room {
 		"tools/entra":           {ours: []string{"shared/connection", "shared/m365"}},
 		"local/exported":        {ours: []string{"shared/fault", "sim/m365/world"}},
 		"proof/bench":           {ours: append(slices.Clone(all), "sim/lambda")},
+		"proof/keep":            {},
 		"proof/bench/empty":     {others: []string{"github.com/aws/aws-lambda-go"}},
 		"sim/m365":              {ours: []string{"sim/m365/world"}},
 		"sim/m365/world":        {},

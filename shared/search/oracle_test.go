@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -144,8 +145,18 @@ func same(v, want any) bool {
 	case bool:
 		return v == want || strings.EqualFold(strconv.FormatBool(v), textual(want))
 	}
+	return compiled(strings.ToLower(textual(want))).MatchString(strings.ToLower(v.(string)))
+}
+
+// patterns keeps what compiled has made, for each is asked of many events.
+var patterns sync.Map
+
+func compiled(text string) *regexp.Regexp {
+	if known, ok := patterns.Load(text); ok {
+		return known.(*regexp.Regexp)
+	}
 	expr := "(?s)^"
-	pattern := []rune(strings.ToLower(textual(want)))
+	pattern := []rune(text)
 	for i := 0; i < len(pattern); i++ {
 		switch r := pattern[i]; {
 		case r == '\\' && i+1 < len(pattern) && strings.ContainsRune(`*?\`, pattern[i+1]):
@@ -159,7 +170,9 @@ func same(v, want any) bool {
 			expr += regexp.QuoteMeta(string(r))
 		}
 	}
-	return regexp.MustCompile(expr + "$").MatchString(strings.ToLower(v.(string)))
+	made := regexp.MustCompile(expr + "$")
+	patterns.Store(text, made)
+	return made
 }
 
 func textual(v any) string { s, _ := v.(string); return s }
