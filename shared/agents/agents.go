@@ -1,6 +1,6 @@
 // Package agents wires the agents, once, for one machine and for AWS: from tables, queues, a client for Microsoft, a
-// clock, randomness, a log and settings. A program plugs its adapters in and chooses what it runs. Nothing is read or
-// written before an agent works, so that a program needs to be allowed only what the agents that it runs touch.
+// clock, randomness, a log and settings. A program plugs in its adapters and chooses what it runs. The wiring itself
+// reads and writes nothing, so that a program needs permission only for what its agents do.
 package agents
 
 import (
@@ -43,11 +43,11 @@ const (
 	searchLimit = 25 * time.Second
 	// sweeps is how many connections are swept at once.
 	sweeps = 8
-	// lateness is how much longer than the deadline of its enriching a message waits before it is queued again.
+	// lateness is how long after its deadline a message that waits to be enriched is queued again.
 	lateness = 5 * time.Minute
 )
 
-// Microsoft is the client for Microsoft, as all agents together need it.
+// Microsoft is the client for Microsoft that all agents together need.
 type Microsoft interface {
 	connection.SignIn
 	connection.Grants
@@ -57,7 +57,8 @@ type Microsoft interface {
 	enrich.Graph
 }
 
-// Surroundings is what the agents are plugged into. What no agent that runs touches may be left out.
+// Surroundings is what the agents are plugged into. A program may leave out what none of the agents that it runs
+// uses.
 type Surroundings struct {
 	Connections, Blobs, Events, People table.Table
 
@@ -75,13 +76,14 @@ type Surroundings struct {
 	First     time.Duration // how far back a new connection is listed
 	Enrichers int           // how many messages are enriched at once; 0 is enrich.DefaultWorkers
 	MaxAnswer int           // bytes of an answer to a search; 0 is no limit
-	// Everybody keeps everybody's mail: the people of the tenant are not known, as those of an exported audit log are not.
+	// Everybody keeps everybody's mail: nobody knows the people of the tenant, as with an exported audit log.
 	Everybody bool
-	// NoMailboxes says that there are none to look into, as with exported records: events stay as the audit log has them.
+	// NoMailboxes says that there are no mailboxes to look into, as with an exported audit log: events stay as the
+	// audit log has them.
 	NoMailboxes bool
 }
 
-// Agents are all agents, and what they share.
+// Agents holds all agents, and what they share.
 type Agents struct {
 	Registry *connection.Registry
 	Clients  *access.Clients
@@ -155,8 +157,7 @@ func New(s Surroundings) *Agents {
 	return a
 }
 
-// Of returns the same agents, of which the poller, the census, the sweep and the purger see to the connections that the
-// share holds, and to no others.
+// Of returns the same agents, but its poller, census, sweep and purger work on the connections of one share only.
 func (a *Agents) Of(holds func(connection string) bool) *Agents {
 	registry := *a.Registry
 	registry.Share = func(id connection.ID) bool { return holds(string(id)) }
@@ -173,7 +174,8 @@ func (a *Agents) Of(holds func(connection string) bool) *Agents {
 	return &mine
 }
 
-// Sweep queues again what has waited too long to be enriched. A connection that fails holds no other up.
+// Sweep queues messages again that have waited too long to be enriched. If one connection fails, the others are still
+// swept.
 func (a *Agents) Sweep(ctx context.Context) error {
 	followed, err := a.Registry.Followed(ctx)
 	if err != nil {
@@ -189,7 +191,7 @@ func (a *Agents) Sweep(ctx context.Context) error {
 	return errors.Join(failed, err)
 }
 
-// ConsentRoutes are the doors by which an administrator lets us into a tenant.
+// ConsentRoutes are the routes by which an administrator lets us into a tenant.
 func (a *Agents) ConsentRoutes() []access.Route {
 	consent := &connection.Consent{
 		Registry: a.Registry, SignIn: a.around.Microsoft, Grants: a.around.Microsoft, Trail: a.Trail, Log: a.around.Log,
@@ -198,8 +200,8 @@ func (a *Agents) ConsentRoutes() []access.Route {
 	return consent.Routes()
 }
 
-// AdminRoutes are the doors of administrators, and the document that describes all doors. base is the address that
-// browsers reach the service by, without a trailing slash.
+// AdminRoutes are the routes of administrators, and the document that describes all routes. base is the address at
+// which browsers reach the service, without a trailing slash.
 func (a *Agents) AdminRoutes(base string) []access.Route {
 	connections := &connection.API{
 		Registry: a.Registry, Trail: a.Trail, Progress: a.Ledger.Tell, Begin: base + connection.BeginPath, Log: a.around.Log,
@@ -215,7 +217,7 @@ func (a *Agents) AdminRoutes(base string) []access.Route {
 		acts.Routes(), openapi.Routes())
 }
 
-// SearchRoutes are the doors of analysts: login and search.
+// SearchRoutes are the routes of analysts: login and search.
 func (a *Agents) SearchRoutes() []access.Route {
 	login := &access.Login{Clients: a.Clients, Tokens: a.Tokens, Log: a.around.Log}
 	searches := &search.Search{
@@ -225,7 +227,7 @@ func (a *Agents) SearchRoutes() []access.Route {
 	return slices.Concat(login.Routes(), searches.Routes())
 }
 
-// Handler answers on these routes, each behind the guard unless it is public.
+// Handler answers on these routes. Each is behind the guard, unless it is public.
 func (a *Agents) Handler(routes ...[]access.Route) http.Handler {
 	return access.Mux(a.Guard, slices.Concat(routes...))
 }

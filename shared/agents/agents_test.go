@@ -17,8 +17,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
-// TestTheSharesOfTheAgentsHoldEveryConnectionOnce, whichever agent asks: those to be polled, to be stopped, and to be
-// deleted. What is not an agent's work, such as the list of an administrator, has no share.
+// TestTheSharesOfTheAgentsHoldEveryConnectionOnce, for each agent's list. The list that an administrator sees has no
+// share.
 func TestTheSharesOfTheAgentsHoldEveryConnectionOnce(t *testing.T) {
 	const connections, shards = 30, 3
 	all := agents.New(surroundings(t))
@@ -79,7 +79,7 @@ func TestTheSharesOfTheAgentsHoldEveryConnectionOnce(t *testing.T) {
 	}
 }
 
-// TestSweepsSayWhatFailed: a list that cannot be read.
+// TestSweepsSayWhatFailed has a list of connections that cannot be read.
 func TestSweepsSayWhatFailed(t *testing.T) {
 	s := surroundings(t)
 	s.Connections = nothing{s.Connections}

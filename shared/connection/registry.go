@@ -60,8 +60,8 @@ type Registry struct {
 	// Changed, if not nil, is called with every change of status once it is durable, and with who made it. After a
 	// crash between the two it is not called; the history has the change.
 	Changed func(c Connection, by string)
-	// Share says which connections are worked on where this registry is used: Followed, Stopping and the Purger leave out
-	// the others. nil is all.
+	// Share says on which connections the agents that use this registry work. Followed, Stopping and the Purger leave
+	// out all others. nil means all.
 	Share func(ID) bool
 }
 

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Round visits each connection once, as many at a time as slots has room for, and adds up what the visits came to: sum
-// is called for one at a time. Rounds may share slots. It returns when all visits have ended. If ctx ends before all
-// have begun, the rest is not visited, and the error is that of ctx.
+// Round visits each connection once, as many at a time as slots has room for. sum receives the result of each visit,
+// one at a time. Rounds may share slots. Round returns when all visits have ended. If ctx ends first, the connections
+// that are left are not visited, and the error is that of ctx.
 func Round[O any](
 	ctx context.Context, all []Connection, slots chan struct{}, visit func(Connection) O, sum func(O),
 ) error {

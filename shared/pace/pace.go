@@ -1,4 +1,4 @@
-// Package pace is how work waits and how much of it runs at once: a sleep that ends with its context, waits that
+// Package pace is how work waits, and how much of it runs at once: a sleep that ends with its context, waits that
 // double, and a bounded loop.
 package pace
 

@@ -76,7 +76,7 @@ func given(environ []string) map[string]string {
 	return set
 }
 
-// describe reads a setting of an application, once for each suffix of its name.
+// describe reads a setting of the application, once for each suffix.
 func (s *Settings) describe(setting Setting, suffixes []string, described map[string]*Application) (wrong []error) {
 	for _, suffix := range suffixes {
 		name := setting.Name + suffix
@@ -94,7 +94,7 @@ func (s *Settings) describe(setting Setting, suffixes []string, described map[st
 	return wrong
 }
 
-// suffix is what stands behind the name of a cloud's own variable.
+// suffix stands behind the names of variables of one cloud.
 func suffix(c connection.Cloud) string { return "_" + strings.ToUpper(string(c)) }
 
 func clouds() []string {
@@ -105,7 +105,7 @@ func clouds() []string {
 	return all
 }
 
-// real are the variables that are set and ask for the real Microsoft.
+// real returns the variables that are set and ask for the real Microsoft.
 func (s Settings) real() []string {
 	var set []string
 	for _, name := range append(ofMicrosoft(), RedirectURL, Cloud, Microsoft) {
@@ -116,7 +116,8 @@ func (s Settings) real() []string {
 	return set
 }
 
-// ofMicrosoft are the names of the variables that describe an application at Microsoft, also those of one cloud.
+// ofMicrosoft returns the names of all variables that describe an application at Microsoft, with those of single
+// clouds.
 func ofMicrosoft() []string {
 	var all []string
 	for _, setting := range All() {
@@ -131,7 +132,7 @@ func ofMicrosoft() []string {
 	return all
 }
 
-// incomplete says what a machine lacks to talk to Microsoft, once anything asks for that.
+// incomplete says what a machine lacks to talk to Microsoft, if anything asks for that.
 func (s Settings) incomplete() (wrong []error) {
 	real := s.real()
 	switch {
@@ -150,8 +151,8 @@ func (s Settings) incomplete() (wrong []error) {
 	return wrong
 }
 
-// describes reports whether the application with that suffix is meant: something is set of it, or the cloud without a
-// suffix is named, or there is no other.
+// describes reports whether an application with that suffix is meant: part of it is set; or, for the one without a
+// suffix, its cloud is named or there is no other application.
 func (s Settings) describes(suffix string) bool {
 	set := func(suffixes ...string) bool {
 		return slices.ContainsFunc(All(), func(setting Setting) bool {
@@ -177,7 +178,7 @@ func (s Settings) application(suffix string) (wrong []error) {
 		Certificate+suffix, Secret+suffix))
 }
 
-// unknown refuses each variable that begins as ours do and is none, which is most likely a slip of the pen.
+// unknown refuses each variable that begins with our prefix and is no setting: most likely it is a typing error.
 func unknown(environ []string) (wrong []error) {
 	known := ofMicrosoft()
 	for _, setting := range All() {
@@ -194,12 +195,12 @@ func unknown(environ []string) (wrong []error) {
 	return wrong
 }
 
-// nearest is the known name that the fewest changes of a letter lead to.
+// nearest returns the known name that needs the fewest changes.
 func nearest(name string, known []string) string {
 	return slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
 }
 
-// distance is how many letters are to be put in, left out or replaced to make b of a (Levenshtein's).
+// distance is the number of letters to insert, leave out or replace to turn a into b (Levenshtein distance).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -1,5 +1,5 @@
-// Package settings holds what an operator may set, each setting once: its name, its check, its default, and the
-// sentence that documents it, wherever it is read.
+// Package settings holds everything that an operator may set, each setting once: its name, its check, its default and
+// its documentation, wherever it is read.
 package settings
 
 import (
@@ -42,7 +42,7 @@ const (
 	CheckSends    = "MAILTRAIL_CHECK_SENDS"
 )
 
-// Settings is what an environment says, checked, with the defaults filled in.
+// Settings is the content of an environment, checked, with the defaults filled in.
 type Settings struct {
 	Addr    string // host and port
 	Data    string // "" is one by what runs in it
@@ -80,11 +80,11 @@ type Application struct {
 	Certificates []Variable // files, any of which may be good
 }
 
-// Variable is a variable as it is set: what is found wrong with its value later can still be said of its name.
+// Variable is a variable with its value, so that a later error can name the variable.
 type Variable struct{ Name, Value string }
 
-// Given reports whether the environment sets the setting, rather than leave it to its default.
+// Given reports whether the environment sets the setting. Otherwise it has its default.
 func (s Settings) Given(name string) bool { return s.given[name] != "" }
 
-// Real reports whether the environment asks for the real Microsoft: it does as soon as it sets any part of that.
+// Real reports whether the environment asks for the real Microsoft, which any part of its settings does.
 func (s Settings) Real() bool { return len(s.real()) > 0 }

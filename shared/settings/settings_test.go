@@ -79,7 +79,8 @@ func TestEverythingWrongIsNamedAtOnce(t *testing.T) {
 	}
 }
 
-// TestASlipOfThePenStopsTheStart: what begins as ours do and is none is named with the nearest that is.
+// TestASlipOfThePenStopsTheStart: a variable with our prefix that is no setting is refused, and the nearest setting
+// is named.
 func TestASlipOfThePenStopsTheStart(t *testing.T) {
 	for name, want := range map[string]string{
 		"MAILTRAIL_HASH":              "MAILTRAIL_HASHES",
@@ -98,7 +99,7 @@ func TestASlipOfThePenStopsTheStart(t *testing.T) {
 	}
 }
 
-// TestSettingsOfTheOtherPlaceAreKnownAndNotRead, whatever their values are.
+// TestSettingsOfTheOtherPlaceAreKnownAndNotRead, whatever their values.
 func TestSettingsOfTheOtherPlaceAreKnownAndNotRead(t *testing.T) {
 	for _, setting := range settings.All() {
 		other := settings.AWS
@@ -168,7 +169,8 @@ func TestOneMachineHasAnApplicationOfEachCloud(t *testing.T) {
 	}
 }
 
-// TestNoErrorQuotesASecret sets every setting to a secret, for one is easily pasted into the wrong variable.
+// TestNoErrorQuotesASecret sets each setting of the application to a secret, which is easily pasted into the wrong
+// variable.
 func TestNoErrorQuotesASecret(t *testing.T) {
 	const pasted = "kTq8Q~secret"
 	for _, setting := range settings.All() {
@@ -186,37 +188,36 @@ func TestNoErrorQuotesASecret(t *testing.T) {
 
 // a flag
 var update = flag.Bool("update", false,
-	"write the table of settings in docs/settings.md anew") //nolint:gochecknoglobals
+	"write the list of settings in docs/settings.md anew") //nolint:gochecknoglobals
 
-// TestTheDocumentedSettingsAreThese holds the table of docs/settings.md to the code.
+// TestTheDocumentedSettingsAreThese holds the list of docs/settings.md to the code.
 func TestTheDocumentedSettingsAreThese(t *testing.T) {
-	const name, begin = "../../docs/settings.md", "| Variable | Read on | Default | Meaning |\n| --- | --- | --- | --- |\n"
-	var table strings.Builder
-	table.WriteString(begin)
+	const name, begin, end = "../../docs/settings.md", "## The settings\n\n", "\n## "
+	var list strings.Builder
 	for _, s := range settings.All() {
 		if s.Sentence == "" || !strings.HasSuffix(s.Sentence, ".") {
 			t.Errorf("%s has no sentence", s.Name)
 		}
-		value := ""
-		if s.Default != "" {
-			value = "`" + s.Default + "`"
-		}
-		variable := "`" + s.Name + "`"
+		fmt.Fprintf(&list, "- `%s`", s.Name)
 		if s.PerCloud {
-			variable += " (*)"
+			list.WriteString(" (*)")
 		}
-		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", variable, s.Place, value, s.Sentence)
+		fmt.Fprintf(&list, ", %s", s.Place)
+		if s.Default != "" {
+			fmt.Fprintf(&list, ", default `%s`", s.Default)
+		}
+		fmt.Fprintf(&list, ":\n  %s\n", s.Sentence)
 	}
 	page, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, after, found := strings.Cut(string(page), begin)
-	if !found {
-		t.Fatalf("%s has no table of settings", name)
+	before, rest, found := strings.Cut(string(page), begin)
+	_, after, more := strings.Cut(rest, end)
+	if !found || !more {
+		t.Fatalf("%s has no list of settings", name)
 	}
-	_, after, _ = strings.Cut(after, "\n\n")
-	want := before + table.String() + "\n" + after
+	want := before + begin + list.String() + end + after
 	if *update {
 		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -224,7 +225,7 @@ func TestTheDocumentedSettingsAreThese(t *testing.T) {
 		return
 	}
 	if string(page) != want {
-		t.Errorf("the table of %s is not that of the code: go test ./shared/settings -update", name)
+		t.Errorf("the list in %s is not that of the code: go test ./shared/settings -update", name)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/enrich"
 )
 
-// Place is where Mailtrail runs. A setting of the other place is known, and not read.
+// Place is where Mailtrail runs. A setting of the other place is known but not read.
 type Place string
 
 const (
@@ -29,12 +29,13 @@ type Setting struct {
 	Place    Place
 	Default  string // "" is none
 	Sentence string
-	// PerCloud says that one machine may set it once for each cloud, with the cloud's name behind it.
+	// PerCloud says that one machine may set it again for each cloud, with the name of the cloud behind it.
 	PerCloud bool
 
-	// read checks a value and keeps it. Its error follows the setting's name in a sentence, and never quotes a secret.
+	// read checks a value and keeps it. The error continues a sentence that begins with the name of the setting. It
+	// never quotes a secret.
 	read func(s *Settings, text string) error
-	// describe keeps a value that is part of an application at Microsoft; name is that of the variable with its cloud.
+	// describe keeps a value of an application at Microsoft. name is the variable, with its cloud.
 	describe func(a *Application, name, text string) error
 }
 
@@ -225,7 +226,7 @@ func whole(least, most int, keep func(*Settings, int)) func(*Settings, string) e
 	}
 }
 
-// guid does not quote the value: a secret is easily pasted into the wrong variable.
+// guid does not quote the value, because a secret is easily pasted into the wrong variable.
 func guid(text string) error {
 	if !connection.IsGUID(text) {
 		return errors.New("is no GUID")
