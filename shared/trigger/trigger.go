@@ -6,17 +6,19 @@
 package trigger
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mailtrail/mailtrail/shared/access"
 )
 
 // ErrUnknown means that the event is not of the kind that the function is for: it is wired to the wrong trigger.
@@ -87,15 +89,10 @@ func short(s string) string {
 	return strconv.QuoteToASCII(s)
 }
 
-// strict decodes one JSON value that has no unknown fields, and nothing after it.
+// strict decodes one JSON object as the API decodes bodies.
 func strict(data []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if d.More() {
-		return errors.New("there is more after the value")
+	if problems := access.Decode(data, v); len(problems) > 0 {
+		return &access.Refused{Status: http.StatusBadRequest, Problems: problems}
 	}
 	return nil
 }
