@@ -50,7 +50,7 @@ func rooms() map[string]room {
 		"shared/audit":           domain("shared/connection"),
 		"shared/people":          domain("shared/access", "shared/connection"),
 		"shared/forensic":        domain("shared/connection", "shared/audit", "shared/people"),
-		"shared/segment":         {others: []string{"github.com/klauspost/compress"}},
+		"shared/segment":         {ours: contracts, others: []string{"github.com/klauspost/compress"}},
 		"shared/search":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
 		"shared/enrich":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
 		"shared/settings":        {ours: []string{"shared/connection", "shared/enrich"}},

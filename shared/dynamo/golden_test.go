@@ -141,7 +141,7 @@ func TestQueryGoesOn(t *testing.T) {
 // TestForeignItems reads what this package never writes: an error, never a wrong item.
 func TestForeignItems(t *testing.T) {
 	for _, attribute := range []string{
-		`"n":{"N":"1.5"}`, `"n":{"N":"99999999999999999999"}`, `"x":{"NULL":true}`, `"x":{"B":"AA=="}`, `"x":{"SS":["a"]}`,
+		`"n":{"N":"1.5"}`, `"n":{"N":"99999999999999999999"}`, `"x":{"NULL":true}`, `"x":{"BS":["AA=="]}`, `"x":{"SS":["a"]}`,
 		`"x":{"L":[{"S":"a"},{"N":"1"}]}`, `"x":{"L":[{"M":{}},{"S":"a"}]}`, `"x":{"M":{"y":{"NULL":true}}}`,
 		`"x":{"L":[{"M":{"y":{"N":"1.5"}}}]}`, `"rev":{"S":"1"}`, `"ttl":{"N":"x"}`,
 	} {

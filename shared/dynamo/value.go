@@ -58,6 +58,8 @@ func encodeValue(value any) types.AttributeValue {
 	switch v := value.(type) {
 	case string:
 		return text(v)
+	case []byte:
+		return &types.AttributeValueMemberB{Value: v}
 	case int64:
 		return number(v)
 	case bool:
@@ -141,6 +143,8 @@ func decodeAttrs(in attributes) (table.Attrs, error) {
 func decodeValue(value types.AttributeValue) (any, error) {
 	switch v := value.(type) {
 	case *types.AttributeValueMemberS:
+		return v.Value, nil
+	case *types.AttributeValueMemberB:
 		return v.Value, nil
 	case *types.AttributeValueMemberN:
 		return decodeNumber(v)

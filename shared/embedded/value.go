@@ -27,6 +27,7 @@ const (
 	kindStrings = 5
 	kindAttrs   = 6
 	kindList    = 7 // []Attrs
+	kindBytes   = 8
 )
 
 var errValue = errors.New("malformed value in the store")
@@ -68,6 +69,9 @@ func appendAny(dst []byte, value any) []byte {
 	switch v := value.(type) {
 	case string:
 		return appendString(append(dst, kindString), v)
+	case []byte:
+		dst = binary.AppendUvarint(append(dst, kindBytes), uint64(len(v)))
+		return append(dst, v...)
 	case int64:
 		return binary.AppendVarint(append(dst, kindInt), v)
 	case bool:
@@ -202,6 +206,11 @@ func (d *decoder) any(depth int) any {
 	switch d.byte() {
 	case kindString:
 		return d.string()
+	case kindBytes:
+		n := d.length()
+		b := append([]byte{}, d.rest[:n]...)
+		d.rest = d.rest[n:]
+		return b
 	case kindInt:
 		return d.varint()
 	case kindFalse:

@@ -59,7 +59,7 @@ func bigStore(b *testing.B, n int) (*store, *segment.Segment) {
 		for _, one := range tiers[tier] {
 			sources = append(sources, segment.Source{Segment: one})
 		}
-		if err := segment.Merge(b.Context(), s, segment.Run(fmt.Sprint("merge", runs)), sources...); err != nil {
+		if err := segment.Merge(b.Context(), s, segment.Run(fmt.Sprint("merge", runs)), nil, sources...); err != nil {
 			b.Fatal(err)
 		}
 		for a := range s.blocks {
@@ -138,7 +138,7 @@ func bigStore(b *testing.B, n int) (*store, *segment.Segment) {
 			sources = append(sources, segment.Source{Segment: one})
 		}
 	}
-	if err := segment.Merge(b.Context(), s, "all", sources...); err != nil {
+	if err := segment.Merge(b.Context(), s, "all", nil, sources...); err != nil {
 		b.Fatal(err)
 	}
 	return s, open(b, s, "all")

@@ -203,7 +203,7 @@ func (s *Segment) DocumentAt(ctx context.Context, row int) (Document, int, error
 	}
 	runs, places, parts, ok := readDocuments(b, s.rowsOf(block))
 	i := row % columnRows
-	if !ok || runs.at(i) < 0 || runs.at(i) >= int64(len(s.root.documents)) {
+	if !ok || runs.at(i) < 0 || runs.at(i) >= int64(len(s.root.documents)) || places.at(i) < 0 {
 		return Document{}, 0, damaged(s.run, fmt.Sprintf("block %d of the documents", block))
 	}
 	at := places.at(i)

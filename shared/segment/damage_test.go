@@ -76,7 +76,7 @@ func askAll(ctx context.Context, blocks segment.Blocks, run segment.Run) error {
 		}
 	}
 	other := newStore()
-	return segment.Merge(ctx, other, "other", segment.Source{Segment: s})
+	return segment.Merge(ctx, other, "other", nil, segment.Source{Segment: s})
 }
 
 // TestADamagedBlockIsAnErrorAndNeverAPanic changes each byte of each block, and cuts each block everywhere, of a small
@@ -152,7 +152,7 @@ func TestAWriteThatFailsLeavesNoSegment(t *testing.T) {
 	for what, do := range map[string]func(w segment.Writer) error{
 		"build": func(w segment.Writer) error { return segment.Build(t.Context(), w, "new", schema, rows) },
 		"merge": func(w segment.Writer) error {
-			return segment.Merge(t.Context(), w, "new", segment.Source{Segment: seg})
+			return segment.Merge(t.Context(), w, "new", nil, segment.Source{Segment: seg})
 		},
 	} {
 		whole := newStore()
@@ -197,8 +197,8 @@ func TestRowsThatFitNoSegmentAreRefused(t *testing.T) {
 		"the schema has 5 and 2": func(r *segment.Row, _ *segment.Schema) { r.Numbers = nil },
 		"a row has 2 keys":       func(r *segment.Row, _ *segment.Schema) { r.Terms[0] = []string{"a", "b"} },
 		"is part 65536":          func(r *segment.Row, _ *segment.Schema) { r.Part = segment.MaxPart },
-		"has 1001 bytes": func(r *segment.Row, _ *segment.Schema) {
-			r.Terms[1] = []string{strings.Repeat("a", 1001)}
+		"has 4001 bytes": func(r *segment.Row, _ *segment.Schema) {
+			r.Terms[1] = []string{strings.Repeat("a", segment.MaxTerm+1)}
 		},
 		`key "none" is no field`:    func(_ *segment.Row, s *segment.Schema) { s.Key = "none" },
 		`key "tag" is no field`:     func(_ *segment.Row, s *segment.Schema) { s.Key = "tag" },

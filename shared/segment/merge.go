@@ -18,11 +18,12 @@ type Source struct {
 // ErrEmpty means that a merge has no row left: nothing was written.
 var ErrEmpty = errors.New("no row is left")
 
-// Merge writes one segment of the rows of several, which have one schema. Documents stay where they are. It reads and
+// Merge writes one segment of the rows of several, which have one schema. Documents stay where they are, unless they are to
+// be written anew, in the order of the rows, to documents: so that small runs of them do not become too many. It reads and
 // writes field by field, so that memory is bounded by the number of rows, at about 40 bytes each, and not by their
 // terms. Where a merge of all is not wanted, such as to erase a person, it also rewrites a single segment.
-func Merge(ctx context.Context, to Writer, run Run, sources ...Source) error {
-	m := &merger{sources: sources, w: &writer{to: to, run: run}}
+func Merge(ctx context.Context, to Writer, run Run, documents *Documents, sources ...Source) error {
+	m := &merger{sources: sources, w: &writer{to: to, run: run}, documents: documents}
 	if len(sources) == 0 {
 		return ErrEmpty
 	}
@@ -53,8 +54,9 @@ func Merge(ctx context.Context, to Writer, run Run, sources ...Source) error {
 const gone = ^uint32(0)
 
 type merger struct {
-	sources []Source
-	w       *writer
+	sources   []Source
+	w         *writer
+	documents *Documents // nil leaves them where they are
 	// rows[i][r] is the new row of row r of the i-th source, or gone.
 	rows [][]uint32
 }
@@ -390,8 +392,41 @@ func (m *merger) columns(ctx context.Context, r *root) (err error) {
 			}
 		}
 	}
+	if m.documents != nil {
+		if err := m.rewrite(ctx, r, of); err != nil {
+			return err
+		}
+	}
 	return m.w.documents(ctx, of)
 }
+
+// rewrite writes the documents anew, each once. Rows of one document follow each other.
+func (m *merger) rewrite(ctx context.Context, r *root, of documentRows) error {
+	blocks := NewCache(m.sources[0].Segment.blocks, rewriteCache)
+	var last, now Document
+	for row := range of.runs {
+		old := Document{
+			Address: Address{Run: r.documents[of.runs[row]], Number: uint32(of.places[row] / MaxIndex)},
+			Index:   int(of.places[row] % MaxIndex),
+		}
+		if row == 0 || old != last {
+			document, err := ReadDocuments(ctx, blocks, []Document{old})
+			if err != nil {
+				return err
+			}
+			if now, err = m.documents.Add(ctx, document[0]); err != nil {
+				return err
+			}
+			last = old
+		}
+		of.set(row, 0, now, int(of.parts[row]))
+	}
+	r.documents = []Run{m.documents.run}
+	return m.documents.Close(ctx)
+}
+
+// rewriteCache is how many bytes of blocks are kept while documents are written anew.
+const rewriteCache = 4 << 20
 
 func (m *merger) column(ctx context.Context, column int, into []int64) error {
 	for i, source := range m.sources {

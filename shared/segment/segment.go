@@ -44,7 +44,7 @@ const (
 	MaxRows = 1 << 24
 	// MaxTerm is how many bytes a term has at the most. Users cut longer values, and verify what they find on the
 	// document.
-	MaxTerm = 1000
+	MaxTerm = 4000
 
 	// MaxIndex is how many documents a block has at the most.
 	MaxIndex = 64

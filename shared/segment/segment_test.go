@@ -52,19 +52,25 @@ func TestAMergeAnswersLikeAScan(t *testing.T) {
 		}
 		sources = append(sources, source)
 	}
-	if err := segment.Merge(t.Context(), s, "merged", sources...); err != nil {
+	if err := segment.Merge(t.Context(), s, "merged", nil, sources...); err != nil {
 		t.Fatal(err)
 	}
 	merged := open(t, s, "merged")
 	judge(t, s, merged, all, r, 60)
 
-	// Merged once more, alone, nothing changes.
-	if err := segment.Merge(t.Context(), s, "again", segment.Source{Segment: merged}); err != nil {
+	// Merged once more, alone, with its documents written anew, nothing changes.
+	docs := segment.NewDocuments(s, "docs again")
+	if err := segment.Merge(t.Context(), s, "again", docs, segment.Source{Segment: merged}); err != nil {
 		t.Fatal(err)
+	}
+	for a := range s.blocks {
+		if a.Run != "again" && a.Run != "docs again" && a.Run != "merged" {
+			delete(s.blocks, a)
+		}
 	}
 	judge(t, s, open(t, s, "again"), all, r, 20)
 
-	err := segment.Merge(t.Context(), s, "nothing", segment.Source{Segment: merged, Drop: merged.All()})
+	err := segment.Merge(t.Context(), s, "nothing", nil, segment.Source{Segment: merged, Drop: merged.All()})
 	if err != segment.ErrEmpty {
 		t.Errorf("a merge of nothing: %v", err)
 	}

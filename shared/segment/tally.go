@@ -128,6 +128,31 @@ func (t *Tally) of(ctx context.Context, sums map[string]int) error {
 	return nil
 }
 
+// Seek is the ordinal of the first term of a field that is not less than one, and whether it is that one. Where all are
+// less it is the number of terms.
+func (s *Segment) Seek(ctx context.Context, field int, term string) (ordinal int, found bool, err error) {
+	x, err := s.index(ctx, dictionaryID{field: field})
+	if err != nil || x.root.blocks == 0 {
+		return 0, false, err
+	}
+	block := x.block(term)
+	err = x.readBlocks(ctx, []int{block}, func(_ int, b []byte) error {
+		e, err := x.scan(block, b)
+		if err != nil {
+			return err
+		}
+		ordinal = int(x.ordinals[block]) + x.entries(block)
+		if e.seek(b, term) {
+			ordinal, found = ordinal-e.left-1, string(e.term) == term
+		}
+		if e.in.bad {
+			return x.damaged(block)
+		}
+		return nil
+	})
+	return ordinal, found, err
+}
+
 // ordinalsOf are the ordinals of sorted terms; -1 where a term is not there.
 func (x *index) ordinalsOf(ctx context.Context, terms []string) ([]int, error) {
 	out := make([]int, len(terms))

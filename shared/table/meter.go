@@ -35,6 +35,8 @@ func sizeAttrs(attrs Attrs) int {
 		switch v := value.(type) {
 		case string:
 			size += len(name) + len(v)
+		case []byte:
+			size += len(name) + len(v)
 		case int64:
 			size += len(name) + sizeNumber(v)
 		case bool:

@@ -72,7 +72,7 @@ type Key struct {
 	Sort      string
 }
 
-// Attrs are the named values of an item. A value is a string, int64, bool, []string, Attrs or []Attrs; any other kind,
+// Attrs are the named values of an item. A value is a string, []byte, int64, bool, []string, Attrs or []Attrs; any other kind,
 // and nil, is ErrInvalid, and so is a string that is not UTF-8 and an empty name. A string or Attrs may be empty. An empty
 // list is not stored, because DynamoDB does not keep apart of what it is empty: it reads back as absent, which is
 // the same nil slice to a type assertion. Stored as native attributes, readable in the AWS console. In an item the names

@@ -67,7 +67,7 @@ func (a Attrs) valid(depth int) error {
 
 func validValue(value any, depth int) error {
 	switch v := value.(type) {
-	case int64, bool:
+	case int64, bool, []byte:
 	case string:
 		return validText(v)
 	case []string:
