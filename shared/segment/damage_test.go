@@ -191,10 +191,10 @@ func TestWhatIsNewerIsRefused(t *testing.T) {
 
 func TestRowsThatFitNoSegmentAreRefused(t *testing.T) {
 	good := func() segment.Row {
-		return segment.Row{Terms: [][]string{{"12345678"}, nil, nil, nil, nil}, Numbers: []int64{1, 2}}
+		return segment.Row{Terms: [][]string{{"12345678"}, nil, nil, nil, nil}, Numbers: []int64{1, 2, 3}}
 	}
 	for want, change := range map[string]func(*segment.Row, *segment.Schema){
-		"the schema has 5 and 2": func(r *segment.Row, _ *segment.Schema) { r.Numbers = nil },
+		"the schema has 5 and 3": func(r *segment.Row, _ *segment.Schema) { r.Numbers = nil },
 		"a row has 2 keys":       func(r *segment.Row, _ *segment.Schema) { r.Terms[0] = []string{"a", "b"} },
 		"is part 65536":          func(r *segment.Row, _ *segment.Schema) { r.Part = segment.MaxPart },
 		"has 4001 bytes": func(r *segment.Row, _ *segment.Schema) {

@@ -22,7 +22,7 @@ var schema = segment.Schema{
 		{Name: "sender", Ordinals: true},
 		{Name: "tag"}, // few rows have one
 	},
-	Columns: []string{"size", "place"},
+	Columns: []string{"size", "place", "kind"},
 	Key:     "record",
 }
 
@@ -63,7 +63,7 @@ func makeFacts(t testing.TB, s *store, run segment.Run, r *rand.Rand, n int) []f
 		for part := range 1 + min(r.IntN(4), r.IntN(4)) {
 			f := fact{document: doc}
 			f.Time, f.Document, f.Part = at, where, part
-			f.Numbers = []int64{int64(r.IntN(2_000_000)) - 1, at*1000 + int64(r.IntN(5000))}
+			f.Numbers = []int64{int64(r.IntN(2_000_000)) - 1, at*1000 + int64(r.IntN(5000)), int64(r.IntN(4))}
 			f.Terms = [][]string{
 				{string(key)},
 				{fmt.Sprintf("%s %d.%s", words[r.IntN(len(words))], r.IntN(n), words[r.IntN(3)])},
@@ -329,7 +329,11 @@ func judgeRow(ctx context.Context, blocks segment.Blocks, s *segment.Segment, fa
 }
 
 func judgeTop(ctx context.Context, s *segment.Segment, facts []fact, r *rand.Rand, set segment.Set, want []int) error {
-	o := segment.Order{Column: r.IntN(2), Descending: r.IntN(2) == 0}
+	// Column 2 has few values: further columns decide.
+	o := segment.Order{Column: r.IntN(3), Descending: r.IntN(2) == 0}
+	if r.IntN(2) == 0 {
+		o.Then = [][]int{{1}, {2, 0}, {2}}[r.IntN(3)]
+	}
 	value := func(row int) (string, bool) { return fmt.Sprintf("%020d", facts[row].Numbers[o.Column]+1), true }
 	if r.IntN(2) == 0 {
 		o.ByField, o.Field = true, []int{nameField, recipientField, senderField}[r.IntN(3)]
@@ -353,14 +357,18 @@ func judgeTop(ctx context.Context, s *segment.Segment, facts []fact, r *rand.Ran
 	slices.SortFunc(rows, func(a, b int) int {
 		x, _ := value(a)
 		y, _ := value(b)
-		c := cmp.Or(cmp.Compare(x, y), cmp.Compare(a, b))
+		c := cmp.Compare(x, y)
+		for _, column := range o.Then {
+			c = cmp.Or(c, cmp.Compare(facts[a].Numbers[column], facts[b].Numbers[column]))
+		}
+		c = cmp.Or(c, cmp.Compare(a, b))
 		if o.Descending {
 			return -c
 		}
 		return c
 	})
 	k := 1 + r.IntN(30)
-	var after *segment.Hit
+	var after *segment.After
 	for page := range 3 {
 		hits, err := s.Top(ctx, set, o, after, k)
 		if err != nil {
@@ -373,7 +381,14 @@ func judgeTop(ctx context.Context, s *segment.Segment, facts []fact, r *rand.Ran
 		if len(hits) == 0 {
 			break
 		}
-		after = &hits[len(hits)-1]
+		last := hits[len(hits)-1]
+		after = &segment.After{Value: last.Value, Row: last.Row}
+		if !o.Descending {
+			after.Row++
+		}
+		for _, column := range o.Then {
+			after.Then = append(after.Then, facts[last.Row].Numbers[column])
+		}
 	}
 	return nil
 }

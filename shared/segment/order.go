@@ -13,29 +13,31 @@ type Hit struct {
 	Value int64 // its number in the column, or the ordinal of its term in the field
 }
 
-// Order says how Top sorts rows: by a column, or by a field's terms. Rows of one value are sorted by time, then by key.
+// Order says how Top sorts rows: by a column, or by a field's terms; rows of one value by further columns; and what is
+// still equal by row, which is by time and then by key.
 type Order struct {
 	Column     int
 	Field      int // counts when ByField is set; the field has ordinals
 	ByField    bool
+	Then       []int // columns
 	Descending bool
 }
 
-// less tells whether a stands before b.
-func (o Order) less(a, b Hit) bool {
-	if o.Descending {
-		a, b = b, a
-	}
-	return a.Value < b.Value || a.Value == b.Value && a.Row < b.Row
+// After is a place in an order: Top returns what comes after it. Rows of that value and those numbers are after it from Row
+// on, or in descending order below Row. The place need not be there.
+type After struct {
+	Value int64
+	Then  []int64
+	Row   int
 }
 
-// Top is the first k rows of a set in an order, only those after a place if there is one. A row without a term has none
-// of the places of Order by field: Top leaves it out.
-func (s *Segment) Top(ctx context.Context, set Set, o Order, after *Hit, k int) ([]Hit, error) {
-	t := &top{order: o, after: after, k: k}
+// Top is the first k rows of a set in an order, only those after a place if there is one. A row without a term has no place
+// in an order by field: Top leaves it out.
+func (s *Segment) Top(ctx context.Context, set Set, o Order, after *After, k int) ([]Hit, error) {
 	if k <= 0 {
 		return nil, nil
 	}
+	t := &top{order: o, after: after, k: k, further: further{ctx: ctx, s: s, columns: o.Then}}
 	var z *zones
 	if !o.ByField {
 		var err error
@@ -57,27 +59,57 @@ func (s *Segment) Top(ctx context.Context, set Set, o Order, after *Hit, k int) 
 		})
 	}
 	loaded := &loader{set: set}
-	for len(blocks) > 0 {
-		var some []int
-		for len(blocks) > 0 && len(some) < together {
+	for some := 1; len(blocks) > 0; some = min(2*some, together) {
+		var next []int
+		for len(blocks) > 0 && len(next) < some {
 			block := blocks[0]
 			blocks = blocks[1:]
 			if set.may(block*columnRows/chunkRows) && (z == nil || t.wants(z.least[block], z.most[block])) {
-				some = append(some, block)
+				next = append(next, block)
 			}
 		}
-		if err := s.topOf(ctx, t, loaded, some); err != nil {
+		if err := s.topOf(ctx, t, loaded, next); err != nil {
 			return nil, err
 		}
-	}
-	slices.SortFunc(t.hits, func(a, b Hit) int {
-		if o.less(a, b) {
-			return -1
+		if t.further.err != nil {
+			return nil, t.further.err
 		}
-		return 1
-	})
-	return t.hits, nil
+	}
+	slices.SortFunc(t.hits, t.compare)
+	return t.hits, t.further.err
 }
+
+// further reads the columns that decide between rows of one value. Few rows need them.
+type further struct {
+	ctx     context.Context
+	s       *Segment
+	columns []int
+	blocks  map[[2]int]numbers
+	err     error
+}
+
+func (f *further) at(column, row int) int64 {
+	at := [2]int{column, row / columnRows}
+	n, ok := f.blocks[at]
+	if !ok && f.err == nil {
+		var all []numbers
+		if all, f.err = f.s.column(f.ctx, column, []int{at[1]}); f.err != nil {
+			return 0
+		}
+		if f.blocks == nil || len(f.blocks) > furtherBlocks {
+			f.blocks = make(map[[2]int]numbers)
+		}
+		n = all[0]
+		f.blocks[at] = n
+	}
+	if f.err != nil {
+		return 0
+	}
+	return n.at(row % columnRows)
+}
+
+// furtherBlocks bounds the blocks of further columns in memory.
+const furtherBlocks = 256
 
 // loader keeps the chunk of a set that was computed last, and those of before as far as they are few.
 type loader struct {
@@ -162,10 +194,41 @@ func eachRow(b *bitmap, from, rows int, f func(row int)) {
 
 // top keeps the first k of the hits that it is offered, as a heap whose root is the last of them.
 type top struct {
-	order Order
-	after *Hit
-	k     int
-	hits  []Hit
+	order   Order
+	after   *After
+	k       int
+	hits    []Hit
+	further further
+}
+
+// compare is below 0 when a stands before b.
+func (t *top) compare(a, b Hit) int {
+	c := cmp.Compare(a.Value, b.Value)
+	for i := 0; c == 0 && i < len(t.order.Then) && a.Row != b.Row; i++ {
+		c = cmp.Compare(t.further.at(t.order.Then[i], a.Row), t.further.at(t.order.Then[i], b.Row))
+	}
+	if c == 0 {
+		c = cmp.Compare(a.Row, b.Row)
+	}
+	if t.order.Descending {
+		return -c
+	}
+	return c
+}
+
+// follows reports whether a hit comes after the place that Top begins at.
+func (t *top) follows(h Hit) bool {
+	if t.after == nil {
+		return true
+	}
+	c := cmp.Compare(h.Value, t.after.Value)
+	for i := 0; c == 0 && i < len(t.order.Then); i++ {
+		c = cmp.Compare(t.further.at(t.order.Then[i], h.Row), t.after.Then[i])
+	}
+	if t.order.Descending {
+		return c < 0 || c == 0 && h.Row < t.after.Row
+	}
+	return c > 0 || c == 0 && h.Row >= t.after.Row
 }
 
 // wants tells whether a block with values from least to most may have a hit that counts.
@@ -185,22 +248,19 @@ func (t *top) wants(least, most int64) bool {
 }
 
 func (t *top) offer(h Hit) {
-	if t.after != nil && !t.order.less(*t.after, h) {
+	if len(t.hits) == t.k && t.compare(h, t.hits[0]) > 0 || !t.follows(h) {
 		return
 	}
 	if len(t.hits) < t.k {
 		t.hits = append(t.hits, h)
 		for i := len(t.hits) - 1; i > 0; {
 			parent := (i - 1) / 2
-			if !t.order.less(t.hits[parent], t.hits[i]) {
+			if t.compare(t.hits[parent], t.hits[i]) > 0 {
 				break
 			}
 			t.hits[parent], t.hits[i] = t.hits[i], t.hits[parent]
 			i = parent
 		}
-		return
-	}
-	if !t.order.less(h, t.hits[0]) {
 		return
 	}
 	t.hits[0] = h
@@ -209,10 +269,10 @@ func (t *top) offer(h Hit) {
 		if child >= t.k {
 			break
 		}
-		if child+1 < t.k && t.order.less(t.hits[child], t.hits[child+1]) {
+		if child+1 < t.k && t.compare(t.hits[child], t.hits[child+1]) < 0 {
 			child++
 		}
-		if !t.order.less(t.hits[i], t.hits[child]) {
+		if t.compare(t.hits[i], t.hits[child]) > 0 {
 			break
 		}
 		t.hits[i], t.hits[child] = t.hits[child], t.hits[i]
