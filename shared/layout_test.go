@@ -51,7 +51,7 @@ func rooms() map[string]room {
 		"shared/people":          domain("shared/access", "shared/connection"),
 		"shared/forensic":        domain("shared/connection", "shared/audit", "shared/people"),
 		"shared/segment":         {ours: contracts, others: []string{"github.com/klauspost/compress"}},
-		"shared/search":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
+		"shared/search":          domain("shared/segment", "shared/access", "shared/connection", "shared/audit", "shared/forensic"),
 		"shared/enrich":          domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
 		"shared/settings":        {ours: []string{"shared/connection", "shared/enrich"}},
 		"shared/agents":          domain("shared/access", "shared/dead", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/enrich", "shared/search", "shared/openapi", "shared/settings"),

@@ -165,6 +165,7 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 	m = Message{
 		Connection:     c,
 		Record:         RecordID(record),
+		Expires:        item.Expires,
 		Actor:          text(a, attrActor, ""),
 		ExternalAccess: truth(a, attrExternal),
 		SavedToSent:    truth(a, attrSaved),

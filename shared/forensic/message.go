@@ -23,6 +23,7 @@ type Message struct {
 	Observed   time.Time // the record's CreationTime, UTC (Incydr: @timestamp)
 	Arrival    time.Time // when its blob was first listed (Incydr: event.ingested); whole milliseconds
 	Stored     time.Time // when it became searchable (Incydr: event.inserted)
+	Expires    time.Time // when it stops being stored, as Load found it; zero is never
 
 	Operation string // Send, SendAs, SendOnBehalf
 	Actor     string // who acted: UserId (Incydr: user.email)

@@ -133,6 +133,9 @@ func (d *Desk) replace(ctx context.Context, c connection.ID, r RecordID, f func(
 		further = append(furtherPostings(was, m, item.Expires), parts...)
 	}
 	further = append(further, lookMarks(m, item.Expires)...)
+	if !was.Waiting { // it may be packed: searches read it by itself until it is packed again
+		further = append(further, changeItem(m, d.Now(), item.Expires))
+	}
 	if len(further) > 0 {
 		if err := d.Events.Load(ctx, further...); err != nil {
 			return fmt.Errorf("store %d items of what was found of message %s: %w", len(further), r, err)

@@ -57,6 +57,11 @@ func (s *Search) Run(ctx context.Context, q Query) (Result, error) {
 	if err := r.settle(ctx, s.Watermarks); err != nil {
 		return Result{}, err
 	}
+	if s.Packs != nil {
+		if result, ok, err := r.packed(ctx, s.Packs, s.Now()); ok || err != nil {
+			return result, err
+		}
+	}
 	return r.page(ctx)
 }
 

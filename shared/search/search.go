@@ -44,9 +44,11 @@ type Search struct {
 	Watermarks  Watermarks
 	Domains     Domains // nil: the sender's own domain is the company's
 	Trail       Trail
-	Now         func() time.Time
-	Log         *slog.Logger
-	Limit       time.Duration // how long one search may take; 0 is as long as its context allows
+	// Packs are read in the place of postings where they have the answer; nil: there are none.
+	Packs *Packs
+	Now   func() time.Time
+	Log   *slog.Logger
+	Limit time.Duration // how long one search may take; 0 is as long as its context allows
 	// MaxAnswer is how many bytes an answer may have before it is compressed; 0 is no limit. In token mode a page
 	// ends where the next event would pass it, and the rest comes with the next token; a page holds one event at
 	// least. Pages by number cannot be shortened without losing events, so the trigger compresses or refuses them.

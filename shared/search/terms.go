@@ -60,6 +60,7 @@ func (v value) missing() bool { return !v.ok && len(v.texts) == 0 && len(v.nums)
 
 // schema is the table of terms, prepared for look-up by name and for writing documents.
 type schema struct {
+	list  []term // in the order of the document
 	terms map[string]*term
 	root  *node
 }
@@ -67,7 +68,7 @@ type schema struct {
 // theSchema is built once and never changes.
 var theSchema = sync.OnceValue(func() schema {
 	all := allTerms()
-	s := schema{terms: make(map[string]*term, len(all)), root: &node{}}
+	s := schema{list: all, terms: make(map[string]*term, len(all)), root: &node{}}
 	for i := range all {
 		s.terms[all[i].name] = &all[i]
 		s.root.add(&all[i], strings.Split(all[i].name, "."))

@@ -286,6 +286,17 @@ func (s *Segment) Numbers(ctx context.Context, column int, from, to int64) (Set,
 	if err != nil {
 		return Set{}, err
 	}
+	some, all := false, true
+	for i := range z.least {
+		some = some || z.least[i] <= to && z.most[i] >= from
+		all = all && z.least[i] >= from && z.most[i] <= to
+	}
+	switch {
+	case !some:
+		return s.None(), nil
+	case all:
+		return s.All(), nil
+	}
 	return Set{s, &numberNode{s: s, column: column, zones: z, from: from, to: to}}, nil
 }
 
