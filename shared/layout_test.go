@@ -75,7 +75,7 @@ func rooms() map[string]room {
 		"local":                 {ours: all, others: []string{"github.com/spf13/cobra"}},
 		"local/logfile":         {},
 		"local/operator":        {ours: []string{"shared/access", "shared/agents", "shared/connection", "shared/dead", "shared/embedded"}},
-		"local/machine":         {ours: append(slices.Clone(contracts), "local/operator", "shared/access", "shared/dead", "shared/connection", "shared/enrich", "shared/settings", "shared/agents", "shared/embedded", "shared/m365")},
+		"local/machine":         {ours: append(slices.Clone(contracts), "local/operator", "shared/access", "shared/dead", "shared/connection", "shared/enrich", "shared/search", "shared/settings", "shared/agents", "shared/embedded", "shared/m365")},
 		"sim/browser":           {others: []string{"golang.org/x/net"}},
 		"local/demo":            {ours: append(slices.Clone(sim), "sim/browser", "local/exported", "shared/connection", "shared/m365")},
 		"proof/story":           {ours: append(slices.Clone(sim), "sim/browser", "sim/lambda"), others: []string{"github.com/aws/aws-sdk-go-v2", "gopkg.in/yaml.v3"}},

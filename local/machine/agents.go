@@ -9,6 +9,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/search"
 )
 
 const (
@@ -21,6 +22,8 @@ const (
 	overlapping = 16
 	// sweepEvery is how often we look for messages that have waited too long to be enriched.
 	sweepEvery = time.Minute
+	// packEvery is how often the packer looks for settled mail.
+	packEvery = 5 * time.Second
 )
 
 // agents runs the poller, the census, the purger, the sweep and the workers until ctx ends and all have stopped.
@@ -32,6 +35,7 @@ func (m *Machine) agents(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { m.tick(ctx) })
 	all.Go(func() { m.every(ctx, m.config.Tick, "deleting connections failed", m.Purger.Tick) })
+	all.Go(func() { m.every(ctx, packEvery, "packing failed", m.pack) })
 	if m.Census != nil {
 		all.Go(func() { m.every(ctx, m.config.Census, "census failed", m.count) })
 	}
@@ -85,6 +89,15 @@ func (m *Machine) count(ctx context.Context) error {
 	outcome, err := m.Census.Run(ctx)
 	if outcome.Finished > 0 {
 		m.config.Log.Info("census taken", outcome.Attrs()...)
+	}
+	return err
+}
+
+// pack packs settled mail into segments, and merges segments.
+func (m *Machine) pack(ctx context.Context) error {
+	outcome, err := m.Packer.Run(ctx)
+	if outcome != (search.PackOutcome{}) {
+		m.config.Log.Info("packed", outcome.Attrs()...)
 	}
 	return err
 }

@@ -114,7 +114,7 @@ func Open(c Config) (*Machine, error) {
 		BlobQueue: m.blobs, MessageQueue: m.messages, Microsoft: client,
 		Settings: c.Settings, Now: c.Now, Rand: c.Rand, Log: c.Log,
 		Dead:  []dead.Queue{{Name: "blobs", Letters: m.blobs}, {Name: "messages", Letters: m.messages}},
-		First: c.First, Enrichers: c.Enrichers, Everybody: c.Everybody, NoMailboxes: c.NoMailboxes,
+		First: c.First, Enrichers: c.Enrichers, Everybody: c.Everybody, NoMailboxes: c.NoMailboxes, Packs: true,
 	})
 	if m.socket, err = operator.Listen(c.Dir); err != nil {
 		c.Log.Warn("commands cannot reach this Mailtrail while it runs", "err", err)

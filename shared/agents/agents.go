@@ -43,6 +43,8 @@ const (
 	searchLimit = 25 * time.Second
 	// sweeps is how many connections are swept at once.
 	sweeps = 8
+	// packCache is how many bytes of segments searches keep in memory.
+	packCache = 128 << 20
 	// lateness is how long after its deadline a message that waits to be enriched is queued again.
 	lateness = 5 * time.Minute
 )
@@ -76,6 +78,8 @@ type Surroundings struct {
 	First     time.Duration // how far back a new connection is listed
 	Enrichers int           // how many messages are enriched at once; 0 is enrich.DefaultWorkers
 	MaxAnswer int           // bytes of an answer to a search; 0 is no limit
+	// Packs lets searches read segments. There must be a packer at work then.
+	Packs bool
 	// Everybody keeps everybody's mail: nobody knows the people of the tenant, as with an exported audit log.
 	Everybody bool
 	// NoMailboxes says that there are no mailboxes to look into, as with an exported audit log: events stay as the
@@ -103,7 +107,9 @@ type Agents struct {
 	Ingester *forensic.Ingester
 	Enricher *enrich.Agent // nil when there are no mailboxes
 	Purger   *connection.Purger
+	Packer   *search.Packer // packs settled mail, which searches find then without its postings
 
+	packs  *search.Packs
 	around Surroundings
 }
 
@@ -148,11 +154,20 @@ func New(s Surroundings) *Agents {
 			Limit: s.Settings.HashLimit, Deadline: deadline, Workers: s.Enrichers, Now: s.Now,
 		})
 	}
+	a.Packer = &search.Packer{
+		Events: s.Events, Connections: a.Registry, Watermarks: a.Watermarks, Domains: a.Roster, Now: s.Now, Rand: s.Rand,
+	}
+	if s.Packs {
+		a.packs = search.NewPacks(s.Events, packCache)
+	}
+	packs := func(ctx context.Context, id connection.ID, budget int) (int, bool, error) {
+		return search.PurgePacks(ctx, s.Events, id, budget)
+	}
 	events := func(ctx context.Context, id connection.ID, budget int) (int, bool, error) {
 		return forensic.Purge(ctx, s.Events, id, budget)
 	}
 	a.Purger = &connection.Purger{
-		Registry: a.Registry, Trail: a.Trail, Log: s.Log, Rooms: []connection.Room{events, a.Ledger.Purge, a.Roster.Purge},
+		Registry: a.Registry, Trail: a.Trail, Log: s.Log, Rooms: []connection.Room{packs, events, a.Ledger.Purge, a.Roster.Purge},
 	}
 	return a
 }
@@ -222,7 +237,7 @@ func (a *Agents) SearchRoutes() []access.Route {
 	login := &access.Login{Clients: a.Clients, Tokens: a.Tokens, Log: a.around.Log}
 	searches := &search.Search{
 		Events: a.around.Events, Connections: a.Registry, Domains: a.Roster, Watermarks: a.Watermarks, Trail: a.Trail,
-		Now: a.around.Now, Log: a.around.Log, Limit: searchLimit, MaxAnswer: a.around.MaxAnswer,
+		Packs: a.packs, Now: a.around.Now, Log: a.around.Log, Limit: searchLimit, MaxAnswer: a.around.MaxAnswer,
 	}
 	return slices.Concat(login.Routes(), searches.Routes())
 }

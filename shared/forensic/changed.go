@@ -19,12 +19,12 @@ type Change struct {
 	key    table.Key
 }
 
-// changedPartition holds the changes of a connection's settled messages: sort <record>|<nanoseconds>.
+// changedPartition holds the changes of a connection's settled messages: sort <record>|<revision that is changed>.
 func changedPartition(c connection.ID) string { return string(c) + "|changed" }
 
-// changeItem is the item of a change at a time.
-func changeItem(m Message, at, expires time.Time) table.Item {
-	sort := string(m.Record) + "|" + strconv.FormatInt(at.UnixNano(), 10)
+// changeItem is the item of a change of a message that is at some revision.
+func changeItem(m Message, revision int64, expires time.Time) table.Item {
+	sort := string(m.Record) + "|" + strconv.FormatInt(revision, 10)
 	return table.Item{Key: table.Key{Partition: changedPartition(m.Connection), Sort: sort}, Expires: expires}
 }
 

@@ -139,11 +139,12 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := typical()
 			change(&want)
+			want.Expires = stored.AddDate(0, 3, 0).Truncate(time.Second)
 			generation := ""
 			if !want.Copy.At.IsZero() {
 				generation = "18a2"
 			}
-			item, parts := encode(want, generation, stored.AddDate(0, 3, 0))
+			item, parts := encode(want, generation, want.Expires)
 			events := openTable(t)
 			ctx := context.Background()
 			if err := events.Load(ctx, parts...); err != nil {
@@ -209,7 +210,7 @@ func FuzzDerive(f *testing.F) {
 		if err != nil || verdict != Sent {
 			return
 		}
-		m.Stored = stored
+		m.Stored, m.Expires = stored, stored.Truncate(time.Second)
 		item, parts := encode(m, "", stored)
 		item.Revision = 1
 		for _, i := range append(appendPostings(parts, m, stored), item) {

@@ -134,7 +134,7 @@ func (d *Desk) replace(ctx context.Context, c connection.ID, r RecordID, f func(
 	}
 	further = append(further, lookMarks(m, item.Expires)...)
 	if !was.Waiting { // it may be packed: searches read it by itself until it is packed again
-		further = append(further, changeItem(m, d.Now(), item.Expires))
+		further = append(further, changeItem(m, item.Revision, item.Expires))
 	}
 	if len(further) > 0 {
 		if err := d.Events.Load(ctx, further...); err != nil {

@@ -1,11 +1,19 @@
 package search
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/forensic"
+	"github.com/mailtrail/mailtrail/shared/segment"
+	"github.com/mailtrail/mailtrail/shared/table"
+	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
 // packer packs an office's mail, however little there is.
@@ -80,3 +88,202 @@ func TestOracleWhilePacking(t *testing.T) {
 		})
 	}
 }
+
+// TestAPackerThatIsKilledAnywhereHidesNothing lets each call of the table fail in turn, done and not done, and asks after each.
+func TestAPackerThatIsKilledAnywhereHidesNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	o := newOffice(t)
+	o.found = o.findings(rng)
+	for range 6 {
+		o.fill(rng, 8)
+		if rng.IntN(2) == 0 {
+			o.pack(o.packer(rng))
+		}
+	}
+	o.search.Packs = NewPacks(o.table, 4<<20)
+	docs := documentsOf(o.events)
+	g := generator{Rand: rng, docs: docs, office: o}
+	killed := errors.New("killed")
+	for call := 1; ; call++ {
+		n := 0
+		stop := func(string, int) error {
+			if n++; n == call {
+				return killed
+			}
+			return nil
+		}
+		faulty := &tabletest.Faulty{Table: o.table.Table}
+		if call%2 == 0 {
+			faulty.Before = stop
+		} else {
+			faulty.After = stop
+		}
+		p := o.packer(rng)
+		p.Events = faulty
+		_, err := p.Run(t.Context())
+		if err != nil && !errors.Is(err, killed) {
+			t.Fatal(err)
+		}
+		for range 2 {
+			q := g.query()
+			q.PgSize = 50
+			want := q.answer(docs, o.now)
+			if got := o.byToken(q); !slices.Equal(got, want) {
+				t.Fatalf("after a kill at call %d: %s\n got %d %v\nwant %d %v", call, q.json(), len(got), got, len(want), want)
+			}
+		}
+		if n < call {
+			break
+		}
+		o.fill(rng, 3) // so that there is always something to pack
+		docs = documentsOf(o.events)
+		g.docs = docs
+		if call > 120 {
+			break
+		}
+	}
+	// Hours later nothing is left of the runs of the dead: those that are listed are all referred to.
+	o.now = o.now.Add(2 * time.Hour)
+	o.pack(o.packer(rng))
+	o.now = o.now.Add(time.Hour) // what that merged away is deleted too
+	o.pack(o.packer(rng))
+	for _, c := range o.conns {
+		m, err := readManifest(t.Context(), o.table, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &packing{Packer: o.packer(rng), conn: &c, manifest: m}
+		used, err := w.runs(t.Context(), m.packs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for item, err := range o.table.Query(t.Context(), table.Query{Partition: runsPartition(c.ID)}) {
+			if err != nil || !used[segment.Run(item.Sort)] {
+				t.Errorf("run %s of connection %s is listed, and nothing refers to it: %v", item.Sort, c.ID, err)
+			}
+		}
+	}
+}
+
+// TestWhatChangesAfterItWasPackedIsFoundAsItIs settles messages once more, with what was missing, after they were packed.
+func TestWhatChangesAfterItWasPackedIsFoundAsItIs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	o := newOffice(t)
+	o.found = func(forensic.Message) *forensic.Finding {
+		return &forensic.Finding{At: o.now, Reason: forensic.NotFound}
+	}
+	o.fill(rng, 40)
+	p := o.packer(rng)
+	if n := o.pack(p).Messages; n != 40 {
+		t.Fatalf("%d messages were packed", n)
+	}
+	late := o.events[0].message
+	ask := func() []string {
+		return o.ask(`{"groups":[{"filters":[{"term":"destination.email.bcc","operator":"IS","value":"late@paper.example"}]}]}`).ids()
+	}
+	if got := ask(); len(got) > 0 {
+		t.Fatalf("found before it is there: %v", got)
+	}
+	finding := forensic.Finding{
+		At: o.now.Add(time.Hour), Again: true, From: late.From, Sender: late.Sender,
+		Recipients: []forensic.Recipient{{Address: "late@paper.example", Role: forensic.Bcc}},
+	}
+	for i, f := range late.Files {
+		finding.Files = append(finding.Files, forensic.Attachment{Record: i, Name: f.Name, Size: 7, NoHash: forensic.HashingOff})
+	}
+	if err := o.desk.Settle(t.Context(), *late, finding); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range late.Files {
+		want = append([]string{late.EventID(i).String()}, want...)
+	}
+	all := len(o.events)
+	check := func(when string) {
+		t.Helper()
+		if got := ask(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+		total := o.ask(`{"groups":[{"filters":[{"term":"event.observer","operator":"IS","value":"Office365"}]}]}`).TotalCount
+		if total != all {
+			t.Errorf("%s: %d events, want %d", when, total, all)
+		}
+	}
+	check("before it is packed again")
+	o.pack(p)
+	check("packed again")
+	changes, err := forensic.Changes(t.Context(), o.table, late.Connection, 10)
+	if err != nil || len(changes) > 0 {
+		t.Errorf("changes are left: %v, %v", changes, err)
+	}
+	if from, _ := o.search.Packs.Answered(); from == 0 {
+		t.Error("nothing was answered from segments")
+	}
+}
+
+func TestAPurgeLeavesNothingThatWasPacked(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	o := newOffice(t)
+	for range 9 {
+		o.fill(rng, 10)
+		o.pack(o.packer(rng))
+	}
+	c := o.conns[0].ID
+	for i := 0; ; i++ {
+		_, done, err := PurgePacks(t.Context(), o.table, c, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			break
+		}
+		if i > 10_000 {
+			t.Fatal("a purge does not end")
+		}
+	}
+	if m, err := readManifest(t.Context(), o.table, c); err != nil || m.revision != 0 {
+		t.Errorf("a manifest is left: %v, %v", m, err)
+	}
+	other, err := readManifest(t.Context(), o.table, o.conns[1].ID)
+	if err != nil || len(other.packs) == 0 {
+		t.Errorf("another connection's packs are gone: %v, %v", other, err)
+	}
+}
+
+// TestPacksFollowTheCompanysDomains asks for what depends on them while they change.
+func TestPacksFollowTheCompanysDomains(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	o := newOffice(t)
+	o.fill(rng, 60)
+	p := o.packer(rng)
+	o.pack(p)
+	p.Domains = ownDomains{"rival.example"}
+	o.search.Domains = p.Domains
+	for i := range o.events {
+		o.events[i].own = []string{"rival.example"}
+	}
+	docs := documentsOf(o.events)
+	check := func() {
+		t.Helper()
+		for _, value := range []string{"rival.example", "partner.example", "*.example"} {
+			q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"risk.untrustedValues.domains", "IS", value}}}}, PgSize: 1000}
+			if got, want := o.byToken(q), q.answer(docs, o.now); !slices.Equal(got, want) {
+				t.Errorf("%s: %d found, want %d", value, len(got), len(want))
+			}
+		}
+	}
+	check()
+	from, _ := o.search.Packs.Answered()
+	if from > 0 {
+		t.Error("answered from segments that were made with other domains")
+	}
+	o.pack(p)
+	check()
+	if from, _ := o.search.Packs.Answered(); from == 0 {
+		t.Error("the segments were not made again")
+	}
+}
+
+type ownDomains []string
+
+func (d ownDomains) Domains(context.Context, connection.ID) ([]string, error) { return d, nil }

@@ -59,6 +59,11 @@ type PackOutcome struct {
 	Deleted  int // blocks of runs that nothing refers to
 }
 
+// Attrs are the outcome as attributes of a log line.
+func (o PackOutcome) Attrs() []any {
+	return []any{"messages", o.Messages, "merges", o.Merges, "deleted", o.Deleted}
+}
+
 // Run packs what is due of every connection, and merges segments where there are enough. A connection that fails holds no
 // other up.
 func (p *Packer) Run(ctx context.Context) (PackOutcome, error) {
@@ -356,7 +361,10 @@ func (w *packing) drop(ctx context.Context, s *segment.Segment, one pack) (segme
 		return segment.Set{}, err
 	}
 	expired, err := s.Numbers(ctx, s.Schema().Column(expiresColumn), absent, w.Now().Unix())
-	return segment.Or(dropped, expired), err
+	if err != nil {
+		return segment.Set{}, err
+	}
+	return segment.Or(dropped, expired), nil
 }
 
 func droppedRows(ctx context.Context, s *segment.Segment, records []string) (segment.Set, error) {
