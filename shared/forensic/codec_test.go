@@ -210,7 +210,7 @@ func FuzzDerive(f *testing.F) {
 		if err != nil || verdict != Sent {
 			return
 		}
-		m.Stored, m.Expires = stored, stored.Truncate(time.Second)
+		m.Stored, m.Expires = stored, stored
 		item, parts := encode(m, "", stored)
 		item.Revision = 1
 		for _, i := range append(appendPostings(parts, m, stored), item) {
