@@ -61,7 +61,7 @@ func Read(place Place, environ []string, needed ...string) (Settings, error) {
 		s.Applications[s.Cloud] = *a
 	}
 	if place == Machine {
-		wrong = append(wrong, s.incomplete()...)
+		wrong = append(wrong, s.incomplete(described)...)
 	}
 	return s, errors.Join(wrong...)
 }
@@ -132,8 +132,9 @@ func ofMicrosoft() []string {
 	return all
 }
 
-// incomplete says what a machine lacks to talk to Microsoft, if anything asks for that.
-func (s Settings) incomplete() (wrong []error) {
+// incomplete says what a machine lacks to talk to Microsoft, if anything asks for that. described are the applications
+// by the suffix of their variables. The one without a suffix is needed if its cloud is named, or if there is no other.
+func (s Settings) incomplete(described map[string]*Application) (wrong []error) {
 	real := s.real()
 	switch {
 	case len(real) == 0:
@@ -143,39 +144,27 @@ func (s Settings) incomplete() (wrong []error) {
 	case !s.Given(RedirectURL):
 		wrong = append(wrong, fmt.Errorf("%s is missing: it is needed to talk to Microsoft", RedirectURL))
 	}
-	for _, suffix := range append(clouds(), "") {
-		if s.describes(suffix) {
-			wrong = append(wrong, s.application(suffix)...)
-		}
+	if len(described) == 0 || described[""] == nil && s.Given(Cloud) {
+		wrong = append(wrong, Application{}.lacks("")...)
+	}
+	for suffix, a := range described {
+		wrong = append(wrong, a.lacks(suffix)...)
 	}
 	return wrong
 }
 
-// describes reports whether an application with that suffix is meant: part of it is set; or, for the one without a
-// suffix, its cloud is named or there is no other application.
-func (s Settings) describes(suffix string) bool {
-	set := func(suffixes ...string) bool {
-		return slices.ContainsFunc(All(), func(setting Setting) bool {
-			return setting.PerCloud && slices.ContainsFunc(suffixes,
-				func(suffix string) bool { return s.Given(setting.Name + suffix) })
-		})
-	}
-	return set(suffix) || suffix == "" && (s.Given(Cloud) || !set(clouds()...))
-}
-
-func (s Settings) application(suffix string) (wrong []error) {
-	for _, name := range []string{ClientID, Publisher} {
-		if !s.Given(name + suffix) {
+// lacks says what is missing of the application whose variables have the suffix.
+func (a Application) lacks(suffix string) (wrong []error) {
+	for name, value := range map[string]string{ClientID: a.ClientID, Publisher: a.Publisher} {
+		if value == "" {
 			wrong = append(wrong, fmt.Errorf("%s is missing: it is needed to talk to Microsoft", name+suffix))
 		}
 	}
-	for _, name := range []string{Certificate, Secret, NewCertificate, NewSecret} {
-		if s.Given(name + suffix) {
-			return wrong
-		}
+	if len(a.Secrets)+len(a.Certificates) == 0 {
+		wrong = append(wrong, fmt.Errorf("%s or %s is missing: one of them is needed to talk to Microsoft",
+			Certificate+suffix, Secret+suffix))
 	}
-	return append(wrong, fmt.Errorf("%s or %s is missing: one of them is needed to talk to Microsoft",
-		Certificate+suffix, Secret+suffix))
+	return wrong
 }
 
 // unknown refuses each variable that begins with our prefix and is no setting: most likely it is a typing error.

@@ -206,7 +206,16 @@ func TestTheDocumentedSettingsAreThese(t *testing.T) {
 		if s.Default != "" {
 			fmt.Fprintf(&list, ", default `%s`", s.Default)
 		}
-		fmt.Fprintf(&list, ":\n  %s\n", s.Sentence)
+		list.WriteString(":\n ")
+		column := 1
+		for word := range strings.FieldsSeq(s.Sentence) {
+			if column += 1 + len(word); column > 118 {
+				list.WriteString("\n ")
+				column = 2 + len(word)
+			}
+			list.WriteString(" " + word)
+		}
+		list.WriteString("\n")
 	}
 	page, err := os.ReadFile(name)
 	if err != nil {

@@ -36,8 +36,10 @@ type Setting struct {
 	// never quotes a secret.
 	read func(s *Settings, text string) error
 	// describe keeps a value of an application at Microsoft. name is the variable, with its cloud.
-	describe func(a *Application, name, text string) error
+	describe describer
 }
+
+type describer = func(a *Application, name, text string) error
 
 // All returns every setting, in the order in which they are documented.
 func All() []Setting {
@@ -53,16 +55,10 @@ func All() []Setting {
 				return nil
 			},
 		},
-		{
-			Name: Data, Place: Machine,
-			Sentence: "The data folder. Without it: `data/company`, `data/microsoft`, or one for each exported file.",
-			read:     text(func(s *Settings) *string { return &s.Data }),
-		},
-		{
-			Name: Records, Place: Machine,
-			Sentence: "An exported audit log to import, instead of the invented company.",
-			read:     text(func(s *Settings) *string { return &s.Records }),
-		},
+		plain(Data, Machine, func(s *Settings) *string { return &s.Data },
+			"The data folder. Without it: `data/company`, `data/microsoft`, or one for each exported file."),
+		plain(Records, Machine, func(s *Settings) *string { return &s.Records },
+			"An exported audit log to import, instead of the invented company."),
 		{
 			Name: RetentionDays, Place: Everywhere,
 			Sentence: "For how many days an event is kept after it was stored. Without it, events are kept for ever.",
@@ -101,36 +97,18 @@ func All() []Setting {
 				"leaves attachments out. 0 looks for none.",
 			read: whole(0, 1_000_000, func(s *Settings, n int) { s.CheckSends = n }),
 		},
-		{
-			Name: ClientID, Place: Everywhere, PerCloud: true,
-			Sentence: "The id of the application that is registered at Microsoft.",
-			describe: func(a *Application, _, text string) error { a.ClientID = text; return guid(text) },
-		},
-		{
-			Name: Publisher, Place: Everywhere, PerCloud: true,
-			Sentence: "The id of your own tenant: Microsoft counts requests by it.",
-			describe: func(a *Application, _, text string) error { a.Publisher = text; return guid(text) },
-		},
-		{
-			Name: Certificate, Place: Machine, PerCloud: true,
-			Sentence: "A file with the application's certificate and its private key, as PEM.",
-			describe: certificate,
-		},
-		{
-			Name: Secret, Place: Machine, PerCloud: true,
-			Sentence: "The application's client secret, instead of a certificate.",
-			describe: secret,
-		},
-		{
-			Name: NewCertificate, Place: Machine, PerCloud: true,
-			Sentence: "The certificate that replaces the present one. While both are set, either may be used.",
-			describe: certificate,
-		},
-		{
-			Name: NewSecret, Place: Machine, PerCloud: true,
-			Sentence: "The client secret that replaces the present one, in the same way.",
-			describe: secret,
-		},
+		ofApplication(ClientID, Everywhere, id(func(a *Application) *string { return &a.ClientID }),
+			"The id of the application that is registered at Microsoft."),
+		ofApplication(Publisher, Everywhere, id(func(a *Application) *string { return &a.Publisher }),
+			"The id of your own tenant: Microsoft counts requests by it."),
+		ofApplication(Certificate, Machine, certificate,
+			"A file with the application's certificate and its private key, as PEM."),
+		ofApplication(Secret, Machine, secret,
+			"The application's client secret, instead of a certificate."),
+		ofApplication(NewCertificate, Machine, certificate,
+			"The certificate that replaces the present one. While both are set, either may be used."),
+		ofApplication(NewSecret, Machine, secret,
+			"The client secret that replaces the present one, in the same way."),
 		{
 			Name: RedirectURL, Place: Machine,
 			Sentence: "The redirect URI of the application: the address of this machine, and `" + connection.CallbackPath + "`.",
@@ -173,46 +151,32 @@ func All() []Setting {
 				return nil
 			},
 		},
-		{
-			Name: CredentialARN, Place: AWS,
-			Sentence: "The ARN of the secret that holds the application's certificate with its key (PEM), or its client secret.",
-			read:     text(func(s *Settings) *string { return &s.CredentialARN }),
-		},
-		{
-			Name: TableConnections, Place: AWS,
-			Sentence: "The DynamoDB table of connections, API clients and the trail.",
-			read:     text(func(s *Settings) *string { return &s.Tables.Connections }),
-		},
-		{
-			Name: TableBlobs, Place: AWS,
-			Sentence: "The DynamoDB table of the ledger.",
-			read:     text(func(s *Settings) *string { return &s.Tables.Blobs }),
-		},
-		{
-			Name: TableEvents, Place: AWS,
-			Sentence: "The DynamoDB table of messages and their index.",
-			read:     text(func(s *Settings) *string { return &s.Tables.Events }),
-		},
-		{
-			Name: TablePeople, Place: AWS,
-			Sentence: "The DynamoDB table of the tenants' people.",
-			read:     text(func(s *Settings) *string { return &s.Tables.People }),
-		},
-		{
-			Name: QueueBlobs, Place: AWS,
-			Sentence: "The URL of the SQS queue of blobs to be read.",
-			read:     text(func(s *Settings) *string { return &s.BlobQueue }),
-		},
-		{
-			Name: QueueMessages, Place: AWS,
-			Sentence: "The URL of the SQS queue of messages to be enriched.",
-			read:     text(func(s *Settings) *string { return &s.MessageQueue }),
-		},
+		plain(CredentialARN, AWS, func(s *Settings) *string { return &s.CredentialARN },
+			"The ARN of the secret that holds the application's certificate with its key (PEM), or its client secret."),
+		plain(TableConnections, AWS, func(s *Settings) *string { return &s.Tables.Connections },
+			"The DynamoDB table of connections, API clients and the trail."),
+		plain(TableBlobs, AWS, func(s *Settings) *string { return &s.Tables.Blobs },
+			"The DynamoDB table of the ledger."),
+		plain(TableEvents, AWS, func(s *Settings) *string { return &s.Tables.Events },
+			"The DynamoDB table of messages and their index."),
+		plain(TablePeople, AWS, func(s *Settings) *string { return &s.Tables.People },
+			"The DynamoDB table of the tenants' people."),
+		plain(QueueBlobs, AWS, func(s *Settings) *string { return &s.BlobQueue },
+			"The URL of the SQS queue of blobs to be read."),
+		plain(QueueMessages, AWS, func(s *Settings) *string { return &s.MessageQueue },
+			"The URL of the SQS queue of messages to be enriched."),
 	}
 }
 
-func text(field func(*Settings) *string) func(*Settings, string) error {
-	return func(s *Settings, text string) error { *field(s) = text; return nil }
+// plain is a setting whose every value is good.
+func plain(name string, place Place, field func(*Settings) *string, sentence string) Setting {
+	keep := func(s *Settings, text string) error { *field(s) = text; return nil }
+	return Setting{Name: name, Place: place, Sentence: sentence, read: keep}
+}
+
+// ofApplication is a setting of the application at Microsoft.
+func ofApplication(name string, place Place, describe describer, sentence string) Setting {
+	return Setting{Name: name, Place: place, PerCloud: true, Sentence: sentence, describe: describe}
 }
 
 func whole(least, most int, keep func(*Settings, int)) func(*Settings, string) error {
@@ -226,12 +190,15 @@ func whole(least, most int, keep func(*Settings, int)) func(*Settings, string) e
 	}
 }
 
-// guid does not quote the value, because a secret is easily pasted into the wrong variable.
-func guid(text string) error {
-	if !connection.IsGUID(text) {
-		return errors.New("is no GUID")
+// id is the GUID of something at Microsoft. The error does not quote the value, because a secret is easily pasted into
+// the wrong variable.
+func id(field func(*Application) *string) describer {
+	return func(a *Application, _, text string) error {
+		if *field(a) = text; !connection.IsGUID(text) {
+			return errors.New("is no GUID")
+		}
+		return nil
 	}
-	return nil
 }
 
 func secret(a *Application, _, text string) error {
