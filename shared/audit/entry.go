@@ -18,7 +18,7 @@ func attrNumber(v any) int64 {
 }
 
 func (e Entry) attrs() table.Attrs {
-	return table.Attrs{
+	attrs := table.Attrs{
 		"id":       string(e.ID),
 		"tenant":   string(e.Tenant.ID),
 		"cloud":    string(e.Tenant.Cloud),
@@ -31,6 +31,10 @@ func (e Entry) attrs() table.Attrs {
 		"state":    string(e.State),
 		"attempts": int64(e.Attempts),
 	}
+	if e.Refusals > 0 {
+		attrs["refusals"], attrs["refusal"] = e.Refusals, e.Refusal
+	}
+	return attrs
 }
 
 // item is the entry as it is stored. An open blob's never expires: a connection may be resumed after a long time.
@@ -80,6 +84,8 @@ func readEntry(c connection.ID, item table.Item) Entry {
 			Attempts: int(attrNumber(a["attempts"])),
 		},
 		State:    State(attrText(a["state"])),
+		Refusals: attrNumber(a["refusals"]),
+		Refusal:  attrText(a["refusal"]),
 		Reason:   attrText(a["reason"]),
 		Queued:   table.TimeOf(a["queued"]),
 		Ended:    table.TimeOf(a["ended"]),

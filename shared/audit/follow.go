@@ -89,8 +89,8 @@ func (f *follower) requeue(ctx context.Context) error {
 			if e.Queued.Before(f.c.Resumed) {
 				parked++
 			}
-			if !e.Expires.IsZero() && !now.Before(e.Expires) {
-				err = f.Ledger.Lose(ctx, e.Blob, "it expired before it could be read", e.Tally)
+			if e.expired(now) {
+				err = f.Ledger.Lose(ctx, e.Blob, e.lostBy(), e.Tally)
 			} else {
 				err = f.renew(ctx, e, now)
 			}

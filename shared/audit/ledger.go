@@ -47,6 +47,9 @@ type Entry struct {
 	Queued time.Time
 	Ended  time.Time
 	Tally  Tally
+	// Refusals is how many times Microsoft refused to hand the blob out, and Refusal what it answered last.
+	Refusals int64
+	Refusal  string
 
 	revision int64
 }
@@ -150,6 +153,56 @@ func (l *Ledger) Return(ctx context.Context, b Blob) error {
 		return fmt.Errorf("return blob %s: %w", b.ID, err)
 	}
 	return nil
+}
+
+// keptAtMicrosoft is how long Microsoft keeps a blob whose listing does not say.
+const keptAtMicrosoft = 7 * 24 * time.Hour
+
+// expired says whether Microsoft no longer has the blob.
+func (b Blob) expired(now time.Time) bool {
+	expires := b.Expires
+	if expires.IsZero() {
+		expires = b.Created.Add(keptAtMicrosoft)
+	}
+	return !now.Before(expires)
+}
+
+// Refuse records that Microsoft refused to hand a blob out, and why, and returns how many times it has done so. Good
+// blobs are refused too, for hours, so the blob stays open and the poller queues it again, until it expires: then it is
+// lost, and Refuse returns ErrEnded, as for a blob that ended before.
+func (l *Ledger) Refuse(ctx context.Context, b Blob, why string) (times int64, err error) {
+	for range tries {
+		e, err := l.Find(ctx, b.Connection, b.ID)
+		switch {
+		case errors.Is(err, table.ErrAbsent):
+			return 0, fmt.Errorf("blob is not in the ledger yet: %w", fault.Retry)
+		case err != nil:
+			return 0, err
+		case e.State == Settled || e.State == Lost:
+			return 0, ErrEnded
+		}
+		e.Refusals++
+		e.Refusal = why
+		err = l.Table.Commit(ctx, table.Op{Verb: table.Replace, Item: e.item()})
+		switch {
+		case errors.Is(err, table.ErrConflict):
+			continue
+		case err != nil:
+			return 0, fmt.Errorf("record a refusal of blob %s: %w", b.ID, err)
+		case e.expired(l.Now()):
+			return e.Refusals, errors.Join(ErrEnded, l.Lose(ctx, b, e.lostBy(), e.Tally))
+		}
+		return e.Refusals, nil
+	}
+	return 0, fmt.Errorf("record a refusal of blob %s: too many writers: %w", b.ID, fault.Retry)
+}
+
+// lostBy is why a blob that has expired is lost.
+func (e Entry) lostBy() string {
+	if e.Refusals == 0 {
+		return "it expired before it could be read"
+	}
+	return fmt.Sprintf("Microsoft refused it until it expired, %d times; the last answer: %s", e.Refusals, e.Refusal)
 }
 
 // Settle records that a blob was read to its end and that everything in it is stored. It is idempotent: only the

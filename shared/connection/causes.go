@@ -12,6 +12,8 @@ const (
 	AuditLogOff = "AuditLogOff"
 	// OtherCloud, with a cloud's name behind it, says that the tenant lives in that cloud and not in the connection's.
 	OtherCloud = "OtherCloud."
+	// ContentRefused, with Microsoft's code behind it, says that Microsoft lists blobs and refuses to hand them out.
+	ContentRefused = "ContentRefused."
 	// SubscriptionStuck says that the tenant's subscription to the audit log stays disabled, although it was started, and
 	// then stopped and started again.
 	SubscriptionStuck = "SubscriptionStuck"
@@ -225,6 +227,13 @@ func tenantCause(code string) (Cause, bool) {
 				"Deauthorize this connection, and add a new one with the cloud "+string(cloud)+".",
 			)
 		}
+	}
+	if answer, ok := strings.CutPrefix(code, ContentRefused); ok {
+		return refused("Microsoft lists the content of the tenant's audit log, but refuses to hand it out"+named(answer)+".",
+			"We keep asking until Microsoft deletes it, 7 days after it was listed. If this lasts for more than a few hours, check "+
+				"that the tenant id and the cloud of this connection are those of the tenant (Microsoft Entra admin center, "+
+				"Overview). If they are not, deauthorize this connection and add a new one; if they are, open a support request "+
+				"with Microsoft."+byItself)
 	}
 	switch code {
 	case AuditLogOff, "AF20011":

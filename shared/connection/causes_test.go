@@ -25,7 +25,7 @@ const (
 	graphCodes = `InvalidAuthenticationToken Authorization_RequestDenied ErrorAccessDenied ErrorItemNotFound ErrorInvalidUser
 		MailboxNotEnabledForRESTAPI ResourceNotFound Request_ResourceNotFound extensionError InefficientFilter RequestBroker--ParseUri
 		resyncRequired syncStateNotFound TooManyRequests ErrorMailboxMoveInProgress`
-	ourCodes = `AuditLogOff GroupsDenied PersonalAccount OtherCloud.commercial OtherCloud.gcc OtherCloud.gcchigh OtherCloud.dod`
+	ourCodes = `AuditLogOff SubscriptionStuck ContentRefused.AF20052 GroupsDenied PersonalAccount OtherCloud.commercial OtherCloud.gcc OtherCloud.gcchigh OtherCloud.dod`
 )
 
 func everyCode() []string {

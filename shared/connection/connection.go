@@ -112,6 +112,9 @@ type Connection struct {
 	// since when the subscription at Microsoft waits to be stopped; zero when there is nothing to stop
 	Stopping time.Time
 	Resumed  time.Time // when it was last resumed; what was parked before that is queued again; zero if never
+	// Refusals is how many blobs in a row Microsoft refused to hand out, and RefusalCode with what code the last one.
+	Refusals    int64
+	RefusalCode string
 	// StartAfter is when the subscription at Microsoft may next be started; zero if nobody has tried to start it.
 	StartAfter time.Time
 	Purge      Purge

@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/fault"
@@ -46,6 +47,35 @@ func (r *Registry) ReportDirectory(ctx context.Context, id ID, outcome error) er
 	return err
 }
 
+// manyRefused is how many blobs in a row Microsoft may refuse before the connection says so. One or two are Microsoft's
+// own trouble; if all are refused, we probably ask for them in the wrong tenant or cloud.
+const manyRefused = 5
+
+// ReportBlob records that Microsoft handed out a blob that it had listed (nil), or refused another one. Five in a row are
+// Error; the next poll that succeeds after a blob was handed out sets Monitoring. A call that was done and then reported
+// as failed may count twice.
+func (r *Registry) ReportBlob(ctx context.Context, id ID, outcome error) error {
+	now := r.now()
+	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {
+		switch {
+		case !s.Followed():
+		case outcome == nil:
+			s.Refusals, s.RefusalCode = 0, ""
+		default:
+			s.Refusals++
+			s.RefusalCode = fault.Code(outcome)
+			if !strings.HasPrefix(s.RefusalCode, OtherCloud) {
+				s.RefusalCode = ContentRefused + s.RefusalCode
+			}
+			if s.Refusals >= manyRefused && s.Status != Error {
+				s.Connection = s.refused(s.RefusalCode, now)
+			}
+		}
+		return nil, nil
+	})
+	return err
+}
+
 // unnamed is stored for a refusal without a code.
 const unnamed = "Refused"
 
@@ -60,6 +90,9 @@ func (c Connection) after(outcome error, now time.Time) Connection {
 		}
 		if c.Denied != "" {
 			return c.refused(c.Denied, now)
+		}
+		if c.Refusals >= manyRefused {
+			return c.refused(c.RefusalCode, now)
 		}
 		c.Status, c.Reason = Monitoring, ""
 		return c

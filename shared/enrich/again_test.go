@@ -177,6 +177,7 @@ func (open) Begin(_ context.Context, b audit.Blob) (audit.Blob, error)   { b.Att
 func (open) Return(context.Context, audit.Blob) error                    { return nil }
 func (open) Settle(context.Context, audit.Blob, audit.Tally) error       { return nil }
 func (open) Lose(context.Context, audit.Blob, string, audit.Tally) error { return nil }
+func (open) Refuse(context.Context, audit.Blob, string) (int64, error)   { return 1, nil }
 func (open) Keep(context.Context, audit.Blob, []audit.Unreadable) error  { return nil }
 
 // record is the audit record of the n-th mail of somebody, sent at a time; id is what Microsoft calls the mail.

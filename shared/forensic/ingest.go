@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // Feed opens content blobs. It is safe for concurrent use.
 type Feed interface {
 	// Open returns when the tenant's feed has answered 200. The content streams while it is read, and the caller
-	// closes it. fault.Poison means that the blob is no longer available; after any other error it may be later.
+	// closes it. fault.Poison means that Microsoft says that there is no such blob, and fault.Refused with the code
+	// connection.OtherCloud that it is asked in the wrong cloud: both may pass.
 	Open(ctx context.Context, t connection.Tenant, uri string) (io.ReadCloser, error)
 }
 
@@ -39,6 +41,9 @@ type Ledger interface {
 	Settle(ctx context.Context, b audit.Blob, t audit.Tally) error
 	// Lose records that b is unavailable or incomplete, and why. What was stored of it stays.
 	Lose(ctx context.Context, b audit.Blob, reason string, t audit.Tally) error
+	// Refuse records that Microsoft refused to hand b out, and how many times it has done so. b stays open, to be
+	// queued again, until it expires; audit.ErrEnded means that it is lost now, or ended before.
+	Refuse(ctx context.Context, b audit.Blob, why string) (times int64, err error)
 	// Keep stores what could not be read of b. Keeping the same again is harmless.
 	Keep(ctx context.Context, b audit.Blob, unreadable []audit.Unreadable) error
 }
@@ -47,6 +52,8 @@ type Ledger interface {
 type Connections interface {
 	// Follows says whether the connection is followed now; one that does not exist is not.
 	Follows(ctx context.Context, c connection.ID) (bool, error)
+	// ReportBlob records on the connection that Microsoft handed a blob out (nil), or refused another one.
+	ReportBlob(ctx context.Context, c connection.ID, outcome error) error
 }
 
 // errParked means that the connection is not followed any more: nothing may be stored of it.
@@ -145,13 +152,18 @@ func (in *Ingester) follows(ctx context.Context, b audit.Blob) error {
 // read fetches a blob and stores its messages.
 func (in *Ingester) read(ctx context.Context, b audit.Blob) error {
 	content, err := in.Feed.Open(ctx, b.Tenant, b.URI)
-	if errors.Is(err, fault.Poison) {
-		return in.lose(ctx, b, err, audit.Tally{})
+	if errors.Is(err, fault.Poison) || strings.HasPrefix(fault.Code(err), connection.OtherCloud) {
+		return in.refused(ctx, b, err)
 	}
 	if err != nil {
 		return fmt.Errorf("open blob %s of connection %s: %w", b.ID, b.Connection, err)
 	}
 	defer content.Close()
+	if in.Connections != nil {
+		if err := in.Connections.ReportBlob(ctx, b.Connection, nil); err != nil {
+			return fmt.Errorf("report that a blob of connection %s was handed out: %w", b.Connection, err)
+		}
+	}
 
 	b, err = in.Ledger.Begin(ctx, b)
 	if errors.Is(err, audit.ErrEnded) {
@@ -190,6 +202,33 @@ func (in *Ingester) ingest(ctx context.Context, b audit.Blob, content io.Reader)
 	}
 	if err := in.Ledger.Settle(ctx, b, r.tally); err != nil {
 		return fmt.Errorf("settle blob %s of connection %s: %w", b.ID, b.Connection, err)
+	}
+	return nil
+}
+
+// refused records that Microsoft refused to hand the blob out. The queue brings it back a few times; after that the
+// poller queues it once an hour, until it expires. A crash after Refuse leaves one refusal out of the connection's
+// count.
+func (in *Ingester) refused(ctx context.Context, b audit.Blob, cause error) error {
+	times, err := in.Ledger.Refuse(ctx, b, cut(cause.Error(), maxReason))
+	if errors.Is(err, audit.ErrEnded) && times > 0 {
+		in.Log.WarnContext(ctx, "blob is lost", "connection", b.Connection, "blob", b.ID, "reason", cause)
+	}
+	if errors.Is(err, audit.ErrEnded) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("record a refusal of connection %s: %w", b.Connection, err)
+	}
+	in.Log.InfoContext(ctx, "blob is refused, and will be asked for again",
+		"connection", b.Connection, "blob", b.ID, "times", times, "code", fault.Code(cause), "reason", cause)
+	if times == 1 && in.Connections != nil {
+		if err := in.Connections.ReportBlob(ctx, b.Connection, cause); err != nil {
+			return fmt.Errorf("report a refused blob of connection %s: %w", b.Connection, err)
+		}
+	}
+	if times < maxAttempts {
+		return fmt.Errorf("open blob %s of connection %s, refused %d times: %v: %w", b.ID, b.Connection, times, cause, fault.Retry)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package forensic_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -154,7 +153,6 @@ func TestOneBadBlobHoldsNothingUp(t *testing.T) {
 		shown   int
 		reason  string
 	}{
-		"gone":                 {nil, audit.Lost, 0, "gone"},
 		"garbage in the array": {text(strings.Replace(whole, "},{", "} {", 1)), audit.Lost, 1, "malformed at byte"},
 		"no array":             {text(`{"error":{"code":"AF50000"}}`), audit.Lost, 0, "malformed at byte 0"},
 		"bytes after it":       {text(whole + "x"), audit.Lost, 2, "malformed at byte"},
@@ -164,10 +162,6 @@ func TestOneBadBlobHoldsNothingUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			body := w.add("bad", now, c.content)
-			if c.content == nil {
-				clear(w.feed)
-				begin(t, w, body)
-			}
 			retry(t, w, body)
 			retry(t, w, body) // the queue may bring it once more
 			retry(t, w, w.add("good", now, array(send(9, "c (1b)"))))
@@ -180,18 +174,6 @@ func TestOneBadBlobHoldsNothingUp(t *testing.T) {
 				t.Errorf("%d messages are shown, want %d of the bad blob and one of the good one", got, c.shown)
 			}
 		})
-	}
-}
-
-// begin has the ledger know a blob, as the poller does before it is gone.
-func begin(t *testing.T, w *world, body []byte) {
-	t.Helper()
-	var b audit.Blob
-	if err := json.Unmarshal(body, &b); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.ledger().Begin(context.Background(), b); err != nil {
-		t.Fatal(err)
 	}
 }
 

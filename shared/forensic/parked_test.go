@@ -16,6 +16,8 @@ type followed struct {
 	err     error
 }
 
+func (f *followed) ReportBlob(context.Context, connection.ID, error) error { return nil }
+
 func (f *followed) Follows(context.Context, connection.ID) (bool, error) {
 	is := f.answers[0]
 	if len(f.answers) > 1 {

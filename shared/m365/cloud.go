@@ -114,7 +114,7 @@ func (c *Client) naming(ctx context.Context, t connection.Tenant, err error) err
 		return err
 	}
 	switch f.Code {
-	case "AF20011", "AADSTS90002", "AADSTS90038", "AADSTS900382", "AADSTS900432":
+	case "AF20011", "AF20052", "AADSTS90002", "AADSTS90038", "AADSTS900382", "AADSTS900432":
 	default:
 		return err
 	}

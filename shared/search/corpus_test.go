@@ -115,6 +115,10 @@ func (o *office) Return(context.Context, audit.Blob) error                  { re
 
 func (o *office) Settle(context.Context, audit.Blob, audit.Tally) error { return nil }
 
+func (o *office) Refuse(_ context.Context, b audit.Blob, why string) (int64, error) {
+	return 0, fmt.Errorf("blob %s is refused: %s", b.ID, why)
+}
+
 func (o *office) Lose(_ context.Context, b audit.Blob, reason string, _ audit.Tally) error {
 	return fmt.Errorf("blob %s is lost: %s", b.ID, reason)
 }
