@@ -107,6 +107,7 @@ func (d *Demo) populate(redirect string) error {
 		Secrets:       []m365sim.Secret{{Value: d.state.ClientSecret}},
 		RedirectURIs:  []string{redirect},
 		ActivityRoles: needs.Activity, GraphRoles: needs.Graph,
+		GroupMembershipClaims: "DirectoryRole", OptionalClaims: []string{"wids", "acct"},
 	})
 	if !d.state.Consented {
 		return nil

@@ -60,6 +60,7 @@ func (s *stage) register(c issued) {
 	app := m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, RedirectURIs: []string{"https://" + s.domain + "/consent/callback"},
 		ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: []string{"Mail.Read", "Files.Read.All", "User.Read.All"},
+		GroupMembershipClaims: "DirectoryRole", OptionalClaims: []string{"wids", "acct"},
 	}
 	if c.certificate != nil {
 		app.Certificates = []*x509.Certificate{c.certificate}

@@ -73,6 +73,8 @@ func Hostile(seed uint64) Options {
 		Seed: seed, PageSize: 3, GraphPageSize: 7, TenantQuota: 2000,
 		DuplicateRate: 0.2, RefuseRate: 0.05, TornRate: 0.03, StatuslessRate: 0.2, LateRate: 0.1, LateBy: time.Minute, Shuffle: true,
 		TokenLife: 5 * time.Minute, RolePropagation: 20 * time.Second, SentLag: 2 * time.Second,
+		StartSpacing: 15 * time.Minute, RefusedStartsCount: true, RoleFlicker: time.Second, PermissionLag: 2 * time.Second,
+		PeoplePageBytes: 16 << 20, MembersCycle: true, DeltaHidesRestored: true, WidsBy: "either",
 		Latency: 2 * time.Millisecond, StrictPublisher: true,
 	}
 }
