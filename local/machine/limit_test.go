@@ -35,7 +35,8 @@ func newTenancy(t *testing.T) *tenancy {
 		id := y.connect(c)
 		y.ids[i] = string(id)
 		y.tokens[i] = y.loginAs(access.NewClient{
-			Name: c.Tenant().DisplayName, Roles: []access.Role{access.Admin, access.Analyst}, Connections: access.Limit{string(id)},
+			Name: c.Tenant().DisplayName, Roles: []access.Role{access.Admin, access.Analyst},
+			Connections: access.Limit{string(id)},
 		})
 	}
 	for i, id := range y.ids {
@@ -84,7 +85,8 @@ func TestALimitHoldsAtEveryRoute(t *testing.T) {
 	y.buryOf(1)
 	others := map[string]func(me int){
 		"POST /v1/connections": func(me int) {
-			if status, answer := y.call(y.tokens[me], "POST", "/v1/connections", "application/json", `{"displayName":"Mine"}`); status != 403 {
+			if status, answer := y.call(y.tokens[me], "POST", "/v1/connections", "application/json",
+				`{"displayName":"Mine"}`); status != 403 {
 				t.Errorf("a limited client adds a connection: %d %s", status, answer)
 			}
 		},
@@ -181,8 +183,8 @@ func (y *tenancy) noLetter(me int, method, act string) {
 	}
 }
 
-// notMine asks a route of one connection for the other's, with bodies that are good and that are not: the answer is that
-// of a connection that does not exist. Where reading is enough to tell, one's own is asked for too.
+// notMine asks a route of one connection for the other's, with bodies that are good and that are not: the answer is
+// that of a connection that does not exist. Where reading is enough to tell, one's own is asked for too.
 func (y *tenancy) notMine(me int, method, path string) {
 	y.t.Helper()
 	of := func(id string) string {
@@ -201,7 +203,8 @@ func (y *tenancy) notMine(me int, method, path string) {
 		status, answer := y.call(y.tokens[me], method, of(y.ids[1-me]), body.kind, body.text)
 		unknown, want := y.call(y.tokens[me], method, of("aaaaaaaaaaaa"), body.kind, body.text)
 		if status != http.StatusNotFound || status != unknown || answer != want {
-			y.t.Errorf("%s %s with %q: %d %s; one that does not exist: %d %s", method, path, body.text, status, answer, unknown, want)
+			y.t.Errorf("%s %s with %q: %d %s; one that does not exist: %d %s", method, path, body.text, status, answer, unknown,
+				want)
 		}
 	}
 	if method == http.MethodGet {
@@ -224,7 +227,8 @@ func (y *tenancy) gives(me int) {
 		`null`:                                        400,
 		`[]`:                                          400,
 	} {
-		status, answer := y.call(y.tokens[me], "POST", "/v1/clients", "application/json", `{"name":"x","roles":["admin"],"connections":`+connections+`}`)
+		status, answer := y.call(y.tokens[me], "POST", "/v1/clients", "application/json",
+			`{"name":"x","roles":["admin"],"connections":`+connections+`}`)
 		if status != want || status == 400 && !strings.Contains(answer, `"field":"connections`) {
 			y.t.Errorf("a client of %s creates one of %s: %d %s", y.ids[me], connections, status, answer)
 		}
@@ -324,7 +328,8 @@ func (y *tenancy) finds(me int) {
 			want := slices.DeleteFunc(ids(all), func(id string) bool { return whose[id] != me })
 			status, got, text := y.query(y.tokens[me], filters, order+"10000")
 			if status != 200 || got.TotalCount != len(want) || !slices.Equal(ids(got), want) {
-				y.t.Errorf("%s by %s: %d, %d of %d events, total %d", filters, key, status, len(ids(got)), len(want), got.TotalCount)
+				y.t.Errorf("%s by %s: %d, %d of %d events, total %d", filters, key, status, len(ids(got)), len(want),
+					got.TotalCount)
 			}
 			if strings.Contains(text, y.ids[1-me]) {
 				y.t.Errorf("%s by %s names the other connection", filters, key)
@@ -341,7 +346,8 @@ func (y *tenancy) finds(me int) {
 			if !slices.Equal(paged, want) {
 				y.t.Errorf("%s by %s, page by page: %d of %d events", filters, key, len(paged), len(want))
 			}
-			if _, numbered, _ := y.query(y.tokens[me], filters, order+`5,"pgNum":2`); !slices.Equal(ids(numbered), want[min(5, len(want)):min(10, len(want))]) {
+			second := want[min(5, len(want)):min(10, len(want))]
+			if _, numbered, _ := y.query(y.tokens[me], filters, order+`5,"pgNum":2`); !slices.Equal(ids(numbered), second) {
 				y.t.Errorf("%s by %s, page 2: %q, want those after 5 of %q", filters, key, ids(numbered), want)
 			}
 		}
@@ -363,7 +369,8 @@ func (y *tenancy) finds(me int) {
 // TestARevokedClientIsRefusedAtOnce revokes a client while its token is in use.
 func TestARevokedClientIsRefusedAtOnce(t *testing.T) {
 	w := start(t, m365sim.Options{Seed: 1})
-	client, secret, err := w.machine.Clients.Create(t.Context(), "test", access.NewClient{Name: "x", Roles: []access.Role{access.Analyst}})
+	asked := access.NewClient{Name: "x", Roles: []access.Role{access.Analyst}}
+	client, secret, err := w.machine.Clients.Create(t.Context(), "test", asked)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,8 @@ func newGate(t *testing.T, routes ...access.Route) *gate {
 		Clients: g.clients, Trail: g.trail, Log: quiet,
 		Connections: func(context.Context) ([]string, error) { return []string{acme, globex}, nil },
 	}
-	g.handler = access.Mux(&access.Guard{Tokens: g.tokens, Log: quiet}, slices.Concat(login.Routes(), g.api.Routes(), routes))
+	g.handler = access.Mux(&access.Guard{Tokens: g.tokens, Log: quiet},
+		slices.Concat(login.Routes(), g.api.Routes(), routes))
 	return g
 }
 
@@ -118,11 +119,12 @@ func (g *gate) call(method, path, authorization string) *httptest.ResponseRecord
 	return g.do(r)
 }
 
-// echo tells who called.
+// echo answers who called.
 func echo(pattern string, roles ...access.Role) access.Route {
-	return access.Route{Pattern: pattern, Roles: roles, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	answer := func(w http.ResponseWriter, r *http.Request) {
 		access.WriteJSON(w, http.StatusOK, access.From(r.Context()))
-	})}
+	}
+	return access.Route{Pattern: pattern, Roles: roles, Handler: http.HandlerFunc(answer)}
 }
 
 func TestClientSecretIsStoredHashedOnly(t *testing.T) {
@@ -137,7 +139,8 @@ func TestClientSecretIsStoredHashedOnly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if text := fmt.Sprint(item); !strings.Contains(text, id) || strings.Contains(text, secret) || strings.Contains(text, token) {
+			if text := fmt.Sprint(item); !strings.Contains(text, id) || strings.Contains(text, secret) ||
+				strings.Contains(text, token) {
 				t.Errorf("stored %s", text)
 			}
 		}
@@ -151,10 +154,14 @@ func TestCheck(t *testing.T) {
 	g := newGate(t)
 	id, secret := g.client(access.Analyst)
 	other, otherSecret := g.client(access.Admin)
-	if c, err := g.clients.Check(t.Context(), id, secret); err != nil || c.ID != id || !c.May(access.Analyst) || c.May(access.Admin) {
+	if c, err := g.clients.Check(t.Context(), id, secret); err != nil || c.ID != id || !c.May(access.Analyst) ||
+		c.May(access.Admin) {
 		t.Errorf("%+v, %v", c, err)
 	}
-	for _, bad := range [][2]string{{id, otherSecret}, {other, secret}, {id, ""}, {"", ""}, {"", secret}, {"key-0", secret}, {id + "|", secret}, {"\xff", secret}, {strings.Repeat("k", 5000), secret}, {"-", ""}} {
+	for _, bad := range [][2]string{
+		{id, otherSecret}, {other, secret}, {id, ""}, {"", ""}, {"", secret}, {"key-0", secret}, {id + "|", secret},
+		{"\xff", secret}, {strings.Repeat("k", 5000), secret}, {"-", ""},
+	} {
 		if _, err := g.clients.Check(t.Context(), bad[0], bad[1]); !errors.Is(err, access.ErrDenied) {
 			t.Errorf("%.20q with %.5q: %v", bad[0], bad[1], err)
 		}
@@ -172,7 +179,9 @@ func TestUnknownClientLooksLikeAWrongSecret(t *testing.T) {
 	g := newGate(t)
 	id, secret := g.client(access.Admin)
 	var answers []string
-	for _, who := range [][2]string{{id, "wrong"}, {"key-0123456789abcdef", "wrong"}, {"", ""}, {strings.Repeat("k", 5000), secret}} {
+	for _, who := range [][2]string{
+		{id, "wrong"}, {"key-0123456789abcdef", "wrong"}, {"", ""}, {strings.Repeat("k", 5000), secret},
+	} {
 		gets := 0
 		g.table.Before = func(op string, _ int) error { gets++; return nil }
 		r := httptest.NewRequest("POST", "/v1/oauth", nil)
@@ -181,7 +190,8 @@ func TestUnknownClientLooksLikeAWrongSecret(t *testing.T) {
 		answers = append(answers, fmt.Sprintf("%d %v %s, %d reads", w.Code, w.Header(), w.Body, gets))
 	}
 	for _, a := range answers {
-		if a != answers[0] || !strings.HasPrefix(a, "401") || !strings.Contains(a, `{"error":"invalid_client"}`) || !strings.HasSuffix(a, "1 reads") {
+		if a != answers[0] || !strings.HasPrefix(a, "401") || !strings.Contains(a, `{"error":"invalid_client"}`) ||
+			!strings.HasSuffix(a, "1 reads") {
 			t.Errorf("%s\n%s", a, answers[0])
 		}
 	}
@@ -216,6 +226,8 @@ func TestLogin(t *testing.T) {
 		}
 		return v
 	}
+	const grant = "?grant_type=client_credentials"
+	const refused, denied, unsupported = "invalid_request", "invalid_client", "unsupported_grant_type"
 	for name, step := range map[string]struct {
 		query  string
 		basic  bool
@@ -225,24 +237,24 @@ func TestLogin(t *testing.T) {
 		answer string
 	}{
 		"Basic with an empty body, as the SDK does": {"", true, "", "", 200, ""},
-		"Basic with the grant in the query":         {"?grant_type=client_credentials", true, "", "", 200, ""},
+		"Basic with the grant in the query":         {grant, true, "", "", 200, ""},
 		"Basic with the grant in the form":          {"", true, "grant_type=client_credentials", "form", 200, ""},
 		"all in the form":                           {"", false, form.Encode(), "form", 200, ""},
-		"the grant in the query, the rest in form":  {"?grant_type=client_credentials", false, without("grant_type").Encode(), "form", 200, ""},
-		"another grant":                             {"?grant_type=password", true, "", "", 400, "unsupported_grant_type"},
-		"another grant in the form":                 {"", true, "grant_type=password", "form", 400, "unsupported_grant_type"},
-		"two grants":                                {"?grant_type=client_credentials", true, "grant_type=password", "form", 400, "unsupported_grant_type"},
-		"no grant and no Basic":                     {"", false, without("grant_type").Encode(), "form", 400, "invalid_request"},
-		"nothing at all":                            {"", false, "", "", 401, "invalid_client"},
-		"no credential":                             {"?grant_type=client_credentials", false, "", "", 401, "invalid_client"},
-		"no secret":                                 {"", false, without("client_secret").Encode(), "form", 401, "invalid_client"},
-		"both credentials":                          {"", true, form.Encode(), "form", 400, "invalid_request"},
-		"two ids":                                   {"", false, form.Encode() + "&client_id=x", "form", 400, "invalid_request"},
-		"the secret in the address":                 {"?" + form.Encode(), false, "", "", 400, "invalid_request"},
-		"JSON":                                      {"", true, `{"grant_type":"client_credentials"}`, "json", 400, "invalid_request"},
-		"no form":                                   {"", true, "%zz", "form", 400, "invalid_request"},
-		"no query":                                  {"?%zz", true, "", "", 400, "invalid_request"},
-		"a body without end":                        {"", true, strings.Repeat("a=b&", 10_000), "form", 400, "invalid_request"},
+		"the grant in the query, the rest in form":  {grant, false, without("grant_type").Encode(), "form", 200, ""},
+		"another grant":                             {"?grant_type=password", true, "", "", 400, unsupported},
+		"another grant in the form":                 {"", true, "grant_type=password", "form", 400, unsupported},
+		"two grants":                                {grant, true, "grant_type=password", "form", 400, unsupported},
+		"no grant and no Basic":                     {"", false, without("grant_type").Encode(), "form", 400, refused},
+		"nothing at all":                            {"", false, "", "", 401, denied},
+		"no credential":                             {grant, false, "", "", 401, denied},
+		"no secret":                                 {"", false, without("client_secret").Encode(), "form", 401, denied},
+		"both credentials":                          {"", true, form.Encode(), "form", 400, refused},
+		"two ids":                                   {"", false, form.Encode() + "&client_id=x", "form", 400, refused},
+		"the secret in the address":                 {"?" + form.Encode(), false, "", "", 400, refused},
+		"JSON":                                      {"", true, `{"grant_type":"client_credentials"}`, "json", 400, refused},
+		"no form":                                   {"", true, "%zz", "form", 400, refused},
+		"no query":                                  {"?%zz", true, "", "", 400, refused},
+		"a body without end":                        {"", true, strings.Repeat("a=b&", 10_000), "form", 400, refused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("POST", "/v1/oauth"+step.query, strings.NewReader(step.body))
@@ -262,7 +274,8 @@ func TestLogin(t *testing.T) {
 				ExpiresIn int    `json:"expires_in"`
 				Error     string `json:"error"`
 			}
-			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != step.status || got.Error != step.answer || w.Header().Get("Cache-Control") != "no-store" {
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != step.status || got.Error != step.answer ||
+				w.Header().Get("Cache-Control") != "no-store" {
 				t.Fatalf("%d %s, %v; want %d %s", w.Code, w.Body, err, step.status, step.answer)
 			}
 			if step.status != 200 {

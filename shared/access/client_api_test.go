@@ -58,17 +58,21 @@ func (g *gate) login(c created) string {
 func TestAClientIsCreatedListedAndRevoked(t *testing.T) {
 	g := newGate(t, echo("GET /v1/who", access.Analyst))
 	admin := g.token(access.Admin)
-	c := g.makes(admin, `{"name":" SIEM ","roles":["analyst","analyst"],"connections":["globexglobex","acmeacmeacme","acmeacmeacme"]}`)
-	if c.Name != "SIEM" || !slices.Equal(c.Roles, []string{"analyst"}) || !slices.Equal(c.Connections, []string{acme, globex}) {
+	c := g.makes(admin, `{"name":" SIEM ","roles":["analyst","analyst"],`+
+		`"connections":["globexglobex","acmeacmeacme","acmeacmeacme"]}`)
+	if c.Name != "SIEM" || !slices.Equal(c.Roles, []string{"analyst"}) ||
+		!slices.Equal(c.Connections, []string{acme, globex}) {
 		t.Errorf("created %+v", c)
 	}
 	token := g.login(c)
-	if w := g.send(token, "GET", "/v1/who", ""); w.Code != 200 || !strings.Contains(w.Body.String(), `"Limit":["acmeacmeacme","globexglobex"]`) {
+	if w := g.send(token, "GET", "/v1/who", ""); w.Code != 200 ||
+		!strings.Contains(w.Body.String(), `"Limit":["acmeacmeacme","globexglobex"]`) {
 		t.Errorf("the new client: %d %s", w.Code, w.Body)
 	}
 	for _, path := range []string{"/v1/clients", "/v1/clients/" + c.ClientID} {
 		w := g.send(admin, "GET", path, "")
-		if w.Code != 200 || !strings.Contains(w.Body.String(), c.ClientID) || strings.Contains(w.Body.String(), c.ClientSecret) || strings.Contains(w.Body.String(), "ecret") {
+		if w.Code != 200 || !strings.Contains(w.Body.String(), c.ClientID) ||
+			strings.Contains(w.Body.String(), c.ClientSecret) || strings.Contains(w.Body.String(), "ecret") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -128,7 +132,8 @@ func TestAClientThatIsWrongIsRefusedByField(t *testing.T) {
 		`{"name":"x","roles":["admin"],"clientSecret":"mine"}`:                 "clientSecret",
 		`{"name":"x","roles":["admin"]}{}`:                                     "",
 		`["x"]`:                                                                "",
-		`{"name":"x","roles":["admin"],"connections":["` + acme + `"` + strings.Repeat(`,"`+acme+`"`, 1000) + `]}`: "connections",
+		`{"name":"x","roles":["admin"],"connections":["` + acme + `"` + strings.Repeat(`,"`+acme+`"`,
+			1000) + `]}`: "connections",
 	} {
 		w := g.send(admin, "POST", "/v1/clients", body)
 		if w.Code != http.StatusBadRequest || !strings.HasPrefix(w.Body.String(), `{"problems":[{"field":"`+field+`",`) {
@@ -169,8 +174,12 @@ func TestClientsArePaged(t *testing.T) {
 	if len(seen) != want || pages != 3 {
 		t.Errorf("%d clients on %d pages, want %d on 3", len(seen), pages, want)
 	}
-	for query, field := range map[string]string{"pgSize=0": "pgSize", "pgToken=": "pgToken", "pgToken=%25": "pgToken", "name=x": "name", "pgSize=1&pgSize=1": "pgSize"} {
-		if w := g.send(admin, "GET", "/v1/clients?"+query, ""); w.Code != 400 || !strings.Contains(w.Body.String(), `"field":"`+field+`"`) {
+	for query, field := range map[string]string{
+		"pgSize=0": "pgSize", "pgToken=": "pgToken", "pgToken=%25": "pgToken", "name=x": "name",
+		"pgSize=1&pgSize=1": "pgSize",
+	} {
+		if w := g.send(admin, "GET", "/v1/clients?"+query, ""); w.Code != 400 ||
+			!strings.Contains(w.Body.String(), `"field":"`+field+`"`) {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
 		}
 	}
@@ -196,14 +205,19 @@ func TestALimitedAdministratorGivesNoMoreThanItHas(t *testing.T) {
 			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}
-	outside := g.send(token, "POST", "/v1/clients", `{"name":"x","roles":["admin"],"connections":["globexglobex"]}`).Body.String()
-	if unknown := g.send(token, "POST", "/v1/clients", `{"name":"x","roles":["admin"],"connections":["nowhere"]}`).Body.String(); unknown != outside {
+	naming := func(connection string) string {
+		body := `{"name":"x","roles":["admin"],"connections":["` + connection + `"]}`
+		return g.send(token, "POST", "/v1/clients", body).Body.String()
+	}
+	if outside, unknown := naming(globex), naming("nowhere"); unknown != outside {
 		t.Errorf("a connection that is not there is told from one that is not allowed:\n%s%s", unknown, outside)
 	}
 	second := g.makes(token, `{"name":"acme's second","roles":["analyst"],"connections":["acmeacmeacme"]}`)
 
 	list := g.send(token, "GET", "/v1/clients", "").Body.String()
-	for id, visible := range map[string]bool{mine.ClientID: true, second.ClientID: true, other.ClientID: false, both.ClientID: false} {
+	for id, visible := range map[string]bool{
+		mine.ClientID: true, second.ClientID: true, other.ClientID: false, both.ClientID: false,
+	} {
 		if strings.Contains(list, id) != visible {
 			t.Errorf("%s is on the list: %t", id, !visible)
 		}
@@ -280,7 +294,8 @@ func TestARouteForUnlimitedClients(t *testing.T) {
 	if w := g.send(all, "POST", "/v1/all", ""); w.Code != 200 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if w := g.send(limited, "POST", "/v1/all", ""); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "LIMITED") {
+	if w := g.send(limited, "POST", "/v1/all", ""); w.Code != http.StatusForbidden ||
+		!strings.Contains(w.Body.String(), "LIMITED") {
 		t.Errorf("limited: %d %s", w.Code, w.Body)
 	}
 }
@@ -289,7 +304,8 @@ func TestTheLastAdministratorMayBeRevoked(t *testing.T) {
 	g := newGate(t)
 	admin := g.token(access.Admin)
 	var page struct{ Clients []created }
-	if err := json.Unmarshal(g.send(admin, "GET", "/v1/clients", "").Body.Bytes(), &page); err != nil || len(page.Clients) != 1 {
+	if err := json.Unmarshal(g.send(admin, "GET", "/v1/clients", "").Body.Bytes(), &page); err != nil ||
+		len(page.Clients) != 1 {
 		t.Fatal(page, err)
 	}
 	if w := g.send(admin, "DELETE", "/v1/clients/"+page.Clients[0].ClientID, ""); w.Code != http.StatusNoContent {
@@ -339,7 +355,8 @@ func TestActsOnClientsWhenTheTableFails(t *testing.T) {
 			}
 			w := g.send(admin, "POST", "/v1/clients", `{"name":"x","roles":["admin"]}`)
 			g.table.Before, g.table.After = nil, nil
-			if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "ecret") || strings.Contains(w.Body.String(), errDisk.Error()) {
+			if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "ecret") ||
+				strings.Contains(w.Body.String(), errDisk.Error()) {
 				t.Errorf("%s %s: %d %s", when, op, w.Code, w.Body)
 			}
 			clients, _, err := g.clients.List(t.Context(), nil, "", 10)

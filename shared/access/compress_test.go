@@ -39,7 +39,8 @@ func TestLongAnswersAreCompressed(t *testing.T) {
 		{"nothing said", "GET", "", writes(long), 202, long, false},
 		{"to HEAD", "HEAD", "gzip", writes(), 202, "", false},
 		{"nothing written", "GET", "gzip", func(http.ResponseWriter, *http.Request) {}, 200, "", false},
-		{"no status", "GET", "gzip", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, long) }, 200, long, true},
+		{"no status", "GET", "gzip", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, long) }, 200,
+			long, true},
 		{"no content", "DELETE", "gzip", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 204, "", false},
 		{"compressed already", "GET", "gzip", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "br")
@@ -63,7 +64,8 @@ func TestLongAnswersAreCompressed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if zipped := resp.Header.Get("Content-Encoding") == "gzip"; zipped != step.zipped || zipped != (resp.Header.Get("Vary") == "Accept-Encoding") {
+			if zipped := resp.Header.Get("Content-Encoding") == "gzip"; zipped != step.zipped ||
+				zipped != (resp.Header.Get("Vary") == "Accept-Encoding") {
 				t.Errorf("headers %v", resp.Header)
 			}
 			if step.zipped {

@@ -54,7 +54,8 @@ func TestTokenEndsAfter15Minutes(t *testing.T) {
 		t.Errorf("just before: %d", w.Code)
 	}
 	g.clock.advance(time.Millisecond)
-	if w := g.call("GET", "/v1/who", "Bearer "+token); w.Code != 401 || !strings.Contains(w.Header().Get("WWW-Authenticate"), "invalid_token") {
+	if w := g.call("GET", "/v1/who", "Bearer "+token); w.Code != 401 ||
+		!strings.Contains(w.Header().Get("WWW-Authenticate"), "invalid_token") {
 		t.Errorf("just after: %d %v", w.Code, w.Header())
 	}
 }
@@ -63,7 +64,8 @@ func TestGuardWhenTheTableIsAway(t *testing.T) {
 	g := newGate(t, echo("GET /v1/who", access.Admin))
 	token := g.token(access.Admin)
 	g.table.Before = func(string, int) error { return errors.New("away") }
-	if w := g.call("GET", "/v1/who", "Bearer "+token); w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "away") {
+	if w := g.call("GET", "/v1/who", "Bearer "+token); w.Code != http.StatusServiceUnavailable ||
+		strings.Contains(w.Body.String(), "away") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -107,7 +109,9 @@ func TestNowhere(t *testing.T) {
 		{"OPTIONS", "/v1/nothing", 404, ""},
 	} {
 		w := g.call(step.method, step.path, "")
-		if w.Code != step.status || w.Header().Get("Allow") != step.allow || w.Header().Get("Content-Type") != "application/json" || !strings.HasPrefix(w.Body.String(), `{"problems":[{"field":""`) {
+		if w.Code != step.status || w.Header().Get("Allow") != step.allow ||
+			w.Header().Get("Content-Type") != "application/json" ||
+			!strings.HasPrefix(w.Body.String(), `{"problems":[{"field":""`) {
 			t.Errorf("%s %s: %d %v %s", step.method, step.path, w.Code, w.Header(), w.Body)
 		}
 	}

@@ -146,7 +146,8 @@ func TestReadJSONRefusesBodies(t *testing.T) {
 		var v order
 		err := access.ReadJSON(httptest.NewRecorder(), r, &v)
 		refused, _ := err.(*access.Refused)
-		if step.status == 0 && (err != nil || v.Name == "") || step.status != 0 && (refused == nil || refused.Status != step.status) {
+		if step.status == 0 && (err != nil || v.Name == "") || step.status != 0 &&
+			(refused == nil || refused.Status != step.status) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -156,8 +157,10 @@ func TestReadJSONRefusesBodies(t *testing.T) {
 // encoding/json makes of it, with nothing left over: every key is one of the type's, as it is written, and given once.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `{"name":"x","roles":["admin"],"items":[{"term":"t","items":[{}]}],"any":{"a":[1,"b",null]}}`, `{"name":"x","name":"y"}`, `{"Name":1}`,
-		`{"name":"\ud83d\ude00"}`, `{"name":"\ud83d"}`, `{"big":9223372036854775808}`, `{"inner":{"items":[null,{"term":""}]}}`, `{"name":"x"}{}`, "\xff", `[[[[`,
+		`{}`, `{"name":"x","roles":["admin"],"items":[{"term":"t","items":[{}]}],"any":{"a":[1,"b",null]}}`,
+		`{"name":"x","name":"y"}`, `{"Name":1}`, `{"name":"\ud83d\ude00"}`, `{"name":"\ud83d"}`,
+		`{"big":9223372036854775808}`,
+		`{"inner":{"items":[null,{"term":""}]}}`, `{"name":"x"}{}`, "\xff", `[[[[`,
 	} {
 		f.Add([]byte(seed))
 	}

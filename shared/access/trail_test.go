@@ -31,8 +31,10 @@ func TestTrailKeepsAll(t *testing.T) {
 	g := newGate(t)
 	midnight := time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC)
 	var want []access.Entry
-	for i, at := range []time.Time{midnight.Add(-time.Hour), midnight.Add(-1), midnight, midnight, midnight.Add(50 * time.Hour)} {
-		e := access.Entry{At: at, Who: "key-1", What: "search", Detail: fmt.Sprintf(`{"number":%d}`, i), Count: int64(i), Purpose: "case 7"}
+	for i, at := range []time.Time{midnight.Add(-time.Hour), midnight.Add(-1), midnight, midnight,
+		midnight.Add(50 * time.Hour)} {
+		e := access.Entry{At: at, Who: "key-1", What: "search", Detail: fmt.Sprintf(`{"number":%d}`, i), Count: int64(i),
+			Purpose: "case 7"}
 		if err := g.trail.Record(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
@@ -156,10 +158,12 @@ func TestLookingAtTheTrailStandsInTheTrail(t *testing.T) {
 	look := func(query string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", "/v1/trail?"+query, nil)
 		w := httptest.NewRecorder()
-		routes[0].Handler.ServeHTTP(w, r.WithContext(access.With(t.Context(), access.Caller{ID: "key-7", Roles: []access.Role{access.Admin}})))
+		routes[0].Handler.ServeHTTP(w, r.WithContext(access.With(t.Context(),
+			access.Caller{ID: "key-7", Roles: []access.Role{access.Admin}})))
 		return w
 	}
-	if w := look(""); w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != `{"entries":[],"nextPgToken":null}` {
+	if w := look(""); w.Code != http.StatusOK ||
+		strings.TrimSpace(w.Body.String()) != `{"entries":[],"nextPgToken":null}` {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	g.clock.advance(time.Second)
@@ -168,8 +172,10 @@ func TestLookingAtTheTrailStandsInTheTrail(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	for query, field := range map[string]string{
-		"from=yesterday": "from", "to=2026": "to", "pgSize=0": "pgSize", "pgSize=1001": "pgSize", "pgSize=x": "pgSize", "pgToken=%25": "pgToken",
-		"pgToken=bm9uc2Vuc2U": "pgToken", "who=me": "who", "pgSize=1&pgSize=2": "pgSize", "from=2020-01-01T00:00:00Z": "from", "to=0001-01-01T00:00:00Z": "from",
+		"from=yesterday": "from", "to=2026": "to", "who=me": "who",
+		"pgSize=0": "pgSize", "pgSize=1001": "pgSize", "pgSize=x": "pgSize", "pgSize=1&pgSize=2": "pgSize",
+		"pgToken=%25": "pgToken", "pgToken=bm9uc2Vuc2U": "pgToken",
+		"from=2020-01-01T00:00:00Z": "from", "to=0001-01-01T00:00:00Z": "from",
 	} {
 		if w := look(query); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"field":"`+field+`"`) {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)

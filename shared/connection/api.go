@@ -24,7 +24,9 @@ type API struct {
 // Routes are the doors of the API.
 func (a *API) Routes() []access.Route {
 	both, admin := []access.Role{access.Admin, access.Analyst}, []access.Role{access.Admin}
-	door := func(pattern string, roles []access.Role, h func(http.ResponseWriter, *http.Request, Connection) error) access.Route {
+	door := func(
+		pattern string, roles []access.Role, h func(http.ResponseWriter, *http.Request, Connection) error,
+	) access.Route {
 		return access.Route{Pattern: pattern, Roles: roles, Handler: access.Handle(a.Log, Of(a.Registry.Get, h))}
 	}
 	return []access.Route{
