@@ -35,8 +35,11 @@ func TestBroadQueries(t *testing.T) {
 		name, query string
 		most        int
 	}{
-		{"as many names as there can be", filtered(`{"term":"file.name","operator":"IS_ANY","value":` + numbered(MaxCriteria, "n%d.pdf") + `}`), 2 * MaxCriteria * sections},
-		{"as many wildcards as there can be", filtered(`{"term":"file.name","operator":"IS_ANY","value":` + numbered(MaxCriteria, "n%d*") + `}`), maxScan/readCost + 500},
+		{"as many names as there can be", filtered(`{"term":"file.name","operator":"IS_ANY","value":` + numbered(MaxCriteria,
+			"n%d.pdf") + `}`), 2 * MaxCriteria * sections},
+		{"as many wildcards as there can be",
+			filtered(`{"term":"file.name","operator":"IS_ANY","value":` + numbered(MaxCriteria, "n%d*") + `}`),
+			maxScan/readCost + 500},
 		{"what no index has, under many levels", `{"groups":[` + deep + `]}`, 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,23 +70,28 @@ func TestReadsTogether(t *testing.T) {
 			}
 		}
 	}
-	p := o.ask(filtered(`{"term":"file.name","operator":"IS_ANY","value":` + strings.Replace(numbered(50, "n%d.pdf"), `"n0.pdf"`, `"plan.pdf"`, 1) + `}`))
+	p := o.ask(filtered(`{"term":"file.name","operator":"IS_ANY","value":` + strings.Replace(numbered(50, "n%d.pdf"),
+		`"n0.pdf"`, `"plan.pdf"`, 1) + `}`))
 	if p.TotalCount == 0 || o.table.most != width {
 		t.Errorf("%d events, %d reads at once, want %d", p.TotalCount, o.table.most, width)
 	}
 }
 
-// TestOddTexts finds what is hard to find: values longer than keys hold, letters whose case is odd, the separator of keys.
+// TestOddTexts finds what is hard to find: values longer than keys hold, letters whose case is odd, the separator of
+// keys.
 func TestOddTexts(t *testing.T) {
 	o := newOffice(t)
 	names := []string{
-		strings.Repeat("x", 600) + ".pdf", strings.Repeat("x", 600) + ".PNG", strings.Repeat("ü", 256) + "1", strings.Repeat("ü", 256) + "2",
-		strings.Repeat("a", 511) + "é.txt", "İstanbul.DOC", "istanbul.doc", "ΟΔΟΣ.pdf", "οδος.pdf", "K.pdf", "k.pdf", "a\x1fb.c", "a b.c", "x." + strings.Repeat("e", 600),
+		strings.Repeat("x", 600) + ".pdf", strings.Repeat("x", 600) + ".PNG", strings.Repeat("ü",
+			256) + "1", strings.Repeat("ü", 256) + "2",
+		strings.Repeat("a", 511) + "é.txt", "İstanbul.DOC", "istanbul.doc", "ΟΔΟΣ.pdf", "οδος.pdf", "K.pdf", "k.pdf",
+		"a\x1fb.c", "a b.c", "x." + strings.Repeat("e", 600),
 		"*", "?", "**?.pdf", `a\b`, `a\*b`, " ", "tail.", "..", "e\u0301.pdf", "é.pdf", "%_.pdf", "日本語.zip",
 	}
 	for i, name := range names {
 		at := o.now.Add(-time.Duration(i) * time.Hour)
-		o.deliver(mail{record: fmt.Sprint(i), conn: i % 3, at: at, user: "a@corp.example", recipients: []string{name + "@" + name}, subject: name, files: name + " (1b)"})
+		o.deliver(mail{record: fmt.Sprint(i), conn: i % 3, at: at, user: "a@corp.example",
+			recipients: []string{name + "@" + name}, subject: name, files: name + " (1b)"})
 	}
 	docs := documentsOf(o.events)
 	escape := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`)
@@ -91,11 +99,14 @@ func TestOddTexts(t *testing.T) {
 	for _, name := range names {
 		runes := []rune(name)
 		half := len(runes) / 2
-		values = append(values, name, escape.Replace(name), escape.Replace(strings.ToUpper(name)), escape.Replace(strings.ToLower(name)),
-			escape.Replace(string(runes[:half]))+"*", "*"+escape.Replace(string(runes[half:])), "?"+escape.Replace(string(runes[1:])),
+		values = append(values, name, escape.Replace(name), escape.Replace(strings.ToUpper(name)),
+			escape.Replace(strings.ToLower(name)),
+			escape.Replace(string(runes[:half]))+"*", "*"+escape.Replace(string(runes[half:])),
+			"?"+escape.Replace(string(runes[1:])),
 			escape.Replace(string(runes[:len(runes)-1]))+"?", "*"+escape.Replace(string(runes[half]))+"*", "*@"+escape.Replace(name), "*."+escape.Replace(name))
 	}
-	for _, term := range []string{"file.name", "destination.email.recipients", "risk.untrustedValues.domains", "destination.email.subject"} {
+	for _, term := range []string{"file.name", "destination.email.recipients", "risk.untrustedValues.domains",
+		"destination.email.subject"} {
 		for _, operator := range []string{"IS", "IS_NOT"} {
 			for _, value := range values {
 				q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{term, operator, value}}}}, PgSize: 1000}
@@ -107,8 +118,8 @@ func TestOddTexts(t *testing.T) {
 	}
 }
 
-// TestSearchWhileMailComes checkpoints and searches while mails are stored: nothing is missed, nothing comes twice, and no
-// answer is torn.
+// TestSearchWhileMailComes checkpoints and searches while mails are stored: nothing is missed, nothing comes twice,
+// and no answer is torn.
 func TestSearchWhileMailComes(t *testing.T) {
 	o := newOffice(t)
 	rng := rand.New(rand.NewPCG(22, 22))
@@ -138,7 +149,8 @@ func TestSearchWhileMailComes(t *testing.T) {
 			last = true
 		default:
 		}
-		q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"file.name", "EXISTS", nil}}}}, PgSize: 7, PgToken: &token, SrtKey: "event.id", SrtDir: "asc"}
+		q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"file.name", "EXISTS", nil}}}}, PgSize: 7,
+			PgToken: &token, SrtKey: "event.id", SrtDir: "asc"}
 		parsed, err := Parse([]byte(q.json()), start)
 		if err != nil {
 			t.Fatal(err)

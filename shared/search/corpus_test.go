@@ -43,7 +43,8 @@ type mail struct {
 	facts      map[string]any // further members of the record
 }
 
-// office is a table with connections and mails, and a search over them. Mails come in by the ingester, as in the product.
+// office is a table with connections and mails, and a search over them. Mails come in by the ingester, as in the
+// product.
 type office struct {
 	t         testing.TB
 	table     *counting
@@ -75,7 +76,8 @@ func newOffice(t testing.TB) *office {
 			t.Error(err)
 		}
 	})
-	o := &office{t: t, table: &counting{Table: store.Table("events")}, now: start, watermark: start.AddDate(1, 0, 0), blobs: make(map[string][]byte)}
+	o := &office{t: t, table: &counting{Table: store.Table("events")}, now: start, watermark: start.AddDate(1, 0, 0),
+		blobs: make(map[string][]byte)}
 	for i, name := range []string{"Corp", "Büro Süd", "Rival Labs"} {
 		o.conns = append(o.conns, connection.Connection{
 			ID: connection.ID(strings.Repeat(string(rune('a'+i)), 12)), DisplayName: name,
@@ -83,9 +85,12 @@ func newOffice(t testing.TB) *office {
 		})
 	}
 	log := slog.New(slog.NewTextHandler(&o.log, nil))
-	o.ingester = &forensic.Ingester{Queue: discarding{}, Feed: o, Ledger: o, Events: store.Table("events"), Now: func() time.Time { return o.now }, Log: log}
-	o.desk = &forensic.Desk{Events: store.Table("events"), Queue: discarding{}, Now: func() time.Time { return o.now }, Log: log, Patience: time.Hour}
-	o.search = &Search{Events: o.table, Connections: o, Watermarks: o, Domains: o, Trail: o, Now: func() time.Time { return o.now }, Log: log}
+	o.ingester = &forensic.Ingester{Queue: discarding{}, Feed: o, Ledger: o, Events: store.Table("events"),
+		Now: func() time.Time { return o.now }, Log: log}
+	o.desk = &forensic.Desk{Events: store.Table("events"), Queue: discarding{}, Now: func() time.Time { return o.now },
+		Log: log, Patience: time.Hour}
+	o.search = &Search{Events: o.table, Connections: o, Watermarks: o, Domains: o, Trail: o,
+		Now: func() time.Time { return o.now }, Log: log}
 	return o
 }
 
@@ -176,8 +181,10 @@ func (m mail) json() map[string]any {
 		recipients = append(recipients, map[string]string{"Address": r})
 	}
 	r := map[string]any{
-		"Id": m.record, "RecordType": 2, "CreationTime": m.at.Format("2006-01-02T15:04:05"), "Operation": first(m.operation, "Send"),
-		"UserId": m.user, "MailboxOwnerUPN": first(m.owner, m.user), "SendOnBehalfOfUserSmtp": m.onBehalf, "SendAsUserSmtp": m.onBehalf,
+		"Id": m.record, "RecordType": 2, "CreationTime": m.at.Format("2006-01-02T15:04:05"), "Operation": first(m.operation,
+			"Send"),
+		"UserId": m.user, "MailboxOwnerUPN": first(m.owner,
+			m.user), "SendOnBehalfOfUserSmtp": m.onBehalf, "SendAsUserSmtp": m.onBehalf,
 		"ResultStatus": "Succeeded", "Workload": "Exchange", "ClientIPAddress": m.ip, "RecipientList": recipients,
 		"Item": map[string]any{"Subject": m.subject, "InternetMessageId": m.messageID, "Attachments": m.files},
 	}
@@ -307,16 +314,20 @@ func (c *counting) Query(ctx context.Context, q table.Query) iter.Seq2[table.Ite
 
 // randomMails are n mails over 70 days before now, of few enough people and names that values and times repeat.
 func (o *office) randomMails(rng *rand.Rand, n int) []mail {
-	users := []string{"alice@corp.example", "Bob@Corp.example", "çağla@büro.example", "dave@rival.example", "eve@corp.example"}
-	outside := []string{"x@rival.example", "Y@RIVAL.example", "z@partner.example", "alice@corp.example", "ünal@büro.example", "nodomain"}
-	names := []string{"plan.pdf", "Plan.PDF", "planning.docx", "Größe.xlsx", "budget 2026.xlsx", "a*b?.txt", "noext", ".hidden", "x.tar.gz", "日本.zip", "back\\slash.c", "image001.png"}
+	users := []string{"alice@corp.example", "Bob@Corp.example", "çağla@büro.example", "dave@rival.example",
+		"eve@corp.example"}
+	outside := []string{"x@rival.example", "Y@RIVAL.example", "z@partner.example", "alice@corp.example",
+		"ünal@büro.example", "nodomain"}
+	names := []string{"plan.pdf", "Plan.PDF", "planning.docx", "Größe.xlsx", "budget 2026.xlsx", "a*b?.txt", "noext",
+		".hidden", "x.tar.gz", "日本.zip", "back\\slash.c", "image001.png"}
 	pick := func(list []string) string { return list[rng.IntN(len(list))] }
 	mails := make([]mail, n)
 	for i := range mails {
 		m := mail{
 			conn: rng.IntN(len(o.conns)), record: fmt.Sprintf("%08x-%04d", rng.Uint32(), len(o.mails)+i),
 			at:   o.now.Truncate(time.Hour).Add(-time.Duration(rng.IntN(70*24)) * time.Hour),
-			user: pick(users), subject: pick([]string{"", "Plans", "RE: plans", "Ärger", "Q3 \"numbers\""}), ip: pick([]string{"", "203.0.113.7", "[2001:db8::1]:443"}),
+			user: pick(users), subject: pick([]string{"", "Plans", "RE: plans", "Ärger",
+				"Q3 \"numbers\""}), ip: pick([]string{"", "203.0.113.7", "[2001:db8::1]:443"}),
 			messageID: fmt.Sprintf("<%d@mail.example>", rng.IntN(40)),
 		}
 		if rng.IntN(4) == 0 {
@@ -337,7 +348,8 @@ func (o *office) randomMails(rng *rand.Rand, n int) []mail {
 		if rng.IntN(2) == 0 {
 			m.facts = map[string]any{
 				"UserType": rng.IntN(7), "LogonType": rng.IntN(3), "ExternalAccess": rng.IntN(2) == 0,
-				"UserKey": pick([]string{"1003200126677019", "7df0a125-d3be-4c96-aa54-591f83ff541c"}), "ClientInfoString": "Client=REST;;",
+				"UserKey": pick([]string{"1003200126677019",
+					"7df0a125-d3be-4c96-aa54-591f83ff541c"}), "ClientInfoString": "Client=REST;;",
 				"AppId": pick([]string{"00000002-0000-0ff1-ce00-000000000000", "c8b1d3f2-5555-4e6f-8a9b-0c1d2e3f4a5b"}),
 			}
 		}

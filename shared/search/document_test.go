@@ -21,7 +21,8 @@ func exampleMessages() map[string]forensic.Message {
 		Connection: "aaaaaaaaaaaa", Record: "2f5b0a1e-7c1d-4c86-8a0e-08de1f000001",
 		Observed: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC), Arrival: time.Date(2026, 10, 1, 12, 4, 5, 678e6, time.UTC),
 		Stored: time.Date(2026, 10, 1, 12, 4, 9, 120e6, time.UTC), Operation: "SendOnBehalf", Actor: "alice@corp.example",
-		Sender: "alice@corp.example", From: "sales@corp.example", Mailbox: "sales@corp.example", Subject: "Plans \"für\" <you>\n",
+		Sender: "alice@corp.example", From: "sales@corp.example", Mailbox: "sales@corp.example",
+		Subject:           "Plans \"für\" <you>\n",
 		InternetMessageID: "<1@corp.example>", ClientIP: "203.0.113.7",
 		UserID: "alice@corp.example", UserKey: "1003200126677019", UserType: "regular", Coverage: "monitored",
 		LogonType: "delegate", ExternalAccess: new(bool), MailboxGUID: "0d5c7a0e-2222-4c3d-8e9f-a0b1c2d3e4f5",
@@ -38,11 +39,14 @@ func exampleMessages() map[string]forensic.Message {
 	}
 	found := full
 	found.Copy = forensic.Copy{
-		At: full.Stored.Add(time.Minute), From: "sales@corp.example", Sender: "Alice.Smith@corp.example", Subject: full.Subject,
-		Recipients: []forensic.Recipient{{Address: "bob@rival.example", Name: "Bob", Role: forensic.To}, {Address: "erin@paper.example", Role: forensic.Cc}, {Address: "frank@own.example", Role: forensic.Bcc}},
+		At: full.Stored.Add(time.Minute), From: "sales@corp.example", Sender: "Alice.Smith@corp.example",
+		Subject: full.Subject,
+		Recipients: []forensic.Recipient{{Address: "bob@rival.example", Name: "Bob", Role: forensic.To},
+			{Address: "erin@paper.example", Role: forensic.Cc}, {Address: "frank@own.example", Role: forensic.Bcc}},
 	}
 	found.Files = []forensic.File{{Name: full.Files[0].Name, StoredSize: 1234, Attachment: forensic.Attachment{
-		ID: "AAMkAGI1", Name: "Größe.PDF", ContentType: "application/pdf", ByBytes: "application/zip", Kind: forensic.ReferenceKind, Inline: true, StoredSize: 1300, Size: 1000,
+		ID: "AAMkAGI1", Name: "Größe.PDF", ContentType: "application/pdf", ByBytes: "application/zip",
+		Kind: forensic.ReferenceKind, Inline: true, StoredSize: 1300, Size: 1000,
 		MD5: "9e107d9d372bb6826bd81d3542a419d6", SHA256: "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
 		QuickXor: "AAAAAAAAAAAAAAAAAAAAAAAAAAA=", URL: "https://corp-my.sharepoint.com/plans",
 	}}}

@@ -45,8 +45,10 @@ func (o *office) findings(rng *rand.Rand) func(forensic.Message) *forensic.Findi
 	hash := func() string { return strings.Repeat(pick("0a", "1b", "2c", "3d"), 16) }
 	attachment := func(record int, name string) forensic.Attachment {
 		a := forensic.Attachment{
-			Record: record, ID: fmt.Sprint("id", rng.IntN(50)), Name: name, Kind: forensic.Kind(pick("file", "file", "item", "reference")), Inline: rng.IntN(4) == 0,
-			ByBytes: pick("", "", "application/pdf", "application/zip", "text/plain", "image/png", "image/x-odd", "application/x-odd"), StoredSize: 100, Size: int64(rng.IntN(5)*1000) - 1,
+			Record: record, ID: fmt.Sprint("id", rng.IntN(50)), Name: name, Kind: forensic.Kind(pick("file", "file", "item",
+				"reference")), Inline: rng.IntN(4) == 0,
+			ByBytes: pick("", "", "application/pdf", "application/zip", "text/plain", "image/png", "image/x-odd",
+				"application/x-odd"), StoredSize: 100, Size: int64(rng.IntN(5)*1000) - 1,
 		}
 		if rng.IntN(3) > 0 {
 			a.MD5, a.SHA256 = hash(), hash()+hash()
@@ -62,10 +64,12 @@ func (o *office) findings(rng *rand.Rand) func(forensic.Message) *forensic.Findi
 		case 1:
 			return &forensic.Finding{At: o.now, Reason: forensic.Reason(pick("MESSAGE_NOT_FOUND", "OUT_OF_TIME", "NO_MAILBOX"))}
 		}
-		f := &forensic.Finding{At: o.now, From: pick(m.From, "Alice.Smith@corp.example", ""), Sender: pick(m.Sender, "dave@rival.example"), Subject: "Plans", Sent: m.Observed}
+		f := &forensic.Finding{At: o.now, From: pick(m.From, "Alice.Smith@corp.example", ""),
+			Sender: pick(m.Sender, "dave@rival.example"), Subject: "Plans", Sent: m.Observed}
 		for range rng.IntN(4) {
 			f.Recipients = append(f.Recipients, forensic.Recipient{
-				Address: pick("x@rival.example", "Z@partner.example", "new@paper.example", "ünal@büro.example", "Drop@Gmail.com", "carol@corp.example"), Role: forensic.Role(pick("to", "cc", "bcc")),
+				Address: pick("x@rival.example", "Z@partner.example", "new@paper.example", "ünal@büro.example", "Drop@Gmail.com",
+					"carol@corp.example"), Role: forensic.Role(pick("to", "cc", "bcc")),
 			})
 		}
 		for i := range m.Files {

@@ -81,7 +81,8 @@ func TestBadRequests(t *testing.T) {
 		return w
 	}
 	wantProblem(t, send("text/csv", anything), http.StatusUnsupportedMediaType, UnsupportedMediaType)
-	wantProblem(t, send("application/json", `{"groups":"`+strings.Repeat("x", MaxBody)+`"}`), http.StatusRequestEntityTooLarge, MaxLengthExceeded)
+	wantProblem(t, send("application/json", `{"groups":"`+strings.Repeat("x", MaxBody)+`"}`),
+		http.StatusRequestEntityTooLarge, MaxLengthExceeded)
 	if w := send("", "\ufeff"+anything); w.Code != http.StatusOK { // a byte order mark, and no content type
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
@@ -94,7 +95,8 @@ func TestBadRequests(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	o := newOffice(t)
 	mux := access.Mux(&access.Guard{}, o.search.Routes())
-	for method, want := range map[string]int{http.MethodGet: http.StatusMethodNotAllowed, http.MethodPost: http.StatusUnauthorized} {
+	for method, want := range map[string]int{http.MethodGet: http.StatusMethodNotAllowed,
+		http.MethodPost: http.StatusUnauthorized} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest(method, "/v2/file-events", nil))
 		if w.Code != want {
@@ -135,7 +137,8 @@ func TestTrap2UntrustedValuesAreLists(t *testing.T) {
 
 func TestTrap3FileEventsIsNeverNull(t *testing.T) {
 	o := newOffice(t)
-	for _, query := range []string{anything, `{"groups":[]}`, `{"groups":[{"filters":[{"term":"user.id","operator":"EXISTS"}]}]}`} {
+	for _, query := range []string{anything, `{"groups":[]}`,
+		`{"groups":[{"filters":[{"term":"user.id","operator":"EXISTS"}]}]}`} {
 		if body := o.post(query).Body.String(); !strings.Contains(body, `"fileEvents":[]`) {
 			t.Errorf("%s answered %s", query, body)
 		}
@@ -145,8 +148,10 @@ func TestTrap3FileEventsIsNeverNull(t *testing.T) {
 func TestTrap4ArraysAndTypes(t *testing.T) {
 	doc := document{fields: trapDocument(t)}
 	for _, path := range []string{
-		"destination.email.recipients", "destination.user.email", "source.user.email", "destination.domains", "source.domains",
-		"source.privateIp", "destination.privateIp", "event.shareType", "file.directoryId", "file.classifications", "file.acquiredFrom",
+		"destination.email.recipients", "destination.user.email", "source.user.email", "destination.domains",
+		"source.domains",
+		"source.privateIp", "destination.privateIp", "event.shareType", "file.directoryId", "file.classifications",
+		"file.acquiredFrom",
 		"source.tabs", "destination.tabs", "report.headers", "risk.indicators",
 	} {
 		var v any = doc.fields
@@ -181,7 +186,8 @@ func TestTrap6AnyEventIDIsAToken(t *testing.T) {
 	o := newOffice(t)
 	o.fill(rand.New(rand.NewPCG(14, 14)), 12)
 	for _, key := range []string{"event.id", "@timestamp"} {
-		q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"event.id", "EXISTS", nil}}}}, PgSize: 10000, SrtKey: key, SrtDir: "asc"}
+		q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"event.id", "EXISTS", nil}}}}, PgSize: 10000,
+			SrtKey: key, SrtDir: "asc"}
 		all := o.ask(q.json()).ids()
 		for i, id := range all {
 			q.PgToken = &id
@@ -228,7 +234,8 @@ func TestTrap8EmptyGroups(t *testing.T) {
 // TestTrap9ProblemsNameTheFilter says in a table of the command line what is wrong.
 func TestTrap9ProblemsNameTheFilter(t *testing.T) {
 	o := newOffice(t)
-	p := wantProblem(t, o.post(`{"groups":[{"filters":[{"term":"file.name","operator":"GREATER_THAN","value":"x"}]}]}`), http.StatusBadRequest, IllegalOperator)
+	p := wantProblem(t, o.post(`{"groups":[{"filters":[{"term":"file.name","operator":"GREATER_THAN","value":"x"}]}]}`),
+		http.StatusBadRequest, IllegalOperator)
 	want := BadFilter{Term: "file.name", Operator: "GREATER_THAN", Value: "x"}
 	if p.BadFilter == nil || *p.BadFilter != want {
 		t.Errorf("bad filter %+v, want %+v", p.BadFilter, want)

@@ -24,12 +24,14 @@ func (o *office) byLambda(query, accept string) (status int, zipped bool, body [
 	o.t.Helper()
 	event := must(json.Marshal(map[string]any{
 		"version": "2.0", "rawPath": "/v2/file-events", "body": query,
-		"headers":        map[string]string{"content-type": "application/json", "accept-encoding": accept},
-		"requestContext": map[string]any{"domainName": "a1.execute-api.eu-central-1.amazonaws.com", "http": map[string]string{"method": http.MethodPost}},
+		"headers": map[string]string{"content-type": "application/json", "accept-encoding": accept},
+		"requestContext": map[string]any{"domainName": "a1.execute-api.eu-central-1.amazonaws.com",
+			"http": map[string]string{"method": http.MethodPost}},
 	}))
 	door := o.search.Routes()[0].Handler
 	known := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		door.ServeHTTP(w, r.WithContext(access.With(r.Context(), access.Caller{ID: "key-analyst", Roles: []access.Role{access.Analyst}})))
+		door.ServeHTTP(w, r.WithContext(access.With(r.Context(),
+			access.Caller{ID: "key-analyst", Roles: []access.Role{access.Analyst}})))
 	})
 	answer := must((&trigger.HTTP{Handler: known, Log: o.search.Log}).Invoke(o.t.Context(), event))
 	if len(answer) > lambdaPayload {
@@ -54,8 +56,8 @@ func (o *office) byLambda(query, accept string) (status int, zipped bool, body [
 	return out.StatusCode, zipped, body
 }
 
-// wide fills an office with 200 events of 70 KB each: 14 MB. The words of noise are as hard to compress as text gets, and further apart than
-// gzip looks back.
+// wide fills an office with 200 events of 70 KB each: 14 MB. The words of noise are as hard to compress as text gets,
+// and further apart than gzip looks back.
 func wide(t *testing.T, noise bool) *office {
 	t.Helper()
 	o := newOffice(t)
@@ -92,8 +94,8 @@ func (o *office) allIDs() []string {
 	return ids
 }
 
-// TestAnAnswerThatWouldPassLambdasSixMegabytesComesInPagesByToken asks for all events at once, with and without gzip, in several orders: pages
-// are shorter than was asked for, and every event is on one of them.
+// TestAnAnswerThatWouldPassLambdasSixMegabytesComesInPagesByToken asks for all events at once, with and without gzip,
+// in several orders: pages are shorter than was asked for, and every event is on one of them.
 func TestAnAnswerThatWouldPassLambdasSixMegabytesComesInPagesByToken(t *testing.T) {
 	plain, noise := wide(t, false), wide(t, true)
 	for _, c := range []struct {
@@ -116,7 +118,8 @@ func TestAnAnswerThatWouldPassLambdasSixMegabytesComesInPagesByToken(t *testing.
 			}
 			ids := p.ids()
 			if len(ids) == 0 || len(ids) == len(want) || p.TotalCount != len(want) || pages > len(want) {
-				t.Fatalf("%q, %s: page %d has %d events of %d, totalCount %d", c.accept, c.order, pages, len(ids), len(want), p.TotalCount)
+				t.Fatalf("%q, %s: page %d has %d events of %d, totalCount %d", c.accept, c.order, pages, len(ids), len(want),
+					p.TotalCount)
 			}
 			if o.trail[0].Count != int64(len(ids)) {
 				t.Errorf("the trail says %d events, and %d left", o.trail[0].Count, len(ids))
@@ -153,7 +156,8 @@ func TestPagesByNumberLoseNoEvents(t *testing.T) {
 		if status == http.StatusOK && len(p.FileEvents) != len(o.events) {
 			t.Errorf("%d events, want %d", len(p.FileEvents), len(o.events))
 		}
-		if status != http.StatusOK && (len(p.Problems) != 1 || p.Problems[0].Type != "RESPONSE_CONTENT_TOO_LARGE" || !strings.Contains(p.Problems[0].Description, "token")) {
+		if status != http.StatusOK && (len(p.Problems) != 1 || p.Problems[0].Type != "RESPONSE_CONTENT_TOO_LARGE" ||
+			!strings.Contains(p.Problems[0].Description, "token")) {
 			t.Errorf("the problem is %.300s", body)
 		}
 	}

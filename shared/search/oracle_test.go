@@ -24,7 +24,8 @@ func documentsOf(events []event) []document {
 	docs := make([]document, len(events))
 	for i := range events {
 		e := &events[i]
-		docs[i] = document{id: e.id(), order: [4]string{string(e.message.Record), string(e.conn.ID), strconv.Itoa(100 + e.file)}}
+		docs[i] = document{id: e.id(), order: [4]string{string(e.message.Record), string(e.conn.ID),
+			strconv.Itoa(100 + e.file)}}
 		if err := json.Unmarshal(theSchema().appendDocument(nil, e), &docs[i].fields); err != nil {
 			panic(err)
 		}

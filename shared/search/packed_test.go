@@ -89,7 +89,8 @@ func TestOracleWhilePacking(t *testing.T) {
 	}
 }
 
-// TestAPackerThatIsKilledAnywhereHidesNothing lets each call of the table fail in turn, done and not done, and asks after each.
+// TestAPackerThatIsKilledAnywhereHidesNothing lets each call of the table fail in turn, done and not done, and asks
+// after each.
 func TestAPackerThatIsKilledAnywhereHidesNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	o := newOffice(t)
@@ -165,7 +166,8 @@ func TestAPackerThatIsKilledAnywhereHidesNothing(t *testing.T) {
 	}
 }
 
-// TestWhatChangesAfterItWasPackedIsFoundAsItIs settles messages once more, with what was missing, after they were packed.
+// TestWhatChangesAfterItWasPackedIsFoundAsItIs settles messages once more, with what was missing, after they were
+// packed.
 func TestWhatChangesAfterItWasPackedIsFoundAsItIs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	o := newOffice(t)
@@ -189,7 +191,8 @@ func TestWhatChangesAfterItWasPackedIsFoundAsItIs(t *testing.T) {
 		Recipients: []forensic.Recipient{{Address: "late@paper.example", Role: forensic.Bcc}},
 	}
 	for i, f := range late.Files {
-		finding.Files = append(finding.Files, forensic.Attachment{Record: i, Name: f.Name, Size: 7, NoHash: forensic.HashingOff})
+		finding.Files = append(finding.Files, forensic.Attachment{Record: i, Name: f.Name, Size: 7,
+			NoHash: forensic.HashingOff})
 	}
 	if err := o.desk.Settle(t.Context(), *late, finding); err != nil {
 		t.Fatal(err)
@@ -266,7 +269,8 @@ func TestPacksFollowTheCompanysDomains(t *testing.T) {
 	check := func() {
 		t.Helper()
 		for _, value := range []string{"rival.example", "partner.example", "*.example"} {
-			q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"risk.untrustedValues.domains", "IS", value}}}}, PgSize: 1000}
+			q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"risk.untrustedValues.domains", "IS", value}}}},
+				PgSize: 1000}
 			if got, want := o.byToken(q), q.answer(docs, o.now); !slices.Equal(got, want) {
 				t.Errorf("%s: %d found, want %d", value, len(got), len(want))
 			}

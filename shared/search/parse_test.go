@@ -46,34 +46,49 @@ func TestParseProblems(t *testing.T) {
 		{"empty groups", `{"groups":[]}`, MissingGroups, "groups"},
 		{"groups as text", `{"groups":"x"}`, IllegalGroup, "groups: "},
 		{"a key twice", `{"groups":[],` + anything[1:], IllegalGroup, "groups: The field may be given once"},
-		{"a key twice in a filter", filtered(`{"term":"file.name","value":"x","value":"y"}`), IllegalValue, "groups[0].filters[0].value: "},
+		{"a key twice in a filter", filtered(`{"term":"file.name","value":"x","value":"y"}`), IllegalValue,
+			"groups[0].filters[0].value: "},
 		{"a key twice in a value", filtered(`{"term":"file.name","value":{"x":1,"x":2}}`), IllegalValue, "value.x: "},
-		{"a key in other letter case", filtered(`{"Term":"file.name","value":"x"}`), IllegalValue, "filters[0].Term: The field is not known. It is written term."},
+		{"a key in other letter case", filtered(`{"Term":"file.name","value":"x"}`), IllegalValue,
+			"filters[0].Term: The field is not known. It is written term."},
 		{"an unknown field", with(`"pageSize":7`), IllegalValue, "pageSize: The field is not known."},
 		{"an unknown field of a group", `{"groups":[{"clause":"AND"}]}`, IllegalValue, "groups[0].clause: "},
 		{"half of a surrogate pair", filtered(`{"term":"file.name","value":"\ud83d"}`), IllegalValue, "filters[0].value: "},
-		{"a term as number", filtered(`{"term":7,"value":"x"}`), IllegalValue, "filters[0].term: The value must be a string."},
+		{"a term as number", filtered(`{"term":7,"value":"x"}`), IllegalValue,
+			"filters[0].term: The value must be a string."},
 		{"deep JSON", `{"groups":` + strings.Repeat("[", 100_000), IllegalValue, "nested"},
 		{"unknown clause", with(`"groupClause":"XOR"`), IllegalGroup, `groupClause is "XOR"`},
-		{"filters and subgroups", `{"groups":[{"filters":[{"term":"file.name","value":"x"}],"subgroups":[{}]}]}`, IllegalGroup, "both"},
+		{"filters and subgroups", `{"groups":[{"filters":[{"term":"file.name","value":"x"}],"subgroups":[{}]}]}`,
+			IllegalGroup, "both"},
 		{"too deep", nested(MaxDepth + 1), MaxGroupsExceeded, "10 levels"},
 		{"too many groups", `{"groups":` + values(MaxCriteria+1, `{}`) + `}`, MaxGroupsExceeded, "1024 groups"},
-		{"too many filters", filtered(strings.Trim(values(MaxCriteria+1, `{"term":"file.name","value":"x"}`), "[]")), MaxFiltersExceeded, "1024 criteria"},
-		{"too many criteria", filtered(`{"term":"file.name","value":"x"},{"term":"file.name","operator":"IS_ANY","value":` + values(MaxCriteria, `"x"`) + `}`), MaxFiltersExceeded, "1024 criteria"},
-		{"too many values", filtered(`{"term":"file.name","operator":"IS_ANY","value":` + values(MaxCriteria+1, `"x"`) + `}`), MaxValuesExceeded, "file.name IS_ANY"},
+		{"too many filters", filtered(strings.Trim(values(MaxCriteria+1, `{"term":"file.name","value":"x"}`), "[]")),
+			MaxFiltersExceeded, "1024 criteria"},
+		{"too many criteria",
+			filtered(`{"term":"file.name","value":"x"},{"term":"file.name","operator":"IS_ANY","value":` + values(MaxCriteria,
+				`"x"`) + `}`), MaxFiltersExceeded, "1024 criteria"},
+		{"too many values", filtered(`{"term":"file.name","operator":"IS_ANY","value":` + values(MaxCriteria+1, `"x"`) + `}`),
+			MaxValuesExceeded, "file.name IS_ANY"},
 		{"unknown term", filtered(`{"term":"file.nmae","value":"x"}`), IllegalValue, `"file.nmae"`},
 		{"no term", filtered(`{"value":"x"}`), IllegalValue, `""`},
-		{"unknown operator", filtered(`{"term":"file.name","operator":"LIKE","value":"x"}`), IllegalOperator, `"LIKE"; file.name has IS, IS_NOT,`},
-		{"operator of numbers", filtered(`{"term":"file.name","operator":"LESS_THAN","value":1}`), IllegalOperator, "file.name is a text"},
-		{"operator of texts", filtered(`{"term":"@timestamp","value":"2026-10-01"}`), IllegalOperator, "@timestamp is a time, which has no operator IS; it has ON, ON_OR_AFTER, ON_OR_BEFORE, WITHIN_THE_LAST, EXISTS, DOES_NOT_EXIST."},
-		{"operator of lists", filtered(`{"term":"risk.trusted","operator":"IS_ANY","value":[true]}`), IllegalOperator, "risk.trusted is a boolean"},
+		{"unknown operator", filtered(`{"term":"file.name","operator":"LIKE","value":"x"}`), IllegalOperator,
+			`"LIKE"; file.name has IS, IS_NOT,`},
+		{"operator of numbers", filtered(`{"term":"file.name","operator":"LESS_THAN","value":1}`), IllegalOperator,
+			"file.name is a text"},
+		{"operator of texts", filtered(`{"term":"@timestamp","value":"2026-10-01"}`), IllegalOperator,
+			"@timestamp is a time, which has no operator IS; it has ON, ON_OR_AFTER, ON_OR_BEFORE, WITHIN_THE_LAST, EXISTS, DOES_NOT_EXIST."},
+		{"operator of lists", filtered(`{"term":"risk.trusted","operator":"IS_ANY","value":[true]}`), IllegalOperator,
+			"risk.trusted is a boolean"},
 		{"missing value", filtered(`{"term":"file.name","operator":"IS"}`), MissingValue, "file.name IS"},
 		{"null value", filtered(`{"term":"file.name","value":null}`), MissingValue, "file.name IS"},
 		{"empty value", filtered(`{"term":"file.name","value":""}`), MissingValue, "file.name IS"},
 		{"no values", filtered(`{"term":"file.name","operator":"IS_ANY","value":[]}`), MissingValue, "file.name IS_ANY"},
-		{"null among values", filtered(`{"term":"file.name","operator":"IS_ANY","value":["x",null]}`), MissingValue, "file.name"},
-		{"empty among values", filtered(`{"term":"file.name","operator":"IS_NONE","value":["x",""]}`), MissingValue, "file.name"},
-		{"unexpected value", filtered(`{"term":"file.name","operator":"EXISTS","value":"x"}`), UnexpectedValue, "file.name EXISTS"},
+		{"null among values", filtered(`{"term":"file.name","operator":"IS_ANY","value":["x",null]}`), MissingValue,
+			"file.name"},
+		{"empty among values", filtered(`{"term":"file.name","operator":"IS_NONE","value":["x",""]}`), MissingValue,
+			"file.name"},
+		{"unexpected value", filtered(`{"term":"file.name","operator":"EXISTS","value":"x"}`), UnexpectedValue,
+			"file.name EXISTS"},
 		{"list for one", filtered(`{"term":"file.name","value":["x"]}`), IllegalValue, "file.name is a text"},
 		{"one for list", filtered(`{"term":"file.name","operator":"IS_ANY","value":"x"}`), IllegalValue, "array"},
 		{"object", filtered(`{"term":"file.name","value":{"x":1}}`), IllegalValue, "file.name"},
@@ -83,10 +98,14 @@ func TestParseProblems(t *testing.T) {
 		{"no boolean", filtered(`{"term":"risk.trusted","value":"maybe"}`), IllegalValue, `"maybe"`},
 		{"no date", filtered(`{"term":"@timestamp","operator":"ON","value":"yesterday"}`), IllegalValue, `"yesterday"`},
 		{"no such day", filtered(`{"term":"@timestamp","operator":"ON","value":"2026-02-30"}`), IllegalValue, `"2026-02-30"`},
-		{"date as number", filtered(`{"term":"@timestamp","operator":"ON_OR_AFTER","value":1759320000}`), IllegalValue, "@timestamp"},
-		{"no duration", filtered(`{"term":"@timestamp","operator":"WITHIN_THE_LAST","value":"10 days"}`), IllegalValue, `"10 days"`},
-		{"long value", filtered(`{"term":"file.name","value":"` + strings.Repeat("x", MaxValue+1) + `"}`), MaxLengthExceeded, "file.name"},
-		{"long body", filtered(`{"term":"file.name","value":"` + strings.Repeat("x", MaxBody) + `"}`), MaxLengthExceeded, "query"},
+		{"date as number", filtered(`{"term":"@timestamp","operator":"ON_OR_AFTER","value":1759320000}`), IllegalValue,
+			"@timestamp"},
+		{"no duration", filtered(`{"term":"@timestamp","operator":"WITHIN_THE_LAST","value":"10 days"}`), IllegalValue,
+			`"10 days"`},
+		{"long value", filtered(`{"term":"file.name","value":"` + strings.Repeat("x", MaxValue+1) + `"}`), MaxLengthExceeded,
+			"file.name"},
+		{"long body", filtered(`{"term":"file.name","value":"` + strings.Repeat("x", MaxBody) + `"}`), MaxLengthExceeded,
+			"query"},
 		{"page size 0", with(`"pgSize":0`), InvalidPageSize, "pgSize is 0"},
 		{"large page", with(`"pgSize":10001`), InvalidPageSize, "10000"},
 		{"page size as text", with(`"pgSize":"10"`), InvalidPageSize, "pgSize"},
@@ -121,7 +140,8 @@ func TestBadFilterIsWhatTheCallerWrote(t *testing.T) {
 		}
 		_, err = Parse(body, start)
 		problems := problemsOf(err)
-		if len(problems) != 1 || problems[0].BadFilter == nil || problems[0].BadFilter.Term != c.shown || problems[0].BadFilter.Operator != c.operator {
+		if len(problems) != 1 || problems[0].BadFilter == nil || problems[0].BadFilter.Term != c.shown ||
+			problems[0].BadFilter.Operator != c.operator {
 			t.Errorf("%q: %+v", c.term, problems)
 		}
 	}
@@ -134,7 +154,8 @@ func TestParseTellsAll(t *testing.T) {
 	for _, p := range problemsOf(err) {
 		got = append(got, p.Type)
 	}
-	if want := []ProblemType{IllegalValue, MissingValue, MissingFilters, InvalidPageSize, IllegalSort}; !slices.Equal(got, want) {
+	if want := []ProblemType{IllegalValue, MissingValue, MissingFilters, InvalidPageSize, IllegalSort}; !slices.Equal(got,
+		want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
@@ -152,7 +173,8 @@ func TestParseDefaults(t *testing.T) {
 			t.Errorf("%s: %v", query, err)
 			continue
 		}
-		if got := fmt.Sprintf("%q asc=%v page=%d size=%d after=%q", q.sort.name, q.ascending, q.page, q.size, q.after); got != want {
+		if got := fmt.Sprintf("%q asc=%v page=%d size=%d after=%q", q.sort.name, q.ascending, q.page, q.size,
+			q.after); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}
@@ -196,10 +218,12 @@ func TestMoments(t *testing.T) {
 		in, _, _ := parseMoment(c.inside)
 		out, _, outErr := parseMoment(c.outside)
 		if !s.has(in) || outErr == nil && s.has(out) {
-			t.Errorf("%s %s: %s inside is %v, %s outside is %v", c.operator, c.value, c.inside, s.has(in), c.outside, !s.has(out))
+			t.Errorf("%s %s: %s inside is %v, %s outside is %v", c.operator, c.value, c.inside, s.has(in), c.outside,
+				!s.has(out))
 		}
 	}
-	for _, s := range []string{"", "P", "PT", "10D", "P10", "P-1D", "P1.5D", "P1DT", "PT1D", "P1D2M", "P1H", "P1234567D", "PTT1H", "P1D "} {
+	for _, s := range []string{"", "P", "PT", "10D", "P10", "P-1D", "P1.5D", "P1DT", "PT1D", "P1D2M", "P1H", "P1234567D",
+		"PTT1H", "P1D "} {
 		if p, err := parsePeriod(s); err == nil {
 			t.Errorf("%q is the duration %v", s, p)
 		}

@@ -9,7 +9,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
-// big delivers n mails of a larger company over 60 days: 200 senders, 5,000 file names, and five of each kind that stands out.
+// big delivers n mails of a larger company over 60 days: 200 senders, 5,000 file names, and five of each kind that
+// stands out.
 func big(t testing.TB, n int) *office {
 	o := newOffice(t)
 	o.found = func(m forensic.Message) *forensic.Finding {
@@ -20,16 +21,20 @@ func big(t testing.TB, n int) *office {
 		return &forensic.Finding{
 			At: o.now, Recipients: []forensic.Recipient{{Address: "hidden@paper2.example", Role: forensic.Bcc}},
 			Files: []forensic.Attachment{
-				{Record: 0, Name: m.Files[0].Name, Size: 3, MD5: strings.Repeat("0a", 16), SHA256: strings.Repeat("0b", 32), ByBytes: "application/x-rar-compressed"},
-				{Record: 1, Name: m.Files[1].Name, Size: 4, MD5: strings.Repeat("1a", 16), SHA256: fmt.Sprintf("%064x", i), ByBytes: "image/png"},
+				{Record: 0, Name: m.Files[0].Name, Size: 3, MD5: strings.Repeat("0a", 16), SHA256: strings.Repeat("0b", 32),
+					ByBytes: "application/x-rar-compressed"},
+				{Record: 1, Name: m.Files[1].Name, Size: 4, MD5: strings.Repeat("1a", 16), SHA256: fmt.Sprintf("%064x", i),
+					ByBytes: "image/png"},
 			},
 		}
 	}
 	mails := make([]mail, 0, 5000)
 	for i := range n {
 		m := mail{
-			record: fmt.Sprintf("%08x", i), at: o.now.Truncate(time.Minute).Add(-time.Duration(i) * (60 * 24 * time.Hour / time.Duration(n))),
-			user: fmt.Sprintf("user%d@corp.example", i%200), subject: fmt.Sprintf("Subject %d", i), messageID: fmt.Sprintf("<%d@corp.example>", i),
+			record: fmt.Sprintf("%08x", i),
+			at:     o.now.Truncate(time.Minute).Add(-time.Duration(i) * (60 * 24 * time.Hour / time.Duration(n))),
+			user:   fmt.Sprintf("user%d@corp.example", i%200), subject: fmt.Sprintf("Subject %d",
+				i), messageID: fmt.Sprintf("<%d@corp.example>", i),
 			recipients: []string{fmt.Sprintf("contact%d@customer%d.example", i%3000, i%300)},
 			files:      fmt.Sprintf("document %d.docx (20480b); image001.png (512b)", i%5000),
 		}
@@ -49,8 +54,8 @@ func big(t testing.TB, n int) *office {
 	return o
 }
 
-// TestCostGrowsWithTheAnswer counts what searches read of a table of 12,000 messages and 84,000 postings: hardly more than
-// they answer.
+// TestCostGrowsWithTheAnswer counts what searches read of a table of 12,000 messages and 84,000 postings: hardly more
+// than they answer.
 func TestCostGrowsWithTheAnswer(t *testing.T) {
 	o := big(t, 12_000)
 	and := func(filters ...string) string { return filtered(strings.Join(filters, ",")) }
@@ -72,12 +77,15 @@ func TestCostGrowsWithTheAnswer(t *testing.T) {
 		reads int // items at most
 	}{
 		{"a rare user", and(rare), 10, 200},
-		{"a rare user in the order of ids", strings.TrimSuffix(and(rare), "}") + `,"srtKey":"event.id","srtDir":"asc","pgToken":"","pgSize":10000}`, 10, 200},
+		{"a rare user in the order of ids", strings.TrimSuffix(and(rare),
+			"}") + `,"srtKey":"event.id","srtDir":"asc","pgToken":"","pgSize":10000}`, 10, 200},
 		{"a rare user among all images", and(image, rare, observer), 5, 400},
 		{"images of a user", and(image, common), 60, 700},
 		{"images of a user, oldest first", strings.TrimSuffix(and(image, common), "}") + `,"srtDir":"asc"}`, 60, 700},
-		{"images of a user to a contact", strings.TrimSuffix(and(common, `{"term":"destination.email.recipients","value":"contact3@customer3.example"}`), "}") + `}`, 8, 300},
-		{"either of two rare things", `{"groupClause":"OR","groups":[{"filters":[` + rare + `]},{"filterClause":"AND","filters":[` + image + `,` + paper + `]}]}`, 15, 600},
+		{"images of a user to a contact", strings.TrimSuffix(and(common,
+			`{"term":"destination.email.recipients","value":"contact3@customer3.example"}`), "}") + `}`, 8, 300},
+		{"either of two rare things",
+			`{"groupClause":"OR","groups":[{"filters":[` + rare + `]},{"filterClause":"AND","filters":[` + image + `,` + paper + `]}]}`, 15, 600},
 		{"a domain", and(paper), 10, 200},
 		{"a beginning of names", and(project), 5, 500},
 		{"a beginning and an end of names", and(`{"term":"file.name","value":"project*.pdf"}`), 5, 500},
@@ -87,7 +95,8 @@ func TestCostGrowsWithTheAnswer(t *testing.T) {
 		{"one event", and(`{"term":"event.id","value":"` + id + `"}`), 1, 200},
 		{"a hash", and(`{"term":"file.hash.sha256","value":"` + strings.Repeat("0B", 32) + `"}`), 5, 100},
 		{"another hash", and(`{"term":"file.hash.md5","value":"` + strings.Repeat("1a", 16) + `"}`), 5, 100},
-		{"any of many hashes", and(`{"term":"file.hash.sha256","operator":"IS_ANY","value":` + numbered(500, "%064x") + `}`), 1, 100},
+		{"any of many hashes", and(`{"term":"file.hash.sha256","operator":"IS_ANY","value":` + numbered(500, "%064x") + `}`),
+			1, 100},
 		{"a hash that nothing has", and(`{"term":"file.hash.sha256","value":"` + strings.Repeat("ff", 32) + `"}`), 0, 100},
 		{"a hidden recipient", and(`{"term":"destination.email.bcc","value":"hidden@paper2.example"}`), 10, 150},
 		{"a type by bytes", and(`{"term":"file.mimeType","value":"application/vnd.rar"}`), 5, 150},

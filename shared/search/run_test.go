@@ -14,7 +14,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// TestOracle asks random queries of random mails, and compares every page with what filtering and sorting all events gives.
+// TestOracle asks random queries of random mails, and compares every page with what filtering and sorting all events
+// gives.
 func TestOracle(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -85,9 +86,12 @@ func (g generator) pick(list ...string) string { return list[g.IntN(len(list))] 
 func (g generator) query() oracleQuery {
 	q := oracleQuery{
 		GroupClause: g.pick("AND", "OR", ""), SrtDir: g.pick("asc", "desc", ""),
-		SrtKey: g.pick("", "", "@timestamp", "event.id", "event.id", "event.ingested", "event.inserted", "file.name", "file.sizeInBytes",
-			"destination.email.recipients", "user.email", "risk.score", "file.owner", "event.detectorDisplayName", "risk.trusted", "file.acquiredFrom.md5",
-			"file.hash.sha256", "destination.email.bcc", "destination.email.webmail", "event.enriched", "risk.untrustedValues.domains", "file.attachment.isInline", "file.category"),
+		SrtKey: g.pick("", "", "@timestamp", "event.id", "event.id", "event.ingested", "event.inserted", "file.name",
+			"file.sizeInBytes",
+			"destination.email.recipients", "user.email", "risk.score", "file.owner", "event.detectorDisplayName",
+			"risk.trusted", "file.acquiredFrom.md5",
+			"file.hash.sha256", "destination.email.bcc", "destination.email.webmail", "event.enriched",
+			"risk.untrustedValues.domains", "file.attachment.isInline", "file.category"),
 	}
 	for range 1 + g.IntN(2) {
 		q.Groups = append(q.Groups, g.group(1))
@@ -113,27 +117,38 @@ func (g generator) group(depth int) oracleGroup {
 func (g generator) filter() oracleFilter {
 	switch g.IntN(12) {
 	case 0:
-		return oracleFilter{g.pick("@timestamp", "event.ingested", "event.inserted"), "WITHIN_THE_LAST", fmt.Sprintf("P%dD", g.IntN(90))}
+		return oracleFilter{g.pick("@timestamp", "event.ingested", "event.inserted"), "WITHIN_THE_LAST",
+			fmt.Sprintf("P%dD", g.IntN(90))}
 	case 1, 2:
-		f := oracleFilter{Term: g.pick("@timestamp", "@timestamp", "event.ingested", "event.inserted"), Operator: g.pick("ON", "ON_OR_AFTER", "ON_OR_BEFORE")}
+		f := oracleFilter{Term: g.pick("@timestamp", "@timestamp", "event.ingested", "event.inserted"),
+			Operator: g.pick("ON", "ON_OR_AFTER", "ON_OR_BEFORE")}
 		f.Value = g.docs[g.IntN(len(g.docs))].values(f.Term)[0]
 		return f
 	case 3:
-		return oracleFilter{g.pick("file.sizeInBytes", "risk.score", "risk.indicators.weight", "report.count"), g.pick("IS", "IS_NOT", "GREATER_THAN", "LESS_THAN"), g.IntN(5) * 1000}
+		return oracleFilter{g.pick("file.sizeInBytes", "risk.score", "risk.indicators.weight", "report.count"),
+			g.pick("IS", "IS_NOT", "GREATER_THAN", "LESS_THAN"), g.IntN(5) * 1000}
 	case 4:
-		return oracleFilter{g.pick("risk.trusted", "file.passwordProtected", "file.attachment.isInline", "source.externalAccess"), g.pick("IS", "IS_NOT"), g.pick("TRUE", "FALSE", "true")}
+		return oracleFilter{g.pick("risk.trusted", "file.passwordProtected", "file.attachment.isInline",
+			"source.externalAccess"), g.pick("IS", "IS_NOT"), g.pick("TRUE", "FALSE", "true")}
 	}
 	terms := []string{
-		"file.name", "file.name", "source.email.sender", "source.email.from", "user.email", "destination.email.recipients", "risk.untrustedValues.domains",
-		"source.email.messageId", "destination.email.subject", "event.id", "event.detectorDisplayName", "file.category", "file.mimeTypeByExtension",
-		"risk.indicators.name", "risk.severity", "event.observer", "user.id", "file.hash.md5", "source.ip", "file.acquiredFrom.md5", "source.tabs.url",
-		"file.hash.md5", "file.hash.sha256", "file.hash.sha256", "file.hash.md5Error", "destination.email.to", "destination.email.cc", "destination.email.bcc", "destination.email.external", "destination.email.webmail",
-		"destination.email.recipientsError", "file.mimeType", "file.mimeTypeByBytes", "file.categoryByBytes", "file.originalName", "file.id", "file.attachment.kind",
+		"file.name", "file.name", "source.email.sender", "source.email.from", "user.email", "destination.email.recipients",
+		"risk.untrustedValues.domains",
+		"source.email.messageId", "destination.email.subject", "event.id", "event.detectorDisplayName", "file.category",
+		"file.mimeTypeByExtension",
+		"risk.indicators.name", "risk.severity", "event.observer", "user.id", "file.hash.md5", "source.ip",
+		"file.acquiredFrom.md5", "source.tabs.url",
+		"file.hash.md5", "file.hash.sha256", "file.hash.sha256", "file.hash.md5Error", "destination.email.to",
+		"destination.email.cc", "destination.email.bcc", "destination.email.external", "destination.email.webmail",
+		"destination.email.recipientsError", "file.mimeType", "file.mimeTypeByBytes", "file.categoryByBytes",
+		"file.originalName", "file.id", "file.attachment.kind",
 		"file.attachment.missing", "file.category", "risk.untrustedValues.domains", "event.operation", "event.recordId",
-		"event.matchedBy", "event.sentBy", "user.principal", "user.key", "user.type", "source.mailbox", "source.application.id",
+		"event.matchedBy", "event.sentBy", "user.principal", "user.key", "user.type", "source.mailbox",
+		"source.application.id",
 		"source.application.name", "source.client", "source.logonType",
 	}
-	f := oracleFilter{Term: g.pick(terms...), Operator: g.pick("IS", "IS", "IS", "IS_NOT", "IS_ANY", "IS_NONE", "EXISTS", "DOES_NOT_EXIST")}
+	f := oracleFilter{Term: g.pick(terms...),
+		Operator: g.pick("IS", "IS", "IS", "IS_NOT", "IS_ANY", "IS_NONE", "EXISTS", "DOES_NOT_EXIST")}
 	switch f.Operator {
 	case "IS", "IS_NOT":
 		f.Value = g.value(f.Term)
@@ -179,7 +194,8 @@ func TestLateMail(t *testing.T) {
 	o := newOffice(t)
 	o.fill(rng, 100)
 	token := ""
-	q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"event.id", "EXISTS", nil}}}}, PgSize: 40, PgToken: &token, SrtKey: "event.id", SrtDir: "asc"}
+	q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"event.id", "EXISTS", nil}}}}, PgSize: 40,
+		PgToken: &token, SrtKey: "event.id", SrtDir: "asc"}
 	got := []string{}
 	for range 12 {
 		p := o.ask(q.json())
@@ -199,7 +215,8 @@ func TestLateMail(t *testing.T) {
 func TestLateMailByTime(t *testing.T) {
 	o := newOffice(t)
 	at := o.now.AddDate(0, 0, -3)
-	o.deliver(mail{record: "early", at: at, user: "a@corp.example", files: "1 (1b)"}, mail{record: "latest", at: at.Add(2 * time.Hour), user: "a@corp.example", files: "3 (1b)"})
+	o.deliver(mail{record: "early", at: at, user: "a@corp.example", files: "1 (1b)"},
+		mail{record: "latest", at: at.Add(2 * time.Hour), user: "a@corp.example", files: "3 (1b)"})
 	o.deliver(mail{record: "late", at: at.Add(time.Hour), user: "a@corp.example", files: "2 (1b)"})
 	p := o.ask(`{"groups":[{"filters":[{"term":"user.email","value":"A@corp.example"}]}]}`)
 	var names []string
@@ -215,12 +232,14 @@ func TestLateMailByTime(t *testing.T) {
 	}
 }
 
-// TestWildcardOfCommonValues finds all messages of a value that a wildcard matches, also where one read does not bring them all.
+// TestWildcardOfCommonValues finds all messages of a value that a wildcard matches, also where one read does not
+// bring them all.
 func TestWildcardOfCommonValues(t *testing.T) {
 	o := newOffice(t)
 	var mails []mail
 	for i := range 3 * firstChunk {
-		m := mail{record: fmt.Sprint(i), at: o.now.Add(-time.Duration(i) * time.Second), user: "a@corp.example", files: "budget (1b)"}
+		m := mail{record: fmt.Sprint(i), at: o.now.Add(-time.Duration(i) * time.Second), user: "a@corp.example",
+			files: "budget (1b)"}
 		if i%firstChunk == 0 {
 			m.files = fmt.Sprintf("budget%d (1b)", i)
 		}
@@ -229,14 +248,16 @@ func TestWildcardOfCommonValues(t *testing.T) {
 	o.deliver(mails...)
 	docs := documentsOf(o.events)
 	for _, direction := range []string{"asc", "desc"} {
-		q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"file.name", "IS", "bud*"}}}}, PgSize: 1000, SrtDir: direction}
+		q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{{"file.name", "IS", "bud*"}}}}, PgSize: 1000,
+			SrtDir: direction}
 		if got, want := o.ask(q.json()).ids(), q.answer(docs, o.now); !slices.Equal(got, want) {
 			t.Errorf("%s: %d events, want %d, in order", direction, len(got), len(want))
 		}
 	}
 }
 
-// TestWatermark serves the orders of arrival only as far as all is settled, and the order of time as far as there is anything.
+// TestWatermark serves the orders of arrival only as far as all is settled, and the order of time as far as there is
+// anything.
 func TestWatermark(t *testing.T) {
 	o := newOffice(t)
 	rng := rand.New(rand.NewPCG(8, 8))
@@ -244,8 +265,10 @@ func TestWatermark(t *testing.T) {
 	settled := len(o.events)
 	o.watermark = o.now.Add(-time.Minute) // when the last blob arrived
 	o.fill(rng, 60)
-	for _, filter := range []oracleFilter{{"event.id", "EXISTS", nil}, {"source.email.messageId", "IS", "<*>"}, {"user.email", "IS_NOT", "x"}} {
-		for key, want := range map[string]int{"event.id": settled, "event.ingested": settled, "event.inserted": settled, "@timestamp": len(o.events), "file.name": len(o.events)} {
+	for _, filter := range []oracleFilter{{"event.id", "EXISTS", nil}, {"source.email.messageId", "IS", "<*>"},
+		{"user.email", "IS_NOT", "x"}} {
+		for key, want := range map[string]int{"event.id": settled, "event.ingested": settled, "event.inserted": settled,
+			"@timestamp": len(o.events), "file.name": len(o.events)} {
 			q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{filter}}}, PgSize: 1000, SrtKey: key}
 			if p := o.ask(q.json()); len(p.FileEvents) != want || p.TotalCount != want {
 				t.Errorf("%v by %s: %d events of %d, want %d", filter, key, len(p.FileEvents), p.TotalCount, want)
@@ -288,7 +311,8 @@ func TestDeauthorized(t *testing.T) {
 	o.fill(rand.New(rand.NewPCG(10, 10)), 50)
 	all := o.ask(anything).TotalCount
 	o.conns[1].Status = connection.Deauthorized
-	for i, query := range []string{anything, `{"groups":[{"filters":[{"term":"event.detectorDisplayName","value":"büro süd"}]}]}`} {
+	for i, query := range []string{anything,
+		`{"groups":[{"filters":[{"term":"event.detectorDisplayName","value":"büro süd"}]}]}`} {
 		if got := o.ask(query).TotalCount; got >= all || i == 1 && got != 0 {
 			t.Errorf("%s: %d of %d events", query, got, all)
 		}
@@ -310,13 +334,15 @@ func TestUncommitted(t *testing.T) {
 	at, lost := o.now.Add(-2*time.Hour), forensic.RecordID("lost")
 	err := o.ingester.Events.Load(t.Context(),
 		table.Item{Key: table.Key{Partition: forensic.DayPartition(c, at), Sort: forensic.TimeSort(at, lost)}},
-		table.Item{Key: table.Key{Partition: forensic.TermPartition(c, forensic.ExtensionField, at, forensic.Bucket("pdf")), Sort: forensic.TermPrefix("pdf") + forensic.TimeSort(at, lost)}},
+		table.Item{Key: table.Key{Partition: forensic.TermPartition(c, forensic.ExtensionField, at, forensic.Bucket("pdf")),
+			Sort: forensic.TermPrefix("pdf") + forensic.TimeSort(at, lost)}},
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"@timestamp", "event.id", "file.name"} {
-		for _, filter := range []oracleFilter{{"event.id", "EXISTS", nil}, {"file.name", "IS", "*.pdf"}, {"file.name", "IS_NOT", "x"}} {
+		for _, filter := range []oracleFilter{{"event.id", "EXISTS", nil}, {"file.name", "IS", "*.pdf"},
+			{"file.name", "IS_NOT", "x"}} {
 			q := oracleQuery{Groups: []oracleGroup{{Filters: []oracleFilter{filter}}}, SrtKey: key}
 			if got := o.ask(q.json()).ids(); len(got) != 1 || got[0] != o.events[0].id() {
 				t.Errorf("%v by %s: %q", filter, key, got)

@@ -14,7 +14,8 @@ const mailer = "c8b1d3f2-5555-4e6f-8a9b-0c1d2e3f4a5b"
 // owner of the mailbox, and only the user's type and key tell the difference.
 func sentByAnApplication() mail {
 	return mail{
-		record: "4f2c1e1a-93c7-4b1d-8e44-08d90119aa01", at: start.Add(-time.Hour), user: "sales@corp.example", files: "loot.zip (10b)",
+		record: "4f2c1e1a-93c7-4b1d-8e44-08d90119aa01", at: start.Add(-time.Hour), user: "sales@corp.example",
+		files: "loot.zip (10b)",
 		facts: map[string]any{
 			"UserType": 5, "UserKey": mailer, "LogonType": 0, "ExternalAccess": false, "SaveToSentItems": true,
 			"MailboxGuid": "0d5c7a0e-2222-4c3d-8e9f-a0b1c2d3e4f5", "AppId": "00000003-0000-0000-c000-000000000000",
@@ -33,7 +34,8 @@ func sentByAnApplication() mail {
 func TestWhoDidItIsShownAndFound(t *testing.T) {
 	o := newOffice(t)
 	o.deliver(sentByAnApplication(), mail{
-		record: "4f2c1e1a-93c7-4b1d-8e44-08d90119aa02", at: start.Add(-time.Hour), user: "alice@corp.example", files: "a.txt (1b)",
+		record: "4f2c1e1a-93c7-4b1d-8e44-08d90119aa02", at: start.Add(-time.Hour), user: "alice@corp.example",
+		files:     "a.txt (1b)",
 		operation: "SendAs", owner: "boss@corp.example",
 		facts: map[string]any{"UserType": 0, "UserKey": "10032001", "LogonType": 2, "ExternalAccess": true},
 	})
