@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestABackupThatIsMadeUnderLoadIsWhole backs up a Mailtrail that is ingesting in another process, kills it, and restores: the
-// restored folder runs to the end, with nothing lost and nothing twice, and its ledger adds up.
+// TestABackupThatIsMadeUnderLoadIsWhole backs up a Mailtrail that is ingesting in another process, kills it, and
+// restores: the restored folder runs to the end, with nothing lost and nothing twice, and its ledger adds up.
 func TestABackupThatIsMadeUnderLoadIsWhole(t *testing.T) {
 	t.Parallel()
 	const sends = 20_000
@@ -98,10 +98,10 @@ func TestWhatIsNoWholeBackupIsNotRestored(t *testing.T) {
 		damage func(saved string) error
 		want   string
 	}{
-		"no manifest":         {func(saved string) error { return os.Remove(filepath.Join(saved, "backup.json")) }, "is no backup, or one that was cut off"},
-		"a manifest cut off":  {func(saved string) error { return os.Truncate(filepath.Join(saved, "backup.json"), 9) }, "backup.json is damaged"},
-		"a file missing":      {func(saved string) error { return os.Remove(filepath.Join(saved, clientFile)) }, "the backup is not whole"},
-		"a file cut off":      {func(saved string) error { return os.Truncate(filepath.Join(saved, "simulated.json"), 1) }, "simulated.json has 1 bytes"},
+		"no manifest":         {without("backup.json"), "is no backup, or one that was cut off"},
+		"a manifest cut off":  {cut("backup.json"), "backup.json is damaged"},
+		"a file missing":      {without(clientFile), "the backup is not whole"},
+		"a file cut off":      {cut("simulated.json"), "simulated.json has 1 bytes"},
 		"another form":        {manifest(`{"form":9}`), "another version of Mailtrail"},
 		"a file from outside": {manifest(`{"form":1,"files":[{"name":"store/../../x","bytes":1}]}`), `names a file "store/../../x"`},
 		"no files":            {manifest(`{"form":1,"files":[]}`), "it has no store"},
@@ -116,6 +116,14 @@ func TestWhatIsNoWholeBackupIsNotRestored(t *testing.T) {
 			t.Errorf("%s: it leaves %v", name, left)
 		}
 	}
+}
+
+func without(name string) func(string) error {
+	return func(saved string) error { return os.Remove(filepath.Join(saved, name)) }
+}
+
+func cut(name string) func(string) error {
+	return func(saved string) error { return os.Truncate(filepath.Join(saved, name), 1) }
 }
 
 func manifest(text string) func(string) error {

@@ -17,7 +17,7 @@ const (
 	exitUsage  = 2 // the command line makes no sense
 )
 
-// errUsage marks errors of whoever typed the command line.
+// errUsage marks errors in the command line itself.
 var errUsage = errors.New("usage")
 
 // program is one call of the command line, and what it may use of its surroundings.
@@ -25,7 +25,7 @@ type program struct {
 	environ   []string // "NAME=value" each
 	out, errs io.Writer
 
-	// outTerminal and errsTerminal say that somebody reads along.
+	// outTerminal and errsTerminal report whether out and errs are terminals.
 	outTerminal, errsTerminal bool
 
 	data string // --data
@@ -56,21 +56,24 @@ func (p *program) commands() *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "mailtrail",
 		Short: "Mailtrail shows which files left the company by Microsoft 365 mail",
-		Long: `Mailtrail shows a security team which files left the company by Microsoft 365 mail: who sent which file to whom, and when.
+		Long: `Mailtrail shows a security team which files left the company by Microsoft 365 mail: who sent which file to whom, when.
 
 "mailtrail serve" runs it on this machine. The other commands look after its data folder, whether it runs or not.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.PersistentFlags().StringVar(&p.data, "data", "", "the data `folder` (default: that of DATA, or data/company or data/microsoft)")
+	root.PersistentFlags().StringVar(&p.data, "data", "",
+		"the data `folder` (default: that of DATA, or data/company or data/microsoft)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(p.serveCommand(), p.clientCommand(), p.deadCommand(), p.verifyCommand(), p.backupCommand(), p.restoreCommand(),
+	root.AddCommand(p.serveCommand(), p.clientCommand(), p.deadCommand(), p.verifyCommand(), p.backupCommand(),
+		p.restoreCommand(),
 		p.versionCommand(), settingsTopic())
 	return root
 }
 
-// group makes a command that only holds others: alone it prints its help, and a word that is none of them is a usage error.
+// group makes a command that only holds others: alone it prints its help, and a word that is none of them is a usage
+// error.
 func group(c *cobra.Command) *cobra.Command {
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -82,7 +85,7 @@ func group(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// exactly takes that many arguments, which the command's usage line names.
+// exactly accepts n arguments, which the command's usage line names.
 func exactly(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -103,7 +106,8 @@ func (p *program) serveCommand() *cobra.Command {
 		Short: "Run Mailtrail until Ctrl-C",
 		Long: `Runs every agent in one process, over the data folder, and answers on ADDR (127.0.0.1:8080).
 
-Without Microsoft credentials in the environment it simulates a Microsoft 365 tenant and connects it. See "mailtrail help settings".`,
+Without Microsoft credentials in the environment it simulates a Microsoft 365 tenant and connects it.
+"mailtrail help settings" lists the settings.`,
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return p.serve(c.Context()) },
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// clientFile holds the first API client of a data folder, as "id:secret", for curl -u: nobody but its owner may read it. It
-// stays when that client is removed, without the secret, so that no start makes another client behind the operator's back.
+// clientFile holds the first API client of a data folder, as "id:secret", for curl -u: only its owner may read it. When
+// that client is removed, the file stays without the secret, so that no start creates another client unasked.
 const clientFile = "client"
 
 // credential is the first API client of a data folder.
@@ -42,7 +42,7 @@ func writeCredential(dir string, c credential) error {
 	return replace(filepath.Join(dir, clientFile), []byte(c.id+":"+c.secret+"\n"))
 }
 
-// replace writes a file that nobody but its owner may read, whole or not at all.
+// replace writes a file that only its owner may read, whole or not at all.
 func replace(name string, text []byte) error {
 	if err := os.WriteFile(name+".new", text, 0o600); err != nil {
 		return err
@@ -50,8 +50,8 @@ func replace(name string, text []byte) error {
 	return os.Rename(name+".new", name)
 }
 
-// client is the first API client, which the first start in a data folder makes. A crash before it is written down leaves a
-// client whose secret nobody has, and the next start makes another.
+// client returns the first API client, which the first start in a data folder creates. A crash before it is written
+// down leaves a client without a known secret, and the next start creates another.
 func (s *session) client(ctx context.Context) (credential, error) {
 	c, err := readCredential(s.Data)
 	if err != nil {
@@ -86,8 +86,8 @@ func (s *session) firstClient(ctx context.Context) (credential, error) {
 	return c, nil
 }
 
-// takeSummary reads the summary of the last start, and takes it away: what it says is not true of this start. The folder is
-// open, so that it is not the summary of a Mailtrail that runs.
+// takeSummary reads the summary of the last start, and deletes it: it is not true of this start. The store is open, so
+// it cannot be the summary of another Mailtrail that runs.
 func (s *session) takeSummary() error {
 	name := filepath.Join(s.Data, runFile)
 	text, err := os.ReadFile(name)

@@ -13,8 +13,8 @@ import (
 	"github.com/mailtrail/mailtrail/local/operator"
 )
 
-// folder is the data folder of a command: the one that `mailtrail serve` would use. What is wrong with other settings is of
-// no concern to it.
+// folder is the data folder of a command: the one that `mailtrail serve` would use. What is wrong with other settings
+// is of no concern to it.
 func (p *program) folder() (string, error) {
 	c, _ := p.config()
 	if c.Data != "" || c.Records == "" {
@@ -33,7 +33,8 @@ func (p *program) at(ctx context.Context, do func(*operator.Desk) error) (err er
 	if err != nil {
 		return err
 	}
-	desk, err := operator.Open(ctx, dir, slog.New(slog.NewTextHandler(p.errs, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	log := slog.New(slog.NewTextHandler(p.errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	desk, err := operator.Open(ctx, dir, log)
 	if err != nil {
 		return err
 	}

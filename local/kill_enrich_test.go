@@ -14,8 +14,9 @@ import (
 	"github.com/mailtrail/mailtrail/local/demo"
 )
 
-// TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting kills Mailtrail while it looks for recipients and hashes, several times. In
-// the end every message that was stored by then is enriched or given up, which takes a minute, and none is there twice.
+// TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting kills Mailtrail while it looks for recipients and
+// hashes, several times. In the end every message that was stored by then is enriched or given up, which takes a
+// minute, and none is there twice.
 func TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting(t *testing.T) {
 	t.Parallel()
 	const kills = 4

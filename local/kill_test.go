@@ -52,7 +52,7 @@ func startChild(t *testing.T, data, records string) *child {
 	return &child{cmd: cmd, log: bufio.NewScanner(errs)}
 }
 
-// until reads the child's log until a line has the text, and tells whether one had.
+// until reads the child's log until a line has the text, and reports whether one did.
 func (c *child) until(text string) bool {
 	for c.log.Scan() {
 		if strings.Contains(c.log.Text(), text) {

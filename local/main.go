@@ -1,5 +1,6 @@
-// Command mailtrail is Mailtrail on one machine. `mailtrail serve` runs every agent in one process, over one folder, on one port; without
-// Microsoft credentials it simulates a Microsoft 365 tenant and connects it. The other commands look after such a folder.
+// Command mailtrail is Mailtrail on one machine. `mailtrail serve` runs every agent in one process, over one folder, on
+// one port; without Microsoft credentials it simulates a Microsoft 365 tenant and connects it. The other commands look
+// after such a folder.
 package main
 
 import (

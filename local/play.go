@@ -13,8 +13,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// play publishes the source's audit log and runs the machine on it. The past is published first: blobs of an earlier start may
-// wait in the queue, and would not be found.
+// play publishes the source's audit log and runs the machine on it. The past is published first: blobs of an earlier
+// start may wait in the queue, and would not be found.
 func (s *session) play(ctx context.Context, l net.Listener, d *demo.Demo, source demo.Source) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -57,7 +57,11 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 		return fmt.Errorf("connect the simulated tenant: %w", err)
 	}
 	export, imports := source.(*demo.Export)
-	s.say("The audit log is being read%s.", map[bool]string{false: ", and recipients and hashes are looked for in the mailboxes"}[imports])
+	if imports {
+		s.say("The audit log is being read.")
+	} else {
+		s.say("The audit log is being read, and recipients and hashes are looked for in the mailboxes.")
+	}
 	sums, err := s.await(ctx, c.ID, func(sums audit.Sums, progress audit.Cursor) bool {
 		if imports { // some blobs are listed late
 			return progress.Through.After(published) && sums.Listed >= int64(export.Blobs) && sums.Open() == 0
@@ -136,7 +140,9 @@ func (s *session) connect(ctx context.Context, d *demo.Demo, source demo.Source)
 	return s.consent(ctx, d, c.ID, link)
 }
 
-func (s *session) consent(ctx context.Context, d *demo.Demo, id connection.ID, link string) (connection.Connection, error) {
+func (s *session) consent(
+	ctx context.Context, d *demo.Demo, id connection.ID, link string,
+) (connection.Connection, error) {
 	if err := d.Consent(ctx, s.Base+connection.BeginPath+"?link="+link); err != nil {
 		return connection.Connection{}, err
 	}
@@ -161,7 +167,9 @@ func (s *session) settle(ctx context.Context, c connection.ID) error {
 }
 
 // await waits until what the ledger says of a connection is enough, and returns its sums.
-func (s *session) await(ctx context.Context, c connection.ID, enough func(audit.Sums, audit.Cursor) bool) (audit.Sums, error) {
+func (s *session) await(
+	ctx context.Context, c connection.ID, enough func(audit.Sums, audit.Cursor) bool,
+) (audit.Sums, error) {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for {

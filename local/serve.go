@@ -104,9 +104,10 @@ type session struct {
 }
 
 const (
-	// simulatedTick is how often the simulated tenant is polled, and its census looked at: nobody's quota is at stake.
+	// simulatedTick is how often the simulated tenant is polled, and its census checked: no quota is at stake.
 	simulatedTick = time.Second
-	// simulatedDeadline is how long recipients and hashes are looked for in it, so that a demonstration shows what is given up too.
+	// simulatedDeadline is how long recipients and hashes are looked for in it, so that a demonstration shows what is
+	// given up too.
 	simulatedDeadline = time.Minute
 )
 
@@ -126,7 +127,7 @@ func (s *session) open(microsoft m365.Config, first, tick, census time.Duration)
 	return nil
 }
 
-// real runs against Microsoft. There is nothing to wait for: events come when an administrator has consented.
+// real runs against Microsoft. There is nothing to wait for: events arrive once an administrator has consented.
 func (s *session) real(ctx context.Context, l net.Listener) error {
 	if err := s.open(*s.microsoft, 0, 0, 0); err != nil {
 		return err
@@ -169,21 +170,22 @@ func (s *session) simulated(ctx context.Context, l net.Listener, source demo.Sou
 	} else {
 		s.say("%s becomes the audit log of a simulated Microsoft 365 tenant.", s.Records)
 	}
-	d, err := demo.Open(ctx, demo.Options{Dir: s.Data, RedirectURL: s.Base + connection.CallbackPath, Log: s.log, Now: time.Now}, source)
+	callback := s.Base + connection.CallbackPath
+	d, err := demo.Open(ctx, demo.Options{Dir: s.Data, RedirectURL: callback, Log: s.log, Now: time.Now}, source)
 	if err != nil {
 		return err
 	}
 	if !s.Given(settings.EnrichMinutes) {
 		s.EnrichFor = simulatedDeadline
 	}
-	if err := s.open(d.Microsoft(s.Base+connection.CallbackPath), demo.History+time.Hour, simulatedTick, simulatedTick); err != nil {
+	if err := s.open(d.Microsoft(callback), demo.History+time.Hour, simulatedTick, simulatedTick); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return errors.Join(s.play(ctx, l, d, source), d.Close())
 }
 
-// source is what the simulated tenant's audit log is made of, or nil for the real Microsoft; it also chooses the data folder,
-// so that sources do not mix.
+// source returns what the simulated tenant's audit log is made of, or nil for the real Microsoft. It also chooses the
+// data folder, so that sources do not mix.
 func (s *session) source() (demo.Source, error) {
 	if s.microsoft != nil {
 		return nil, nil

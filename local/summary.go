@@ -13,7 +13,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 )
 
-// summary is what a start tells: printed for people, and as run.json in the data folder for programs.
+// summary describes a start: printed for people, and as run.json in the data folder for programs.
 type summary struct {
 	API          string   `json:"api"`
 	Console      string   `json:"console"`
@@ -87,8 +87,8 @@ func (s *session) announce(of summary, client credential, text string) error {
 	return t.Execute(s.out, struct {
 		summary
 		Data, RunFile, Listens, ClientFile, Quoted, Log, Command string
-		// ShowSecret says that the secret is printed: once, and where Mailtrail talks to Microsoft only to a terminal, for what
-		// else it is printed to may be a journal that others read.
+		// ShowSecret: the secret is printed once. If Mailtrail talks to Microsoft, it is printed to a terminal only: anything
+		// else may be a journal that others read.
 		ShowSecret bool
 	}{
 		of, s.Data, name, s.Addr, file, quoted(file), filepath.Join(s.Data, logName), os.Args[0],

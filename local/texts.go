@@ -3,9 +3,11 @@ package main
 // The texts that a start prints. They are read by people who meet Mailtrail for the first time.
 const (
 	companyText = `
-Mailtrail is running, and has found the first mails with attachments. To connect a tenant of your own, see "A real tenant" in README.md.
+Mailtrail is running, and has found the first attachments. To connect a tenant of your own, see docs/connect.md.
 {{with .People}}
-  {{.People}} people are in the tenant: {{index .ByCoverage "monitored"}} are monitored, {{index .ByCoverage "noLicence"}} lack the licence, {{index .ByCoverage "disabled"}} are disabled, and {{index .ByCoverage "noMailbox"}} have no mailbox
+  {{.People}} people are in the tenant: {{index .ByCoverage "monitored"}} are monitored, ` +
+		`{{index .ByCoverage "noLicence"}} lack the licence, {{index .ByCoverage "disabled"}} are disabled, ` +
+		`and {{index .ByCoverage "noMailbox"}} have no mailbox
   (GET /v1/connections/{{.Connection}}/people says who, and why).
 {{end}}`
 
@@ -14,21 +16,22 @@ Mailtrail is running, and has read {{.Records.File}} ({{.Records.Form}}):
   {{.Records.Records}} records, of which {{.Records.Sends}} are sends of mail with attachments{{if not .Records.Sends}}
   (a send is a record whose Operation is Send, SendAs or SendOnBehalf and whose Item has Attachments){{end}}
   {{.Records.Messages}} different messages with {{.Records.Events}} attachments can be searched
-  {{.Records.Repeated}} sends were repeated, {{.Records.Noise}} were sharing notifications, {{.Records.Rejected}} lacked what a record must have
+  {{.Records.Repeated}} sends were repeated, {{.Records.Noise}} were sharing notifications, ` +
+		`{{.Records.Rejected}} lacked what a record must have
   {{.Records.Unreadable}} line{{if ne .Records.Unreadable 1}}s{{end}} could not be read{{range .Records.Problems}}
     line {{.Line}}: {{.Reason}}{{end}}
 `
 
 	realText = `
-Mailtrail is running on {{.Listens}}, and talks to Microsoft. Add a connection, and give the address that comes back to an
-administrator of the tenant ("A real tenant" in README.md has the command).
+Mailtrail is running on {{.Listens}}, and talks to Microsoft. Add a connection, and give the address in the
+answer to an administrator of the tenant (docs/connect.md has the command).
 `
 
 	// commonText ends each. The first command is the line to paste: it reads the secret from its file, so that it works at
 	// every start.
 	commonText = `
   Page       {{.Console}}   (what can be asked)
-  API        {{.API}}   (POST /v2/file-events, as Incydr's clients call it; {{.API}}/v1/openapi.json describes all){{if .Control}}
+  API        {{.API}}   (as Incydr's clients call it; described by {{.API}}/v1/openapi.json){{if .Control}}
   Simulator  {{.Control}}   (turns its audit log off, throttles, breaks; lists the requests it got){{end}}
 {{- if .ShowSecret}}
   Client     {{.ClientID}}   (an administrator and analyst)
@@ -36,7 +39,8 @@ administrator of the tenant ("A real tenant" in README.md has the command).
 {{- else if .ClientSecret}}
   Client     {{.ClientID}}   (its secret is in {{.ClientFile}}, readable by you alone)
 {{- else}}
-  Client     none: the first one was removed. To add one: {{.Command}} --data {{.Data}} client add NAME --role admin --role analyst
+  Client     none: the first one was removed. To add one:
+             {{.Command}} --data {{.Data}} client add NAME --role admin --role analyst
 {{- end}}
   Data       {{.Data}}   (this summary for programs: {{.RunFile}}; the log: {{.Log}})
 {{if .ClientSecret}}

@@ -13,8 +13,8 @@ import (
 const (
 	// History is how much of the company's past is in its audit log when a folder is new.
 	History = time.Hour
-	// remade is how far back a start makes the company's past again. A folder that was left alone for weeks starts at once; nobody
-	// has seen what its company did meanwhile.
+	// remade is how far back a start makes the company's past again. A folder that was left alone for weeks starts at
+	// once; nobody has seen what its company did meanwhile.
 	remade = 2 * time.Hour
 	// kept is how long a mail stays in its mailbox after it was sent: longer than anybody looks for it.
 	kept = remade + time.Hour

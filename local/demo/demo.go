@@ -1,5 +1,5 @@
-// Package demo is a simulated Microsoft 365 with one tenant in it, for a machine without credentials: an invented company that mails
-// attachments all day, or the audit log that somebody exported.
+// Package demo is a simulated Microsoft 365 with one tenant in it, for a machine without credentials: an invented
+// company that mails attachments all day, or an exported audit log.
 package demo
 
 import (
@@ -30,12 +30,13 @@ const (
 
 // Source is where the simulated tenant's audit log comes from.
 type Source interface {
-	// Name tells sources apart: a folder that was started with one is not started with another.
+	// Name distinguishes sources: a folder that was started with one is not started with another.
 	Name() string
-	// Tenant is who they say it is.
+	// Tenant returns the tenant, and the people in it.
 	Tenant() (world.Tenant, []world.Person)
-	// Publish hands over what is in the audit log from the beginning on, and ends when there will be no more, or ctx ends. The same
-	// beginning gives the same blobs in the same order, but for an invented past of more than some hours, which is cut off. caught is called once, when all of the past has been published.
+	// Publish hands over what is in the audit log from the beginning on, and ends when there will be no more, or ctx ends.
+	// The same beginning gives the same blobs in the same order, but for an invented past of more than some hours, which
+	// is cut off. caught is called once, when all of the past has been published.
 	Publish(ctx context.Context, sim *m365sim.Server, since time.Time, caught func()) error
 }
 
@@ -64,7 +65,8 @@ func Open(ctx context.Context, o Options, source Source) (*Demo, error) {
 		return nil, err
 	}
 	if saved.Source != "" && saved.Source != source.Name() {
-		return nil, fmt.Errorf("folder %s holds the data of another source (%s): choose another with DATA=", o.Dir, saved.Source)
+		return nil, fmt.Errorf("folder %s holds the data of another source (%s): choose another with DATA=",
+			o.Dir, saved.Source)
 	}
 	if saved.Source == "" {
 		saved = state{Source: source.Name(), Protocol: "127.0.0.1:0", Control: "127.0.0.1:0", ClientSecret: rand.Text()}
@@ -74,7 +76,8 @@ func Open(ctx context.Context, o Options, source Source) (*Demo, error) {
 	d := &Demo{sim: m365sim.New(hostility(o)), dir: o.Dir, source: source}
 	d.Doors, err = d.sim.Start(ctx, saved.Protocol, saved.Control)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("folder %s is in use: another Mailtrail runs with the same DATA, or another program took the port of its simulated Microsoft 365: %w", o.Dir, err)
+		return nil, fmt.Errorf("folder %s is in use: another Mailtrail runs with the same DATA, "+
+			"or another program took the port of its simulated Microsoft 365: %w", o.Dir, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("start the simulated Microsoft 365 of folder %s: %w", o.Dir, err)
@@ -121,7 +124,8 @@ func (d *Demo) Microsoft(redirect string) m365.Config {
 		ClientID: clientID, Secret: d.state.ClientSecret, Publisher: publisher, RedirectURL: redirect,
 		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: {
 			Login: d.Doors.Login, Activity: d.Doors.Manage, Graph: d.Doors.Graph,
-			Files: "localhost", ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
+			Files:         "localhost",
+			ActivityScope: "https://manage.office.com/.default", GraphScope: "https://graph.microsoft.com/.default",
 		}},
 	}
 }
@@ -129,7 +133,7 @@ func (d *Demo) Microsoft(redirect string) m365.Config {
 // Since is when the simulation of this folder began.
 func (d *Demo) Since() time.Time { return d.state.Since }
 
-// Consented tells whether the administrator has consented, now or in an earlier run.
+// Consented reports whether the administrator has consented, now or in an earlier run.
 func (d *Demo) Consented() bool { return d.state.Consented }
 
 // Consent is the administrator opening an authorize link, signing in and consenting, page by page.
@@ -155,7 +159,7 @@ func (d *Demo) Publish(ctx context.Context, caught func()) error {
 // Close ends the simulation.
 func (d *Demo) Close() error { return d.Doors.Close() }
 
-// staff is who is in a tenant of which only the audit log is known: the administrator who consents.
+// staff returns the people of a tenant of which only the audit log is known: the administrator who consents.
 func staff(domain string) []world.Person {
 	return []world.Person{{
 		ID: "7d0a5a0e-5a3c-4b0e-9a39-3a1f0c9f6a11", DisplayName: "Administrator", Enabled: true, UserType: "Member",

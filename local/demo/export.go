@@ -19,7 +19,8 @@ import (
 // blobRecords is how many records of an export are served as one blob.
 const blobRecords = 500
 
-// Export is an exported audit log, served as the audit log of a tenant of its own. Records keep their times, however old.
+// Export is an exported audit log, served as the audit log of a tenant of its own. Records keep their times, however
+// old.
 type Export struct {
 	File    string
 	Spool   string           // a folder of its own for the blobs; emptied at each start

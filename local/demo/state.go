@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// state is what a folder remembers of its simulated Microsoft, so that a second start meets the same one: the same addresses, for
-// blobs that wait in the queue name them, and the same beginning, for content ids follow from it.
+// state is what a folder remembers of its simulated Microsoft, so that a second start meets the same one: the same
+// addresses, for blobs that wait in the queue name them, and the same beginning, for content ids follow from it.
 type state struct {
 	Source       string    `json:"source"` // "company", or the hash of the imported file
 	Protocol     string    `json:"protocol"`

@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// arrays reads the elements of JSON arrays. It looks no deeper than it must to tell where an element ends, so an
-// element that is not a record costs nothing but itself. An element that is torn shows in one of two ways: a line
-// ends inside a string, which JSON forbids, or a line begins as the lines begin that records start on. Either way
-// reading goes on at the next line that begins so. (An undamaged record of several lines, without indentation, in
-// which an object begins a line with the name that the record begins with, would look torn too. No exporter writes such.)
+// arrays reads the elements of JSON arrays. It looks no deeper than it must to find where an element ends, so an
+// element that is not a record costs nothing but itself. An element that is torn shows in one of two ways: a line ends
+// inside a string, which JSON forbids, or a line begins as the lines begin that records start on. Either way reading
+// goes on at the next line that begins so. (An undamaged record of several lines, without indentation, in which an
+// object begins a line with the name that the record begins with, would look torn too. No exporter writes such.)
 type arrays struct {
 	in   *bufio.Reader
 	sink *sink

@@ -60,7 +60,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// An undamaged array, of no rows that wrap their records, is read as encoding/json reads it, whether it is on one line, indented or an element a line.
+// An undamaged array, of no rows that wrap their records, is read as encoding/json reads it, whether it is on one line,
+// indented or an element a line.
 func FuzzReadArray(f *testing.F) {
 	for _, text := range []string{`[]`, `[{}]`, `[{"a":"],\"}"},7,[{"b":1}],null,"x",{"Id":"a","y":[{"Id":"a"}]}]`, "[{\"a\":\n{\"a\":1}}, {\"a\":2}]"} {
 		f.Add(text)

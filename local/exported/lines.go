@@ -15,8 +15,8 @@ type lines struct {
 	back   []byte // lines to hand out once more before the file goes on, each with its line feed
 }
 
-// next returns a line without its line end, or io.EOF after the last. Of a line that is longer than most bytes, with its
-// line end, it returns long and nothing else. The text is valid until the next call.
+// next returns a line without its line end, or io.EOF after the last. Of a line that is longer than most bytes, with
+// its line end, it returns long and nothing else. The text is valid until the next call.
 func (l *lines) next(most int) (text []byte, long bool, err error) {
 	if len(l.back) > 0 {
 		text, l.back, _ = bytes.Cut(l.back, []byte("\n"))

@@ -1,6 +1,6 @@
 // Package exported reads audit logs that somebody exported: the CSV of a Purview audit search, records one to a line
-// (NDJSON), or a JSON array of records, as the Management Activity API serves them. Objects may also be rows of an audit search, which
-// have the record in AuditData.
+// (NDJSON), or a JSON array of records, as the Management Activity API serves them. Objects may also be rows of an
+// audit search, which have the record in AuditData.
 //
 // Exports are long, and often damaged: cut off, joined, edited. Reading streams, in memory that does not grow with the
 // file, and no record that can be read is given up for one that cannot.
@@ -53,7 +53,7 @@ type Problem struct {
 //
 // What is unreadable is counted and described in the Summary, and reading goes on. Read fails if the form cannot be
 // read at all (fault.Poison: a table without the column AuditData, a text in UTF-16), if r fails, if the context ends,
-// or if record fails, with its error; the Summary then tells how far it came.
+// or if record fails, with its error; the Summary then says how far it came.
 func Read(ctx context.Context, r io.Reader, record func(line int, raw []byte) error) (Summary, error) {
 	in := bufio.NewReaderSize(obedient{ctx, r}, sniffed)
 	form, err := tell(in)
@@ -101,7 +101,8 @@ func tell(in *bufio.Reader) (Form, error) {
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	switch {
 	case bytes.Equal(bytes.TrimSpace(first), []byte("{")) && bytes.HasPrefix(rest, []byte(" ")):
-		return "", poison("records go over several lines: write each on a line of its own (jq -c .), or all into an array (jq -s .)")
+		return "", poison("records go over several lines: " +
+			"write each on a line of its own (jq -c .), or all into an array (jq -s .)")
 	case len(text) == 0 || text[0] == '{':
 		return Lines, nil
 	case text[0] == '[':
@@ -115,7 +116,7 @@ func tell(in *bufio.Reader) (Form, error) {
 	}
 }
 
-// poison is that a file cannot be read at all, in a sentence for whoever chose it.
+// poison is the error of a file that cannot be read at all, as a sentence for its owner.
 func poison(format string, args ...any) error {
 	return &fault.Error{Kind: fault.Poison, Err: fmt.Errorf(format, args...)}
 }
@@ -140,7 +141,8 @@ type sink struct {
 	record func(line int, raw []byte) error
 }
 
-// offer hands over the text if it is a record, or the record that it wraps, and counts it as unreadable if it is neither.
+// offer hands over the text if it is a record, or the record that it wraps, and counts it as unreadable if it is
+// neither.
 func (s *sink) offer(line int, text []byte) error {
 	text = bytes.TrimSpace(text)
 	if reason := amiss(text); reason != "" {
@@ -177,10 +179,11 @@ func amiss(text []byte) string {
 	return ""
 }
 
-// unwrap is the record within a row of an audit search: in AuditData, as text (Search-UnifiedAuditLog and ConvertTo-Json) or as an object
-// (Graph's auditLogRecord). Where there is no such member, the object is the record itself.
+// unwrap is the record within a row of an audit search: in AuditData, as text (Search-UnifiedAuditLog and
+// ConvertTo-Json) or as an object (Graph's auditLogRecord). Where there is no such member, the object is the record
+// itself.
 func unwrap(object []byte) (record []byte, ok bool) {
-	if !bytes.Contains(object, []byte("uditData")) { // with a large or a small letter before it; nearly all are told by this
+	if !bytes.Contains(object, []byte("uditData")) { // A or a before it; this settles nearly all
 		return nil, false
 	}
 	var row struct{ AuditData json.RawMessage }

@@ -126,8 +126,8 @@ func Open(c Config) (*Machine, error) {
 // Handler answers everything that is asked on the machine's port.
 func (m *Machine) Handler() http.Handler { return access.Compress(m.Agents.Handler(m.Routes)) }
 
-// Run serves on l, answers the operator on the folder's socket, and runs the agents until ctx ends. Then it finishes what
-// has begun, and closes the data folder. It is called once.
+// Run serves on l, answers the operator on the folder's socket, and runs the agents until ctx ends. Then it finishes
+// what has begun, and closes the data folder. It is called once.
 func (m *Machine) Run(ctx context.Context, l net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -35,8 +35,9 @@ type kept struct {
 // everyEvent is the search whose answer is kept.
 const everyEvent = `{"groups":[{"filters":[{"term":"file.name","operator":"IS","value":"*"}]}],"pgSize":10000}`
 
-// TestTheStoreOfEachReleaseIsOpenedAndAnswersAsItDid opens what released versions have stored: their API client logs in, and
-// every event, connection, scope, person, ledger and entry of the trail is as the release said. An answer may say more now.
+// TestTheStoreOfEachReleaseIsOpenedAndAnswersAsItDid opens what released versions have stored: their API client logs
+// in, and every event, connection, scope, person, ledger and entry of the trail is as the release said. An answer may
+// say more now.
 func TestTheStoreOfEachReleaseIsOpenedAndAnswersAsItDid(t *testing.T) {
 	files, err := filepath.Glob("testdata/stores/*.tar.gz")
 	if err != nil || len(files) == 0 {
@@ -177,8 +178,8 @@ func decoded(t *testing.T, b []byte) (v any) {
 	return v
 }
 
-// less lists what of want is not in got. It passes over what is about polls, which went on behind the answer, and takes a
-// list for whole that has more at its end.
+// less lists what of want is not in got. It passes over what is about polls, which went on behind the answer, and takes
+// a list for whole that has more at its end.
 func less(path string, got, want any) (problems []string) {
 	switch want := want.(type) {
 	case map[string]any:

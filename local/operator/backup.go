@@ -72,8 +72,8 @@ var errNotEmpty = errors.New("the folder is not empty")
 
 // write makes a backup. What it began it takes away again when it fails; a crash leaves a folder without manifest.
 //
-// The store is written first. The other files change at the first start and at a consent, and are replaced as a whole: what
-// they say then, the store may not know yet, and a start makes up for it.
+// The store is written first. The other files change at the first start and at a consent, and are replaced as a whole:
+// what they say then, the store may not know yet, and a start makes up for it.
 func (o *Operator) write(ctx context.Context, folder string) (made Backup, err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return Backup{}, err
@@ -162,8 +162,8 @@ func list(folder string) (files []File, err error) {
 	return files, err
 }
 
-// Restore copies a backup to a data folder that does not exist or is empty. Until all is there, it is in a folder beside it,
-// so that a crash leaves no data folder that is not whole.
+// Restore copies a backup to a data folder that does not exist or is empty. Until all is there, it is in a folder
+// beside it, so that a crash leaves no data folder that is not whole.
 func Restore(ctx context.Context, backup, dir string) (Backup, error) {
 	made, err := readBackup(backup)
 	if err != nil {
@@ -204,7 +204,8 @@ func readBackup(folder string) (Backup, error) {
 		return b, fmt.Errorf("%s is damaged: %w", filepath.Join(folder, manifestFile), err)
 	}
 	if b.Form != manifestForm {
-		return b, fmt.Errorf("%s was made by another version of Mailtrail (form %d; this one reads form %d)", folder, b.Form, manifestForm)
+		return b, fmt.Errorf("%s was made by another version of Mailtrail (form %d; this one reads form %d)",
+			folder, b.Form, manifestForm)
 	}
 	stored := func(f File) bool { return strings.HasPrefix(f.Name, storeDir+"/") }
 	if !slices.ContainsFunc(b.Files, stored) {

@@ -30,8 +30,8 @@ type Desk struct {
 	close  func() error
 }
 
-// Open finds out whether Mailtrail runs on a data folder. If so, it answers; if not, the folder is opened, and nobody else
-// can open it before Close.
+// Open finds out whether Mailtrail runs on a data folder. If so, it answers; if not, the folder is opened, and nobody
+// else can open it before Close.
 func Open(ctx context.Context, dir string, log *slog.Logger) (*Desk, error) {
 	if conn, err := dial(ctx, dir); err == nil {
 		d := &Desk{Running: true}
@@ -73,8 +73,8 @@ func stopped(store *embedded.Store, log *slog.Logger) *agents.Agents {
 // Close lets go of the folder.
 func (d *Desk) Close() error { return d.close() }
 
-// Ask makes a request, and decodes the answer into into unless it is nil. A refusal is an error with the sentences of its
-// problems.
+// Ask makes a request, and decodes the answer into into unless it is nil. A refusal is an error with the sentences of
+// its problems.
 func (d *Desk) Ask(ctx context.Context, method, path string, body, into any) error {
 	var sent io.Reader
 	if body != nil {

@@ -1,6 +1,6 @@
-// Package operator is how the operator of one machine looks after a data folder without an API client: API clients, dead
-// letters, whether the ledger adds up, and a backup. While Mailtrail runs, it answers on a socket in the folder; otherwise
-// whoever asks opens the folder. Both are the same HTTP, so that a command need not know which it was.
+// Package operator is how the operator of one machine looks after a data folder without an API client: API clients,
+// dead letters, whether the ledger adds up, and a backup. While Mailtrail runs, it answers on a socket in the folder;
+// otherwise whoever asks opens the folder. Both are the same HTTP, so that a command need not know which it was.
 package operator
 
 import (

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// The socket is run/socket in the data folder. A socket's path has 103 bytes at the most (on macOS; 107 on Linux): where the
-// data folder's own is too long, the socket is in a new folder for temporary files, and run/address says where. Both folders
-// are open to their owner alone, and so is the socket.
+// The socket is run/socket in the data folder. A socket's path has 103 bytes at the most (on macOS; 107 on Linux):
+// where the data folder's own is too long, the socket is in a new folder for temporary files, and run/address says
+// where. Both folders are open to their owner alone, and so is the socket.
 const (
 	runDir      = "run"
 	socketFile  = "socket"
@@ -21,8 +21,8 @@ const (
 	maxSocket   = 103
 )
 
-// Listen opens the socket of a data folder that the caller has open, and thereby takes the place of one that a crash left.
-// Closing the listener removes it.
+// Listen opens the socket of a data folder that the caller has open, and thereby takes the place of one that a crash
+// left. Closing the listener removes it.
 func Listen(dir string) (net.Listener, error) {
 	l, err := listen(dir)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package dead is how dead letters are looked after: work that failed as often as its queue allows, and waits for somebody
-// to look at it. A letter is listed, put back on its queue, or dropped.
+// Package dead is how dead letters are looked after: work that failed as often as its queue allows, and waits for
+// somebody to look at it. A letter is listed, put back on its queue, or dropped.
 package dead
 
 import (
@@ -31,8 +31,8 @@ type Queue struct {
 	Letters queue.DeadLetters
 }
 
-// API is the doors under /v1/dead, for administrators. A limited one sees and changes letters of its connections only. A
-// change is in the trail before it is made.
+// API is the doors under /v1/dead, for administrators. A limited one sees and changes letters of its connections only.
+// A change is in the trail before it is made.
 //
 // A letter's body is the work itself: the ids of a connection and of a blob or a message, and never a secret.
 type API struct {

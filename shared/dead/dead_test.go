@@ -41,10 +41,14 @@ func newOffice(t *testing.T, limit access.Limit) *office {
 		t: t, blobs: store.Queue("blobs", once), messages: store.Queue("messages", once),
 		trail: &access.Trail{Table: store.Table("connections"), Now: time.Now, Rand: rand.Reader},
 	}
-	o.api = &dead.API{Queues: []dead.Queue{{Name: "blobs", Letters: o.blobs}, {Name: "messages", Letters: o.messages}}, Trail: o.trail, Log: log}
+	o.api = &dead.API{
+		Queues: []dead.Queue{{Name: "blobs", Letters: o.blobs}, {Name: "messages", Letters: o.messages}},
+		Trail:  o.trail, Log: log,
+	}
 	tokens := &access.Tokens{Table: store.Table("connections"), Now: time.Now, Rand: rand.Reader}
 	clients := &access.Clients{Table: store.Table("connections"), Now: time.Now, Rand: rand.Reader}
-	client, _, err := clients.Create(t.Context(), "test", access.NewClient{Name: "x", Roles: []access.Role{access.Admin}, Connections: limit})
+	asked := access.NewClient{Name: "x", Roles: []access.Role{access.Admin}, Connections: limit}
+	client, _, err := clients.Create(t.Context(), "test", asked)
 	must(t, err)
 	o.token, err = tokens.Issue(t.Context(), client.ID)
 	must(t, err)
@@ -135,8 +139,9 @@ func TestLettersAreListedPageByPage(t *testing.T) {
 		t.Fatalf("%d letters on %d pages: %+v", len(got), pages, got)
 	}
 	for i, l := range got {
-		wantQueue, wantConnection := []string{"blobs", "blobs", "blobs", "messages", "messages"}[i], []string{"acme", "acme", "globex", "acme", ""}[i]
-		if l.Queue != wantQueue || l.Connection != wantConnection || l.Receives != 1 || !strings.HasPrefix(l.ID, wantQueue+"-") {
+		q := []string{"blobs", "blobs", "blobs", "messages", "messages"}[i]
+		c := []string{"acme", "acme", "globex", "acme", ""}[i]
+		if l.Queue != q || l.Connection != c || l.Receives != 1 || !strings.HasPrefix(l.ID, q+"-") {
 			t.Errorf("letter %d: %+v", i, l)
 		}
 	}
@@ -174,7 +179,8 @@ func TestALetterIsRetriedOrDroppedOnce(t *testing.T) {
 		t.Errorf("received %+v, %v; want the retried one, as if for the first time", ds, err)
 	}
 	acts := o.acts()
-	for _, want := range []string{`dead.retry {"id":"` + letters[0].ID + `"}`, `dead.drop {"id":"` + letters[1].ID + `"}`} {
+	retried, dropped := `dead.retry {"id":"`+letters[0].ID+`"}`, `dead.drop {"id":"`+letters[1].ID+`"}`
+	for _, want := range []string{retried, dropped} {
 		if !slices.Contains(acts, want) {
 			t.Errorf("the trail does not have %s: %q", want, acts)
 		}
@@ -230,7 +236,9 @@ func TestALimitedAdministratorSeesNoOtherLetters(t *testing.T) {
 func TestWhereLettersAreElsewhereTheDoorSaysSo(t *testing.T) {
 	o := newOffice(t, nil)
 	o.api.Elsewhere = "They are in the queue next door."
-	for _, door := range []string{"GET /v1/dead", "POST /v1/dead/retry", "POST /v1/dead/blobs-1/retry", "DELETE /v1/dead/blobs-1"} {
+	for _, door := range []string{
+		"GET /v1/dead", "POST /v1/dead/retry", "POST /v1/dead/blobs-1/retry", "DELETE /v1/dead/blobs-1",
+	} {
 		method, path, _ := strings.Cut(door, " ")
 		var answer struct{ Problems []access.Problem }
 		o.ask(501, method, path, "", &answer)
@@ -264,7 +272,8 @@ func TestARetryThatFailsIsInTheTrail(t *testing.T) {
 		letters, _ := o.list("")
 		o.api.Queues[0].Letters = broken{o.blobs, done}
 		o.ask(503, "POST", "/v1/dead/"+letters[0].ID+"/retry", "", nil)
-		if acts := o.acts(); !slices.ContainsFunc(acts, func(act string) bool { return strings.HasPrefix(act, "dead.retry") }) {
+		retry := func(act string) bool { return strings.HasPrefix(act, "dead.retry") }
+		if acts := o.acts(); !slices.ContainsFunc(acts, retry) {
 			t.Errorf("done %t: the trail has %q", done, acts)
 		}
 		o.api.Queues[0].Letters = o.blobs

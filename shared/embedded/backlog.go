@@ -4,7 +4,8 @@ import (
 	"container/heap"
 )
 
-// backlog is what memory holds of a queue: which messages are ready, group by group, and which will be when. Its owner locks it.
+// backlog is what memory holds of a queue: which messages are ready, group by group, and which will be when. Its owner
+// locks it.
 type backlog struct {
 	groups map[string]*group
 	turns  fifo[*group] // groups that have a ready message and may have one more in flight

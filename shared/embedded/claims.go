@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// claims are the keys on which somebody checks a condition now. A key is claimed until the write that hangs on the condition is
-// applied, and not during its sync. Each key is claimed for itself, so that two that create a thousand different items each
-// do not wait for one another.
+// claims are the keys on which a call checks a condition right now. A key is claimed until the write that depends on
+// the condition is applied, but not during its sync. Each key is claimed by itself, so that two calls that create a
+// thousand different items each do not wait for one another.
 type claims struct {
 	seed maphash.Seed
 	mu   sync.Mutex
@@ -21,7 +21,8 @@ func (c *claims) open() {
 	c.held = map[uint64]bool{}
 }
 
-// take claims all keys at once or waits, so that no two callers each hold what the other waits for. It returns what to give back.
+// take claims all keys at once or waits, so that no two callers each hold what the other waits for. It returns the
+// claims for give.
 func (c *claims) take(keys [][]byte) []uint64 {
 	hashes := make([]uint64, len(keys))
 	for i, key := range keys {

@@ -51,8 +51,8 @@ func (t *Table) commit(ops []table.Op) (err error) {
 	return batch.SyncWait()
 }
 
-// prepare checks all conditions and puts the writes into batch. It looks at every item even after a conflict, as DynamoDB
-// does and charges.
+// prepare checks all conditions and puts the writes into batch. It looks at every item even after a conflict, because
+// DynamoDB does, and charges for it.
 func (t *Table) prepare(batch *pebble.Batch, ops []table.Op, keys [][]byte) error {
 	first, err := t.store.numbers.take(t.store.db, len(ops))
 	if err != nil {
@@ -82,7 +82,7 @@ func (t *Table) prepare(batch *pebble.Batch, ops []table.Op, keys [][]byte) erro
 	return conflict
 }
 
-// present is what a condition may ask of an item.
+// present is what a condition can depend on.
 type present struct {
 	header
 	there bool // false when there is none, or an expired one
@@ -101,7 +101,7 @@ func (s *Store) current(key []byte) (present, error) {
 	return present{header: h, there: err == nil && !h.expired(s.now())}, err
 }
 
-// holds tells whether op's condition holds for the item as it is.
+// holds reports whether op's condition holds for the item as it is.
 func holds(op table.Op, old present) bool {
 	at := op.Item.Revision
 	switch op.Verb {
@@ -165,7 +165,8 @@ func (t *Table) Create(ctx context.Context, items ...table.Item) ([]bool, error)
 	return created, nil
 }
 
-// createSome does as many items as one batch takes, and sets created for them. It waits for a sync if those are the last.
+// createSome does as many items as one batch takes, and sets created for them. It waits for a sync if those are the
+// last.
 func (t *Table) createSome(items []table.Item, created []bool) (n int, err error) {
 	var keys [][]byte
 	for bytes := 0; n < len(items) && n < batchItems && bytes < batchBytes; n++ {

@@ -175,7 +175,9 @@ func (q *Queue) Drop(ctx context.Context, ids ...string) (int, error) {
 }
 
 // eachDead takes those of ids that are dead letters off the dead, and does the rest in the same batch.
-func (q *Queue) eachDead(ctx context.Context, verb string, ids []string, rest func(*pebble.Batch, uint64, []byte) error) (int, error) {
+func (q *Queue) eachDead(
+	ctx context.Context, verb string, ids []string, rest func(*pebble.Batch, uint64, []byte) error,
+) (int, error) {
 	numbers := make([]uint64, len(ids))
 	for i, id := range ids {
 		var err error

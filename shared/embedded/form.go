@@ -8,8 +8,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Form is the form of everything in a folder: keys, values, and what the rooms put into items and messages. It is raised
-// by a change that older code must not meet, and the same change teaches Open, or the rooms, to read the forms before it.
+// Form is the form of everything in a folder: keys, values, and what the rooms put into items and messages. It is
+// raised by a change that older code must not meet, and the same change teaches Open, or the rooms, to read the forms
+// before it.
 //
 //	1  Mailtrail 0.1.0, which did not store a form, and 0.2.0
 const Form = 1
@@ -17,8 +18,8 @@ const Form = 1
 // ErrNewer means that a newer Mailtrail has written to the folder, in a form that this one does not know.
 var ErrNewer = errors.New("the folder was written by a newer Mailtrail")
 
-// checkForm refuses a newer form, and stores ours before anything of it is written. A crash behind it leaves a folder that
-// says it is newer than what is in it, which newer code reads all the same.
+// checkForm refuses a newer form, and stores ours before anything of it is written. A crash behind it leaves a folder
+// that says it is newer than what is in it, which newer code reads all the same.
 func checkForm(db *pebble.DB) error {
 	stored, err := readForm(db)
 	switch {

@@ -9,9 +9,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// The janitor deletes what has expired. It reads the whole store for that, which is cheaper than an index of what expires when:
-// that would double every write. It reads and deletes a little at a time, so that it delays nobody: at most 200,000
-// items in a second, which takes a few percent of a core.
+// The janitor deletes what has expired. It reads the whole store for that, which is cheaper than an index of what
+// expires when: that would double every write. It reads and deletes a little at a time, so that it holds up no other
+// call: at most 200,000 items in a second, which takes a few percent of a core.
 const (
 	sweepEvery   = time.Hour
 	sweepReads   = 10_000                // read between pauses
@@ -36,7 +36,7 @@ func (s *Store) clean() {
 	}
 }
 
-// pause waits, and tells whether the store is still open.
+// pause waits, and reports whether the store is still open.
 func (s *Store) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -64,7 +64,7 @@ func (s *Store) sweep(from []byte) (next []byte, err error) {
 	s.deleting.Lock()
 	defer s.deleting.Unlock()
 	for _, key := range keys {
-		// Look again: the item may have been written anew since.
+		// Look again: the item may have been rewritten since.
 		now, err := s.current(key)
 		if err != nil {
 			return nil, err

@@ -7,8 +7,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// The keys of the store, which Pebble orders by their bytes. A name is escaped and ended (see appendName), so that no two
-// lists of names give the same bytes, and shorter names come before the longer ones that they start.
+// The keys of the store, which Pebble orders by their bytes. A name is escaped and ended (see appendName), so that no
+// two lists of names give the same bytes, and shorter names come before the longer ones that they start.
 //
 //	t name(table) name(partition) sort   an item (value.go)
 //	i name(queue) id                     a message that waits, is delayed or in flight (message.go)
@@ -27,7 +27,8 @@ const (
 
 var errKey = errors.New("malformed key in the store")
 
-// The end of a name sorts before every byte that may follow in a longer name, which are an escaped zero (00 ff) and 01 to ff.
+// The end of a name sorts before every byte that may follow in a longer name, which are an escaped zero (00 ff) and 01
+// to ff.
 const (
 	zero        = 0x00
 	zeroEscaped = 0xff

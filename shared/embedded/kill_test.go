@@ -44,8 +44,8 @@ func writeUntilKilled(args string) {
 	}))
 }
 
-// TestKill kills a process that writes, again and again, on one folder: what was confirmed is there, and what was not is
-// there whole or not at all.
+// TestKill kills a process that writes, again and again, on one folder: what was confirmed is there, and what was not
+// is there whole or not at all.
 func TestKill(t *testing.T) {
 	random := rand.New(rand.NewPCG(breakSeed(t), 0))
 	dir := t.TempDir()
@@ -81,8 +81,8 @@ func rest(out *bufio.Scanner) (lines []string) {
 	return lines
 }
 
-// TestPowerCut takes away, at some moment, what was not synced, or a part of it: the same must hold. A killed process tests
-// what reached the operating system; this tests what reached the disk.
+// TestPowerCut takes away, at some moment, what was not synced, or a part of it: the same must hold. A killed process
+// tests what reached the operating system; this tests what reached the disk.
 func TestPowerCut(t *testing.T) {
 	random := rand.New(rand.NewPCG(breakSeed(t), 1))
 	disk := vfs.NewCrashableMem()

@@ -13,8 +13,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// message is what memory holds of a message: about 100 bytes with its places in the lists, so 1 million of them take about
-// 100 MB. Its body stays on disk.
+// message is what memory holds of a message: about 100 bytes with its places in the lists, so 1 million of them take
+// about 100 MB. Its body stays on disk.
 type message struct {
 	id    uint64
 	group *group
@@ -57,8 +57,8 @@ func parseReceipt(receipt string) (id uint64, delivery uint32, err error) {
 //
 //	version 1, sent, time (when its delay ends, or when it died), deliveries, pardoned, group
 //
-// where numbers are varints, times are nanoseconds since 1970, and the group is what is left. That a message is in flight, and
-// for how long, is not stored.
+// where numbers are varints, times are nanoseconds since 1970, and the group is what is left. That a message is in
+// flight, and for how long, is not stored.
 const recordVersion = 1
 
 func (m *message) record(at int64, group string) []byte {
@@ -81,8 +81,8 @@ func parseRecord(value []byte) (m message, group string, err error) {
 	return m, string(d.rest), d.err
 }
 
-// loadQueues reads the messages of all queues: their records, not their bodies. They all are due when their delay ends, or at
-// once: who had received them is gone with the process.
+// loadQueues reads the messages of all queues: their records, not their bodies. Each is due when its delay ends, or at
+// once: whatever had received it ended with the process.
 func (s *Store) loadQueues() error {
 	err := s.eachRecord(kindIndex, func(q *Queue, id uint64, value []byte) error {
 		m, group, err := parseRecord(value)

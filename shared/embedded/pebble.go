@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	defaultCache = 320 << 20 // Pebble counts its tables in memory against the cache too: three of them leave 128 MB for blocks
+	// defaultCache: Pebble counts its tables in memory against the cache too, and three of them leave 128 MB for blocks.
+	defaultCache = 320 << 20
 	memTable     = 64 << 20
 )
 
-// pebbleOptions suit many small items that are written once, read soon or never, and expire: big tables in memory, because
-// postings come in random order; two compactions at once, because loads come in bursts; and filters, because Create
-// asks for keys that are mostly not there. The last level has none: Pebble does not ask them there.
+// pebbleOptions suit many small items that are written once, read soon or never, and expire: big tables in memory,
+// because postings come in random order; two compactions at once, because loads come in bursts; and filters, because
+// Create asks for keys that are mostly not there. The last level has none: Pebble does not ask them there.
 func pebbleOptions(fs vfs.FS, lock *pebble.Lock, log *slog.Logger, cacheBytes int64) *pebble.Options {
 	if cacheBytes == 0 {
 		cacheBytes = defaultCache
@@ -46,13 +47,13 @@ func pebbleOptions(fs vfs.FS, lock *pebble.Lock, log *slog.Logger, cacheBytes in
 	return opts
 }
 
-// logger gives what Pebble says to slog, at debug level: what goes wrong comes as an error to whoever called.
+// logger passes Pebble's messages to slog at debug level: a failure reaches the caller as an error anyway.
 type logger struct{ log *slog.Logger }
 
 func (l logger) Infof(format string, args ...any)  { l.debug(format, args) }
 func (l logger) Errorf(format string, args ...any) { l.debug(format, args) }
 
-// Fatalf ends the process, as Pebble demands: a write of its log failed, and nobody knows what is durable.
+// Fatalf ends the process, as Pebble demands: a write of its log failed, and it is unknown what is durable.
 func (l logger) Fatalf(format string, args ...any) {
 	panic("store: " + fmt.Sprintf(format, args...))
 }

@@ -14,23 +14,24 @@ import (
 
 // QueueOptions tune a queue; the zero value bounds nothing.
 type QueueOptions struct {
-	// MaxReceives is how often a message is delivered; when it comes back once more it goes to the dead letters. 0 is for ever.
+	// MaxReceives is how often a message is delivered; after that it becomes a dead letter. 0 is no bound.
 	MaxReceives int
 	// MaxInFlightPerGroup bounds how many messages of one group are delivered and neither done nor back; 0 is no bound.
 	MaxInFlightPerGroup int
 }
 
-// Queue is a queue.Queue in the store's folder. Groups take turns: a Receive gets one message of each group that has one ready,
-// then a second one, and so on.
+// Queue is a queue.Queue in the store's folder. Groups take turns: a Receive gets one message of each group that has
+// one ready, then a second one, and so on.
 //
-// That a message was delivered is durable before Receive returns it, so that one that kills the process dies too in the
-// end. How long it is hidden is not: when the store is opened all messages that were in flight are there again at once.
+// A delivery is durable before Receive returns it, so that a message that kills the process becomes a dead letter in
+// the end. How long it is hidden is not durable: when the store is opened, all messages that were in flight can be
+// received at once.
 type Queue struct {
 	store *Store
 	name  string
 
 	// mu guards what follows. All changes to stored messages are applied while it is held, so that the log has them in
-	// the order of the backlog; their sync is waited for without it.
+	// the order of the backlog. The wait for their sync is without it.
 	mu sync.Mutex
 	backlog
 	dead    int // dead letters
@@ -64,8 +65,8 @@ func (q *Queue) failed(verb string, err error) error {
 	return fmt.Errorf("%s queue %s: %w", verb, q.name, err)
 }
 
-// Send implements queue.Sender. It writes in batches, each of them whole or not at all, and in order; the last one's sync
-// makes all durable, and only then the messages can be received.
+// Send implements queue.Sender. It writes in batches, each of them whole or not at all, and in order; the last one's
+// sync makes all durable, and only then the messages can be received.
 func (q *Queue) Send(ctx context.Context, messages ...queue.Message) error {
 	for _, m := range messages {
 		if err := m.Valid(); err != nil {
@@ -202,7 +203,7 @@ func (q *Queue) Hide(ctx context.Context, delivery queue.Delivery, d time.Durati
 	defer q.mu.Unlock()
 	if m := q.delivered(id, number); m != nil && m.state == inFlight {
 		q.hide(m, q.store.now().Add(d).UnixNano())
-		q.wake() // whoever waits for the next message that is due looks at the times again
+		q.wake() // a receiver that waits for the next due message looks at the times again
 	}
 	return nil
 }

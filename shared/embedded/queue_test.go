@@ -8,7 +8,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue/queuetest"
 )
 
-// The suite runs on a clock that is moved by hand, and on the real one, on which nobody looks at the clock again and again.
+// The suite runs on a clock that is moved by hand, and on the real one, on which nobody looks at the clock again and
+// again.
 func TestQueueKeepsTheContract(t *testing.T) {
 	c := newClock()
 	moved := open(t, t.TempDir(), embedded.Options{Now: c.now})

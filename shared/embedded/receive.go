@@ -94,7 +94,8 @@ func (q *Queue) take(batch *pebble.Batch, most int, visibility time.Duration) ([
 	return nil, q.enlist(now), nil
 }
 
-// bodies reads the bodies of deliveries. It leaves those out that were hidden for so short that others have done them by now.
+// bodies reads the bodies of deliveries. It leaves out messages that were hidden so briefly that others have finished
+// them.
 func (q *Queue) bodies(deliveries []queue.Delivery) ([]queue.Delivery, error) {
 	whole := deliveries[:0]
 	for _, d := range deliveries {
@@ -132,8 +133,8 @@ type waiter struct {
 // errOver means that a Receive has waited long enough.
 var errOver = errors.New("nothing to receive in time")
 
-// enlist makes a waiter. There is no other clock: each waits for the next message that is due, and whoever makes one due
-// earlier, or has stopped waiting, wakes another, who looks at the times again.
+// enlist makes a waiter. There is no timer of the queue: each waiter waits for the next message that is due. A call
+// that makes one due earlier, and a waiter that gives up, wake another waiter, which looks at the times again.
 func (q *Queue) enlist(now time.Time) *waiter {
 	w := &waiter{woken: make(chan struct{}), due: queue.MaxVisibility}
 	if len(q.timed) > 0 {

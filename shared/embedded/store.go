@@ -1,6 +1,7 @@
 // Package embedded is the table and the queue on one machine: one folder, one process, every write durable before it is
-// confirmed. It stores in Pebble, an ordered key-value store with a write-ahead log: the log orders all writes of the folder,
-// and one sync of it confirms all that wait (group commit). So a write that was made after another is never there without it.
+// confirmed. It stores in Pebble, an ordered key-value store with a write-ahead log: the log orders all writes of the
+// folder, and one sync of it confirms all that wait (group commit). So a write that was made after another is never
+// there without it.
 package embedded
 
 import (
@@ -22,36 +23,38 @@ import (
 // ErrClosed means that the store was closed before or during the call.
 var ErrClosed = errors.New("the store is closed")
 
-// ErrInUse means that somebody has the folder open: this process or another.
+// ErrInUse means that the folder is open already, in this process or another.
 var ErrInUse = errors.New("the folder is in use")
 
 // Options tune a store; the zero value is fine.
 type Options struct {
-	// Now tells the time by which items expire and messages come due; nil is time.Now. A clock of one's own may jump.
+	// Now is the clock by which items expire and messages come due; nil is time.Now. Any other clock may jump.
 	Now func() time.Time
-	// Log gets what Pebble has to say, at debug level; nil is nowhere.
+	// Log gets Pebble's messages, at debug level; nil drops them.
 	Log *slog.Logger
-	// CacheBytes bounds the newest writes, of which Pebble holds up to 3 * 64 MB in memory, and the cache of blocks read from disk,
-	// together; 0 is 320 MB.
+	// CacheBytes bounds the newest writes, of which Pebble holds up to 3 * 64 MB in memory, and the cache of blocks read
+	// from disk, together; 0 is 320 MB.
 	CacheBytes int64
 }
 
 // Store is one folder of tables and queues. It is safe for concurrent use.
 //
-// Reads may see a write that is not durable yet, because its call has not returned; what is written upon such a read is
-// durable only together with it. What a call answers instead of writing ("somebody did that already") waits until it is.
+// Reads may see a write that is not durable yet, because its call has not returned. A write that follows from such a
+// read is durable only together with it, and an answer that follows from it ("that was done already") waits until it is
+// durable.
 //
-// A disk that refuses a write of the log ends the process, because nobody can know then what is durable: start it again
-// when the disk is well.
+// A disk that refuses a write of the log ends the process, because it is unknown then what is durable. Start it again
+// when the disk works.
 type Store struct {
 	db   *pebble.DB
 	lock *pebble.Lock
 	now  func() time.Time
-	// simulated tells that now is not time.Now, and may jump.
+	// simulated means that now is not time.Now, and may jump.
 	simulated bool
 	log       *slog.Logger
 
-	// gate is held for reading by every call that uses db, and never while a consumer or a waiter is in control; Close takes it.
+	// gate is held for reading by every call that uses db, and never while a consumer or a waiter is in control; Close
+	// takes it.
 	gate   sync.RWMutex
 	closed bool
 	ending chan struct{} // closed by Close: wakes waiters and the janitor
@@ -59,7 +62,8 @@ type Store struct {
 
 	claims claims
 	// deleting is held for reading from a look at items to the write that hangs on it, and while unconditional writes are
-	// applied; the janitor takes it, so that what it found expired is not written anew before it is deleted. Claims come first.
+	// applied; the janitor takes it, so that what it found expired is not written anew before it is deleted. Claims come
+	// first.
 	deleting sync.RWMutex
 	writing  atomic.Int64 // calls that may have applied what is not synced yet
 	numbers  numbers
@@ -69,8 +73,9 @@ type Store struct {
 	queues map[string]*Queue
 }
 
-// Open opens the store in folder dir, and makes it if need be. Only one process at a time may have it open; a
-// second one gets an error that names the folder. A folder that a newer Mailtrail has written to is refused with ErrNewer.
+// Open opens the store in folder dir, and makes it if there is none. Only one process at a time may have it open; a
+// second one gets an error that names the folder. A folder that a newer Mailtrail has written to is refused with
+// ErrNewer.
 func Open(dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -130,7 +135,8 @@ func (s *Store) open(fs vfs.FS, dir string, cacheBytes int64) (err error) {
 	return s.loadQueues()
 }
 
-// Close waits for the calls that run, stops those that wait for messages, and closes the folder. Calls after it get ErrClosed.
+// Close waits for the calls that run, stops those that wait for messages, and closes the folder. Calls after it get
+// ErrClosed.
 func (s *Store) Close() error {
 	s.gate.Lock()
 	again := s.closed
@@ -147,7 +153,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// enter begins a call that uses db; leave ends it. Between them nobody may enter again, or Close never ends.
+// enter begins a call that uses db; leave ends it. Between the two the same call must not enter again, or Close may
+// never end.
 func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -176,7 +183,7 @@ func (s *Store) leaveWrite() {
 	s.leave()
 }
 
-// settle makes durable what the caller, between enterWrite and leaveWrite, has seen of other calls' writes.
+// settle makes durable what the caller has seen of other calls' writes. It is called between enterWrite and leaveWrite.
 func (s *Store) settle() error {
 	if s.writing.Load() == 1 {
 		return nil
@@ -216,7 +223,8 @@ func (n *numbers) load(db *pebble.DB) error {
 	return nil
 }
 
-// take returns the first of count numbers. The ceiling is not synced: what uses the numbers stands behind it in the log.
+// take returns the first of count numbers. The ceiling is not synced: what uses the numbers stands behind it in the
+// log.
 func (n *numbers) take(db *pebble.DB, count int) (uint64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

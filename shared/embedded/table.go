@@ -27,7 +27,7 @@ const (
 	batchItems = 10_000
 )
 
-// Table returns the table of that name, always the same one. A table that nobody wrote to is empty.
+// Table returns the table of that name, always the same one. A table without a write is empty.
 func (s *Store) Table(name string) *Table {
 	s.rooms.Lock()
 	defer s.rooms.Unlock()
@@ -39,8 +39,8 @@ func (s *Store) Table(name string) *Table {
 	return t
 }
 
-// Units returns what the table's operations would have cost on DynamoDB since the store was opened. A Load counts the size of
-// what it puts, not of what it replaces; a query counts what was read, in pages of DynamoDB's size.
+// Units returns what the table's operations would have cost on DynamoDB since the store was opened. A Load counts the
+// size of what it puts, not of what it replaces; a query counts what was read, in pages of DynamoDB's size.
 func (t *Table) Units() table.Units { return t.meter.Units() }
 
 // Get implements table.Table.
@@ -120,8 +120,8 @@ func (t *Table) GetMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 	return items, nil
 }
 
-// Load implements table.Table. It writes in batches, each of them whole or not at all, and in the order of items, so that a
-// crash leaves the first ones; the last batch's sync makes all durable.
+// Load implements table.Table. It writes in batches, each of them whole or not at all, and in the order of items, so
+// that a crash leaves the first ones; the last batch's sync makes all durable.
 func (t *Table) Load(ctx context.Context, items ...table.Item) error {
 	for i := range items {
 		item := items[i]
@@ -176,7 +176,7 @@ func (t *Table) loadSome(items []table.Item) (n int, err error) {
 	return n, err
 }
 
-// claimed does what looks at items and then writes them, while nobody else does so with the same keys.
+// claimed runs do, which looks at items and then writes them, while no other call does so with the same keys.
 func (s *Store) claimed(keys [][]byte, do func() error) error {
 	claims := s.claims.take(keys)
 	defer s.claims.give(claims)

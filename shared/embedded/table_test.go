@@ -34,8 +34,8 @@ func TestTableKeepsTheContract(t *testing.T) {
 	})
 }
 
-// TestOneCreatorUnderPressure starts creators at the same moment, on a disk without delay, so that they meet between a look and
-// a write, which they hardly do in the suite.
+// TestOneCreatorUnderPressure starts creators at the same moment, on a disk without delay, so that they meet between a
+// look and a write, which they hardly do in the suite.
 func TestOneCreatorUnderPressure(t *testing.T) {
 	disk := vfs.NewMem()
 	if err := disk.MkdirAll("store", 0o700); err != nil {

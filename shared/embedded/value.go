@@ -14,8 +14,9 @@ import (
 //
 //	version 1, revision, expires (seconds, 0 is never), size (as table.Size counts), attributes
 //
-// where numbers are varints, attributes are their number and then for each, in the order of names, name, kind and value. Strings
-// and lists start with their length. The size is there so that metering a read or a replaced item decodes nothing.
+// where numbers are varints, attributes are their number and then for each, in the order of names, name, kind and
+// value. Strings and lists start with their length. The size is there so that metering a read or a replaced item
+// decodes nothing.
 const valueVersion = 1
 
 // The kinds of values. They are on disk: never reuse one.
@@ -160,7 +161,8 @@ func (d *decoder) varint() int64 {
 	return n
 }
 
-// length reads how many elements follow, of which each takes at least one byte: a lie cannot make us reserve more than there is.
+// length reads how many elements follow, of which each takes at least one byte: a lie cannot make us reserve more than
+// there is.
 func (d *decoder) length() int {
 	n := d.uvarint()
 	if n > uint64(len(d.rest)) {

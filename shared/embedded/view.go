@@ -10,7 +10,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// errView means that somebody tried to write to a table of a View.
+// errView means that a table of a View was written to.
 var errView = errors.New("a view of the store is for reading only")
 
 // View is the store as it was at one moment, whatever is written meanwhile.
@@ -19,8 +19,8 @@ type View struct {
 	at    *pebble.Snapshot
 }
 
-// View calls do with the store as it is now. While do runs, Close waits, and the disk keeps what do may still read; so do
-// must end when ctx does. It is not to be used after do has returned.
+// View calls do with the store as it is now. While do runs, Close waits, and the disk keeps what do may still read; so
+// do must end when ctx does. It is not to be used after do has returned.
 func (s *Store) View(ctx context.Context, do func(View) error) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return fmt.Errorf("view the store: %w", err)

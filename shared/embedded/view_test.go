@@ -74,8 +74,8 @@ func TestAViewIsOfOneMoment(t *testing.T) {
 	}
 }
 
-// TestACheckpointIsWholeWhileOthersWrite: it has every write that was confirmed before it began, none without those before
-// it, and the queue's messages.
+// TestACheckpointIsWholeWhileOthersWrite: it has every write that was confirmed before it began, none without those
+// before it, and the queue's messages.
 func TestACheckpointIsWholeWhileOthersWrite(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, filepath.Join(dir, "live"), embedded.Options{})

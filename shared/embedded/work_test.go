@@ -180,8 +180,8 @@ func listen(lines []string) said {
 	return s
 }
 
-// verify checks what a store holds after the break: all of what was confirmed before it, and nothing in halves. Meanwhile
-// is what workers said until they noticed.
+// verify checks what a store holds after the break: all of what was confirmed before it, and nothing in halves.
+// Meanwhile is what workers said until they noticed.
 func verify(t *testing.T, s *embedded.Store, before, meanwhile said) {
 	t.Helper()
 	tab := s.Table("work")

@@ -9,8 +9,8 @@ import (
 // ErrAbsent means that there is no such dead letter: it was put back or dropped, or never was one.
 var ErrAbsent = errors.New("no such dead letter")
 
-// DeadLetter is a message that was delivered as often as its queue allows and was never done. It is kept until it is put
-// back or dropped.
+// DeadLetter is a message that was delivered as often as its queue allows and was never done. It is kept until it is
+// put back or dropped.
 type DeadLetter struct {
 	ID       string
 	Group    string

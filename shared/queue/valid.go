@@ -2,7 +2,7 @@ package queue
 
 import "fmt"
 
-// Valid is nil when a queue can take the message, and ErrInvalid otherwise. Every adapter asks it before it sends.
+// Valid is nil when a queue can take the message, and ErrInvalid otherwise. Every adapter calls it before it sends.
 func (m Message) Valid() error {
 	if len(m.Body) == 0 || len(m.Body) > MaxBody {
 		return fmt.Errorf("%w: a body of %d bytes, 1 to %d are allowed", ErrInvalid, len(m.Body), MaxBody)

@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// Empty deletes the items that a query finds, whatever their revisions, at most budget of them, and tells how many it deleted and whether it
-// came to the end. After an error some are deleted. It is for purges: what is written meanwhile may stay.
+// Empty deletes the items that a query finds, whatever their revisions, at most budget of them. It returns how many it
+// deleted, and whether it came to the end. After an error some are deleted. It is for purges: items that are written
+// meanwhile may stay.
 func Empty(ctx context.Context, t Table, q Query, budget int) (deleted int, done bool, err error) {
 	q.Limit = budget
 	keys := make([]Key, 0, min(budget, MaxCommit))
@@ -36,7 +37,8 @@ func Empty(ctx context.Context, t Table, q Query, budget int) (deleted int, done
 	return deleted, seen < budget, nil
 }
 
-// Remove deletes items, whatever their revisions, MaxCommit at a time: after an error some are deleted. Deleting what is not there is fine.
+// Remove deletes items, whatever their revisions, MaxCommit at a time: after an error some are deleted. Deleting an
+// absent item succeeds.
 func Remove(ctx context.Context, t Table, keys []Key) error {
 	for len(keys) > 0 {
 		some := keys[:min(MaxCommit, len(keys))]

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The names of the attributes in which the adapters keep what is not in Attrs. They are short because every item has them,
-// and DynamoDB counts names.
+// The names of the attributes in which the adapters keep what is not in Attrs. They are short because every item has
+// them, and DynamoDB counts names.
 const (
 	attrPartition = "pk"
 	attrSort      = "sk"
@@ -14,9 +14,9 @@ const (
 	attrExpires   = "ttl"
 )
 
-// Size is how many bytes item counts on DynamoDB: the names and values of its attributes, its keys included. The rules are
-// those of "DynamoDB item sizes and formats"; AWS calls its own sizes of numbers approximate. A Revision of 0 and a zero
-// Expires are not stored, and cost nothing.
+// Size is how many bytes item counts on DynamoDB: the names and values of its attributes, its keys included. The rules
+// are those of "DynamoDB item sizes and formats"; AWS calls its own sizes of numbers approximate. A Revision of 0 and a
+// zero Expires are not stored, and cost nothing.
 func Size(item Item) int {
 	size := len(attrPartition) + len(item.Partition) + len(attrSort) + len(item.Sort)
 	if item.Revision != 0 {
@@ -75,7 +75,7 @@ func sizeMap(attrs Attrs) int {
 // nested is what a list or a map costs besides its elements: 3 bytes, and 1 for each of them.
 func nested(elements int) int { return 3 + elements }
 
-// EmptyList tells whether value is a list without elements, which tables do not store.
+// EmptyList reports whether value is a list without elements, which tables do not store.
 func EmptyList(value any) bool {
 	switch v := value.(type) {
 	case []string:
@@ -86,7 +86,8 @@ func EmptyList(value any) bool {
 	return false
 }
 
-// sizeNumber is one byte, one for each two significant digits, and one for a minus sign. Zeros at the end are not significant.
+// sizeNumber is one byte, one for each two significant digits, and one for a minus sign. Zeros at the end are not
+// significant.
 func sizeNumber(n int64) int {
 	size, rest := 1, uint64(n)
 	if n < 0 {
@@ -101,16 +102,17 @@ func sizeNumber(n int64) int {
 	return size
 }
 
-// Units are what operations cost on DynamoDB in request units ("DynamoDB read and write operations"), and how many they were.
+// Units are what operations cost on DynamoDB in request units ("DynamoDB read and write operations"), and how many they
+// were.
 type Units struct {
 	Read  float64 // strongly consistent: 1 for each begun 4 KB; eventually consistent: half of that
 	Write float64 // 1 for each begun 1 KB, twice that in a Commit of several operations
 	Reads int64   // items asked for by key, and pages of queries
-	// Writes are items put, created, replaced, deleted or checked, in vain or not.
+	// Writes are items put, created, replaced, deleted or checked, whether the condition held or not.
 	Writes int64
 }
 
-// Sub is what was used since before.
+// Sub is the difference since before.
 func (u Units) Sub(before Units) Units {
 	return Units{u.Read - before.Read, u.Write - before.Write, u.Reads - before.Reads, u.Writes - before.Writes}
 }
@@ -120,7 +122,8 @@ type Meter struct {
 	halves, writeUnits, reads, writes atomic.Int64 // halves are half read units
 }
 
-// Get counts the strongly consistent read of one item by its key. The size is 0 when there is none, which costs as much as a small one.
+// Get counts the strongly consistent read of one item by its key. The size is 0 when there is none, which costs as much
+// as a small one.
 func (m *Meter) Get(size int) { m.read(size, 2) }
 
 // Page counts one page of a query, whose items have size bytes together.
@@ -137,12 +140,13 @@ func (m *Meter) read(size, halves int) {
 	m.reads.Add(1)
 }
 
-// Write counts writes each on its own, of items with those sizes. The size of a write is the greater of the item's sizes before and
-// after, and a condition that failed costs as if it had held.
+// Write counts single writes of items with those sizes. The size of a write is the greater of the item's sizes before
+// and after, and a condition that failed costs as if it had held.
 func (m *Meter) Write(sizes ...int) { m.write(sizes, 1) }
 
-// Alone tells whether a Commit is one operation that DynamoDB does without a transaction, at the price of a write on its own. A Delete at a
-// revision is none: it leaves nothing by which a lost answer could be told.
+// Alone reports whether a Commit is one operation that DynamoDB does without a transaction, at the price of a single
+// write. A Delete at a revision is not one: it leaves nothing that would show what became of it when the answer is
+// lost.
 func Alone(ops []Op) bool {
 	if len(ops) != 1 {
 		return false

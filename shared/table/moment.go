@@ -16,8 +16,8 @@ func Stamp(t time.Time) string {
 	return t.UTC().Format(TimeLayout)
 }
 
-// ParseTime reads an attribute that Stamp wrote, and any other time of RFC 3339, since older items have more digits. An attribute
-// that is absent or empty is the zero time.
+// ParseTime reads an attribute that Stamp wrote, and any other time of RFC 3339, since older items have more digits. An
+// attribute that is absent or empty is the zero time.
 func ParseTime(attr any) (time.Time, error) {
 	s, ok := attr.(string)
 	if attr == nil || ok && s == "" {

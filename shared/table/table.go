@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits, which are DynamoDB's: every adapter refuses what passes them with ErrInvalid, so that what works on one machine
-// works on AWS.
+// Limits, which are DynamoDB's: every adapter refuses what passes them with ErrInvalid, so that what works on one
+// machine works on AWS.
 const (
 	MaxPartition = 2048       // bytes of a partition key
 	MaxSort      = 1024       // bytes of a sort key
@@ -29,15 +29,16 @@ var (
 	// ErrConflict means that a condition did not hold, and that nothing was written: a created key was there already, or
 	// a replaced, checked or deleted item is not at the revision that was read.
 	ErrConflict = errors.New("item was changed by another writer")
-	// ErrInvalid means that the call itself is wrong (a limit passed, an empty key, one key twice): trying again is useless.
+	// ErrInvalid means that the call itself is wrong (a limit passed, an empty key, one key twice): trying again is
+	// useless.
 	ErrInvalid = errors.New("invalid table operation")
 )
 
 // Table is one table of items. It is safe for concurrent use.
 //
-// A write is durable when its call returns nil. ErrInvalid and ErrConflict mean that the call wrote nothing. A write whose
-// call returned any other error may or may not have happened: whoever wrote finds out by reading, or writes the same
-// again. Reads see every write whose call had returned before they began, unless a query asks for less.
+// A write is durable when its call returns nil. ErrInvalid and ErrConflict mean that the call wrote nothing. A write
+// whose call returned any other error may or may not have happened: its caller finds out by reading, or writes the same
+// again. Reads see every write whose call returned before they began, unless a query asks for less.
 //
 // An expired item is absent for all that follows: reads do not return it, Create takes its key, and no revision holds.
 type Table interface {
@@ -52,17 +53,19 @@ type Table interface {
 	// yields an error it ends. Items written while it runs may or may not be seen.
 	Query(ctx context.Context, q Query) iter.Seq2[Item, error]
 
-	// Commit does 1 to MaxCommit operations on different keys, all or none of them. ErrConflict tells that a condition
-	// failed. It costs twice the units of Load on DynamoDB, unless it is Alone, so it is for what must be all or nothing.
+	// Commit does 1 to MaxCommit operations on different keys, all or none of them. ErrConflict means that a condition did
+	// not hold. It costs twice the units of Load on DynamoDB, unless it is Alone, so it is for what must be all or
+	// nothing.
 	Commit(ctx context.Context, ops ...Op) error
 
-	// Load puts any number of items, each on its own and unconditionally: after an error some are written. Loading the
-	// same items again is harmless, so whoever gets an error loads all again. Of items under one key the last one stays.
+	// Load puts any number of items, each by itself and without condition: after an error some are written. Loading the
+	// same items again is harmless, so after an error the caller loads all of them again. Of items under one key the last
+	// stays.
 	Load(ctx context.Context, items ...Item) error
 
-	// Create puts each item if its key is free, each on its own, any number of them. created[i] tells whether items[i]
-	// is new; after an error created is nil, and some may be written. Of items under one key the first one is the new one.
-	// What is not new is durable too, although another call wrote it.
+	// Create puts any number of items, each by itself and only if its key is free. created[i] reports whether items[i] is
+	// new. After an error created is nil, and some items may be written. Of items under one key the first is the new one.
+	// An item that is not new is durable too, although another call wrote it.
 	Create(ctx context.Context, items ...Item) (created []bool, err error)
 }
 
@@ -72,23 +75,23 @@ type Key struct {
 	Sort      string
 }
 
-// Attrs are the named values of an item. A value is a string, []byte, int64, bool, []string, Attrs or []Attrs; any other kind,
-// and nil, is ErrInvalid, and so is a string that is not UTF-8 and an empty name. A string or Attrs may be empty. An empty
-// list is not stored, because DynamoDB does not keep apart of what it is empty: it reads back as absent, which is
-// the same nil slice to a type assertion. Stored as native attributes, readable in the AWS console. In an item the names
-// "pk", "sk", "rev" and "ttl" are the adapters' own, and refused.
+// Attrs are the named values of an item. A value is a string, []byte, int64, bool, []string, Attrs or []Attrs; any
+// other kind, and nil, is ErrInvalid, and so is a string that is not UTF-8 and an empty name. A string or Attrs may be
+// empty. An empty list is not stored, because DynamoDB does not record the kind of an empty list: it reads back as
+// absent, which is the same nil slice to a type assertion. Stored as native attributes, readable in the AWS console. In
+// an item the names "pk", "sk", "rev" and "ttl" are the adapters' own, and refused.
 type Attrs map[string]any
 
 // Item is what is stored under a key.
 type Item struct {
 	Key
-	Attrs Attrs // may be nil: an index posting says all in its key
+	Attrs Attrs // may be nil: an index posting has everything in its key
 	// Expires is when the item stops being there, cut to the second, and after 1970; the zero time is never. Reads give it
-	// back in UTC. Expired items are deleted at leisure.
+	// back in UTC. Expired items are deleted some time later.
 	Expires time.Time
-	// Revision is set by the table on reading and names this version of an item. It is greater than 0 for an item written by
-	// Create or Replace, changes with every Replace, and does not come back when the item is deleted and created again. Put
-	// and Load leave it 0: an item is either replaced under its revision all its life or put blindly all its life.
+	// Revision is set by the table on reading and names this version of an item. It is greater than 0 for an item written
+	// by Create or Replace, changes with every Replace, and does not come back when the item is deleted and created again.
+	// Put and Load leave it 0: an item is either replaced under its revision all its life or put blindly all its life.
 	// What a caller sets here counts for Replace, Delete and Check only.
 	Revision int64
 }
@@ -106,7 +109,7 @@ const (
 	Put     Verb = iota + 1 // write, whatever is there
 	Create                  // write if the key is free
 	Replace                 // write if the item is at Item.Revision, which is not 0
-	Delete                  // delete; if Item.Revision is not 0, only at that revision. Deleting what is absent is fine at revision 0.
+	Delete                  // delete; if Item.Revision is not 0, only at that revision. At revision 0 an absent item may be deleted
 	Check                   // write nothing, but conflict unless the item is at Item.Revision (0: unless the key is free)
 )
 
@@ -128,9 +131,9 @@ func (q Query) Prefix(prefix string) Query {
 	return q
 }
 
-// After is the smallest string of UTF-8 that is greater than every such string starting with prefix, or "" when there is
-// none. DynamoDB takes no other strings as bounds, so it is characters that are incremented, not bytes; their order is the
-// same. A prefix that is not UTF-8 itself bounds nothing, and a query from it is ErrInvalid.
+// After is the smallest string of UTF-8 that is greater than every such string starting with prefix, or "" when there
+// is none. DynamoDB takes no other strings as bounds, so it is characters that are incremented, not bytes; their order
+// is the same. A prefix that is not UTF-8 itself bounds nothing, and a query from it is ErrInvalid.
 func After(prefix string) string {
 	for prefix != "" {
 		last, size := utf8.DecodeLastRuneInString(prefix)

@@ -26,14 +26,14 @@ func validPart(what, part string, limit int) error {
 	return nil
 }
 
-// Valid is nil when a table can store the item, and ErrInvalid otherwise. Every adapter asks it before it writes, so that all
-// refuse the same.
+// Valid is nil when a table can store the item, and ErrInvalid otherwise. Every adapter calls it before it writes, so
+// that all refuse the same items.
 func (i Item) Valid() error {
 	if err := i.Key.Valid(); err != nil {
 		return err
 	}
 	if !i.Expires.IsZero() && i.Expires.Unix() <= 0 {
-		return fmt.Errorf("%w: item %q %q expires at %s, before there was a clock", ErrInvalid, i.Partition, i.Sort, i.Expires)
+		return fmt.Errorf("%w: item %q %q expires at %s, before 1970", ErrInvalid, i.Partition, i.Sort, i.Expires)
 	}
 	for name := range i.Attrs {
 		switch name {
@@ -130,7 +130,8 @@ func (op Op) valid() error {
 		item.Revision = 0
 	case Create, Replace:
 		if op.Verb == Replace && item.Revision <= 0 {
-			return fmt.Errorf("%w: item %q %q is to be replaced at revision %d", ErrInvalid, item.Partition, item.Sort, item.Revision)
+			return fmt.Errorf("%w: item %q %q cannot be replaced at revision %d",
+				ErrInvalid, item.Partition, item.Sort, item.Revision)
 		}
 		item.Revision = math.MaxInt64 // the adapter will set one, and this is the longest
 	case Delete, Check:

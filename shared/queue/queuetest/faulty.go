@@ -7,13 +7,13 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// Faulty is a sender that fails as told, to test what becomes of its users; n counts the calls of Send from 1. It is safe for
+// Faulty is a sender that fails on command, to test its users; n counts the calls of Send from 1. It is safe for
 // concurrent use if Before and After are.
 type Faulty struct {
 	queue.Sender
 	// Before is asked before a Send. With an error from it nothing is sent, and the error returned.
 	Before func(n int) error
-	// After is asked after a Send that went well. With an error from it all is sent, and the caller told that it failed.
+	// After is called after a Send that succeeded. If it returns an error, all is sent, and the caller gets the error.
 	After func(n int) error
 
 	calls atomic.Int64

@@ -1,4 +1,5 @@
-// Package queuetest holds the adapters of queue.Queue to their contract, and makes senders fail for the tests of other rooms.
+// Package queuetest holds the adapters of queue.Queue to their contract, and makes senders fail for the tests of other
+// rooms.
 package queuetest
 
 import (
@@ -12,9 +13,9 @@ import (
 
 // Options say what an engine needs to be tested; the zero value suits one that runs on real time.
 type Options struct {
-	// Advance moves the clock that the queues tell the time by; nil means that they go by time.Now, and that the suite waits.
+	// Advance moves the queues' clock; nil means that they use time.Now, and that the suite waits.
 	Advance func(time.Duration)
-	// Unfair leaves out that groups take turns, for engines that do not promise it.
+	// Unfair leaves out the tests that groups take turns, for engines that do not promise it.
 	Unfair bool
 }
 
@@ -27,8 +28,8 @@ const (
 // suite is one engine under test.
 type suite struct{ Options }
 
-// Run tests the queues that open gives: each call returns an empty one, which is the test's own, and which delivers a message at
-// least 5 times.
+// Run tests the queues that open gives: each call returns an empty one, which is the test's own, and which delivers a
+// message at least 5 times.
 func Run(t *testing.T, o Options, open func(t *testing.T) queue.Queue) {
 	s := suite{o}
 	tests := []struct {

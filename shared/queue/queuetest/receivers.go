@@ -58,8 +58,8 @@ func (s suite) testCancelled(t *testing.T, q queue.Queue) {
 	wantErr(t, "done with a cancelled context", q.Done(ctx, d), context.Canceled)
 	wantErr(t, "hide with a cancelled context", q.Hide(ctx, d, 0), context.Canceled)
 
-	// A server may not notice that the caller of a long poll has gone, and give it the message. It comes back when the visibility
-	// that this call asked for has passed, so that must be well below the patience of the receive that follows.
+	// A server may not notice that the caller of a long poll has gone, and give it the message. It comes back when the
+	// visibility that this call asked for has passed, so that must be well below the patience of the receive that follows.
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error)
 	go func() {

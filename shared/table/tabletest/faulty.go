@@ -8,14 +8,14 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Faulty is a table that fails as told, to test what becomes of its users. Op is "get", "getmany", "query", "commit", "load" or
+// Faulty is a table that fails on command, to test its users. Op is "get", "getmany", "query", "commit", "load" or
 // "create", and n counts the calls of that operation from 1. It is safe for concurrent use if Before and After are.
 type Faulty struct {
 	table.Table
 	// Before is asked before an operation. With an error from it the operation is not done, and the error returned.
 	Before func(op string, n int) error
-	// After is asked after an operation that went well. With an error from it the operation is done, and its caller told that
-	// it failed. A query yields all its items first.
+	// After is called after an operation that succeeded. If it returns an error, the operation is done, and its caller
+	// gets it failed. A query yields all its items first.
 	After func(op string, n int) error
 
 	mu    sync.Mutex

@@ -21,7 +21,8 @@ func race(do func(racer int)) {
 	wg.Wait()
 }
 
-// testCreateRace lets many create the same items at once: each item has exactly one creator, and holds what that one wrote.
+// testCreateRace lets many create the same items at once: each item has exactly one creator, and holds what that one
+// wrote.
 func testCreateRace(t *testing.T, tab table.Table) {
 	const n = 40
 	var wins [n]atomic.Int32 // 1 + who created the item

@@ -11,8 +11,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// awkward are names that a careless encoding confuses: prefixes of each other, separators, zeros, and characters whose order in
-// UTF-16 is not that in UTF-8.
+// awkward are names that a careless encoding confuses: prefixes of each other, separators, zeros, and characters whose
+// order in UTF-16 is not that in UTF-8.
 func awkward() []string {
 	return []string{
 		"\x00", "\x00\x00", "\x00\x01", "\x01", " ", "!", "#", "/", "a", "a\x00", "a\x00\x00", "a\x00\x01", "a\x00b", "a\x01",

@@ -1,4 +1,5 @@
-// Package tabletest holds the adapters of table.Table to their contract, and makes tables fail for the tests of other rooms.
+// Package tabletest holds the adapters of table.Table to their contract, and makes tables fail for the tests of other
+// rooms.
 package tabletest
 
 import (
@@ -14,7 +15,7 @@ import (
 
 // Options say what an engine needs to be tested; the zero value suits one that runs on real time.
 type Options struct {
-	// Advance moves the clock that the tables tell the time by, beyond seconds; nil means that they go by time.Now, and that the
+	// Advance moves the tables' clock beyond a second; nil means that they use time.Now, and that the
 	// suite waits for expiry in real time.
 	Advance func(time.Duration)
 	// Now is that clock; nil is time.Now.
@@ -59,7 +60,7 @@ func Run(t *testing.T, o Options, open func(t *testing.T) table.Table) {
 
 func key(partition, sort string) table.Key { return table.Key{Partition: partition, Sort: sort} }
 
-// item is one whose text can be told from others'.
+// item is an item with a text of its own.
 func item(partition, sort, text string) table.Item {
 	return table.Item{Key: key(partition, sort), Attrs: table.Attrs{"text": text}}
 }
@@ -155,7 +156,7 @@ func short(list []string) string {
 	return fmt.Sprintf("%.40q", list)
 }
 
-// eventually waits until done, which it asks again and again, for engines whose time is real.
+// eventually calls done until it returns true, for engines whose clock is the real one.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
