@@ -11,8 +11,8 @@ import (
 
 func auditID(id string) audit.ContentID { return audit.ContentID(id) }
 
-// connect adds a connection to a simulated tenant, as if its administrator had consented.
-func (w *world) connect(c *company.Company) connection.ID {
+// connect adds a tenant that the simulation has, as if its administrator had consented.
+func (w *world) connect(c *company.Company, scope ...string) connection.ID {
 	w.t.Helper()
 	tenant := c.Tenant()
 	if err := w.sim.Grant(tenant.ID, clientID); err != nil {
@@ -21,6 +21,9 @@ func (w *world) connect(c *company.Company) connection.ID {
 	added, _, err := w.machine.Registry.Add(w.t.Context(), tenant.ID, connection.Commercial, "test")
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	for _, s := range scope {
+		w.set(added.ID, s)
 	}
 	_, err = w.machine.Registry.Consented(w.t.Context(), added.ID, connection.Administrator{
 		Tenant: connection.TenantID(tenant.ID), Object: c.People()[0].ID, Roles: c.People()[0].Roles,

@@ -239,7 +239,7 @@ func (w *world) hired(c *company.Company) (files int) {
 	w.t.Helper()
 	slice := c.Between(morning.Add(2*time.Hour), morning.Add(3*time.Hour))
 	for _, sent := range slice.Truth {
-		if sent.Noise || !sent.Premium || len(sent.Files) == 0 || sent.Actor != sent.Sender {
+		if sent.Noise || len(sent.Files) == 0 || sent.Actor != sent.Sender {
 			continue
 		}
 		who := c.People()[slices.IndexFunc(c.People(),

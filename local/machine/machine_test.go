@@ -19,15 +19,14 @@ import (
 // morning begins a working day of the invented companies.
 var morning = time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC)
 
-// truth is what the monitored people of a company really sent: one line for each attachment, and how often it was
-// sent.
+// truth is what a company really sent, one line for each attachment, and how often.
 func truth(c *company.Company, from, to time.Time) map[string]int { return lined(c.Between(from, to)) }
 
 // lined returns the truth of a slice.
 func lined(slice company.Slice) map[string]int {
 	lines := map[string]int{}
 	for _, sent := range slice.Truth {
-		if sent.Noise || !sent.Premium {
+		if sent.Noise {
 			continue
 		}
 		for _, f := range sent.Files {

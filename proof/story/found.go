@@ -29,7 +29,7 @@ func truth(c *company.Company, slice company.Slice) (map[string]int, error) {
 	}
 	lines := map[string]int{}
 	for _, sent := range slice.Truth {
-		if sent.Noise || !sent.Premium {
+		if sent.Noise {
 			continue
 		}
 		if err := c.Hash(&sent); err != nil {

@@ -25,7 +25,7 @@ func large(slice company.Slice) (world.Record, []string, error) {
 	}
 	for _, sent := range slice.Truth {
 		var record map[string]any
-		if sent.Noise || !sent.Premium || json.Unmarshal(records[sent.RecordID], &record) != nil {
+		if sent.Noise || json.Unmarshal(records[sent.RecordID], &record) != nil {
 			continue
 		}
 		item, ok := record["Item"].(map[string]any)

@@ -129,6 +129,7 @@ func New(s Surroundings) *Agents {
 		},
 		around: s,
 	}
+	a.Roster.Gate = a.gate
 	a.ClientAPI = &access.ClientAPI{Clients: a.Clients, Trail: a.Trail, Connections: a.Registry.IDs, Log: s.Log}
 	a.Guard = &access.Guard{Tokens: a.Tokens, Log: s.Log}
 	a.Watermarks = &forensic.Watermarks{Ledger: a.Ledger, Events: s.Events}
@@ -170,6 +171,18 @@ func New(s Surroundings) *Agents {
 		Registry: a.Registry, Trail: a.Trail, Log: s.Log, Rooms: []connection.Room{packs, events, a.Ledger.Purge, a.Roster.Purge},
 	}
 	return a
+}
+
+// gate returns the gate that a connection was made with.
+func (a *Agents) gate(ctx context.Context, id connection.ID) (people.Gate, error) {
+	c, err := a.Registry.Get(ctx, id)
+	if err == nil && !c.KeepsAll {
+		return people.Premium, nil
+	}
+	if errors.Is(err, connection.ErrNotFound) {
+		err = nil
+	}
+	return people.None, err
 }
 
 // Of returns the same agents, but its poller, census, sweep and purger work on the connections of one share only.

@@ -107,7 +107,10 @@ type Connection struct {
 	// Denied is the code of Microsoft's refusal when the tenant's users were last listed; "" when they were listed. It
 	// is kept apart from the outcome of polling: however well the audit log is listed, without the directory nobody can
 	// say whose mail is to be kept.
-	Denied     string
+	Denied string
+	// KeepsAll says that every send which Microsoft delivers is kept unless somebody chooses otherwise. It is false for
+	// connections that were made when only the mail of people with a licence was.
+	KeepsAll   bool
 	Subscribed time.Time // when the audit subscription was first seen enabled; zero before
 	// since when the subscription at Microsoft waits to be stopped; zero when there is nothing to stop
 	Stopping time.Time

@@ -110,7 +110,7 @@ func (r *Registry) add(ctx context.Context, name string, cloud Cloud, tenant, by
 	s := stored{
 		Connection: Connection{
 			ID: id, DisplayName: name, Tenant: Tenant{Cloud: cloud}, Wanted: tenant,
-			Status: Initializing, Since: now, Reason: waitsForConsent, Created: now, CreatedBy: by,
+			Status: Initializing, Since: now, Reason: waitsForConsent, Created: now, CreatedBy: by, KeepsAll: true,
 		},
 		changes: 1,
 	}

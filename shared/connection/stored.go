@@ -33,6 +33,7 @@ func (s stored) item() table.Item {
 		"claims":      s.Claims,
 		"links":       s.links,
 		"denied":      s.Denied,
+		"keepsAll":    s.KeepsAll,
 		"subscribed":  table.Stamp(s.Subscribed),
 		"stopping":    table.Stamp(s.Stopping),
 		"startAfter":  table.Stamp(s.StartAfter),
@@ -66,6 +67,7 @@ func storedOf(item table.Item) (stored, error) {
 			Wanted:      a.text("wanted"),
 			Claims:      a.text("claims"),
 			Denied:      a.text("denied"),
+			KeepsAll:    a.yes("keepsAll"),
 			Subscribed:  a.time("subscribed"),
 			Stopping:    a.time("stopping"),
 			StartAfter:  a.time("startAfter"),
@@ -121,6 +123,12 @@ func (f *fields) text(name string) string {
 	s, ok := f.attrs[name].(string)
 	f.expect(ok || f.attrs[name] == nil, name)
 	return s
+}
+
+func (f *fields) yes(name string) bool {
+	b, ok := f.attrs[name].(bool)
+	f.expect(ok || f.attrs[name] == nil, name)
+	return b
 }
 
 func (f *fields) number(name string) int64 {

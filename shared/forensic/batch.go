@@ -25,15 +25,16 @@ func (r *reading) judge(ctx context.Context) error {
 	}
 	sends := make([]people.Send, len(r.messages))
 	for i, m := range r.messages {
-		sends[i] = people.Send{At: m.Observed, Actor: m.Actor, Mailbox: m.Mailbox}
+		sends[i] = people.Send{At: m.Observed, Actor: m.Actor, Mailbox: m.Mailbox, From: m.From}
 	}
-	verdicts, err := r.in.Gate.Judge(ctx, r.blob.Connection, r.blob.Tenant, sends)
+	judged, err := r.in.Gate.Judge(ctx, r.blob.Connection, r.blob.Tenant, sends)
 	if err != nil {
 		return err
 	}
 	kept := r.messages[:0]
 	for i, m := range r.messages {
-		switch verdicts[i] {
+		m.Coverage = string(judged[i].Coverage)
+		switch judged[i].Verdict {
 		case people.Kept:
 			kept = append(kept, m)
 			continue

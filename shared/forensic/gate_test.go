@@ -21,22 +21,22 @@ type gate struct {
 	asked            []people.Send
 }
 
-func (g *gate) Judge(_ context.Context, _ connection.ID, t connection.Tenant, sends []people.Send) ([]people.Verdict, error) {
+func (g *gate) Judge(_ context.Context, _ connection.ID, t connection.Tenant, sends []people.Send) ([]people.Judgement, error) {
 	g.asked = append(g.asked, sends...)
 	if g.err != nil || t.ID == "" {
 		return nil, g.err
 	}
-	verdicts := make([]people.Verdict, len(sends))
+	judged := make([]people.Judgement, len(sends))
 	for i, s := range sends {
 		switch {
 		case slices.Contains(g.monitored, s.Actor):
 		case slices.Contains(g.known, s.Actor):
-			verdicts[i] = people.Unmonitored
+			judged[i].Verdict = people.Unmonitored
 		default:
-			verdicts[i] = people.Unknown
+			judged[i].Verdict = people.Unknown
 		}
 	}
-	return verdicts, nil
+	return judged, nil
 }
 
 func TestMailOfNobodyWhoIsMonitoredIsCountedAndNotKept(t *testing.T) {

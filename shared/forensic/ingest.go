@@ -63,7 +63,7 @@ var errParked = errors.New("the connection is not followed")
 type Gate interface {
 	// Judge returns a verdict for each send, in their order. On any error the blob comes back later, so that nothing
 	// is dropped because Microsoft's directory does not answer.
-	Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []people.Send) ([]people.Verdict, error)
+	Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []people.Send) ([]people.Judgement, error)
 }
 
 // maxAttempts is how many times a blob that is not a complete array of records is fetched before it is given up: the

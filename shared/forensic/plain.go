@@ -170,13 +170,13 @@ func (r *reading) judged(ctx context.Context) ([]Waiting, error) {
 	for i, w := range checks {
 		sends[i] = people.Send{At: w.Check.Sent, Actor: w.Check.Actor, Mailbox: w.Check.Mailbox}
 	}
-	verdicts, err := r.in.Gate.Judge(ctx, r.blob.Connection, r.blob.Tenant, sends)
+	judged, err := r.in.Gate.Judge(ctx, r.blob.Connection, r.blob.Tenant, sends)
 	if err != nil {
 		return nil, err
 	}
 	var kept []Waiting
 	for i, w := range checks {
-		if verdicts[i] == people.Kept {
+		if judged[i].Verdict == people.Kept {
 			kept = append(kept, w)
 		}
 	}

@@ -62,6 +62,7 @@ func (a *API) act(r *http.Request, what string, c connection.ID, detail map[stri
 type shownScope struct {
 	Kind     Kind       `json:"kind"`
 	Gate     Gate       `json:"gate"`
+	Meaning  string     `json:"gateMeaning"` // what the gate keeps, and what it loses
 	Groups   []ObjectID `json:"groups"`
 	Listed   int64      `json:"listed"`   // addresses on the uploaded list
 	Uploaded *time.Time `json:"uploaded"` // when that list came
@@ -70,7 +71,7 @@ type shownScope struct {
 
 func showScope(s Scope) shownScope {
 	return shownScope{
-		Kind: s.Kind, Gate: s.Gate, Groups: append([]ObjectID{}, s.Groups...), Listed: s.Listed,
+		Kind: s.Kind, Gate: s.Gate, Meaning: s.Gate.Sentence(), Groups: append([]ObjectID{}, s.Groups...), Listed: s.Listed,
 		Uploaded: orNull(s.Uploaded), Expanded: orNull(s.Expanded),
 	}
 }
@@ -143,8 +144,8 @@ func checkScope(kind Kind, gate Gate, asked []ObjectID) (groups []ObjectID, prob
 	if kind != Everybody && kind != Users && kind != Groups {
 		wrong("kind", "The kind must be one of all, users, groups.")
 	}
-	if gate != Premium && gate != Any {
-		wrong("gate", "The gate must be one of premium, any.")
+	if gate != None && gate != Premium && gate != Any {
+		wrong("gate", "The gate must be one of none, premium, any.")
 	}
 	for i, g := range asked {
 		g = ObjectID(Fold(string(g)))

@@ -14,28 +14,27 @@ import (
 	"github.com/mailtrail/mailtrail/shared/connection"
 )
 
-// stranger is the coverage, on the wire, of a sender whom the directory does not know.
-const stranger Coverage = "unknown"
-
 const strangerSentence = "Not monitored: the tenant's directory does not know this sender. It may be a service " +
 	"account, an account on premises, or one that was deleted before this service knew it."
 
 // shownPerson is a person on the wire.
 type shownPerson struct {
-	ID        ObjectID   `json:"id,omitempty"`
-	Email     string     `json:"email"` // the primary address, or the principal's name
-	Principal string     `json:"principal"`
-	Name      string     `json:"name"`
-	Addresses []string   `json:"addresses"`
-	Coverage  Coverage   `json:"coverage"`
-	Reason    string     `json:"reason"`
-	Enabled   bool       `json:"enabled"`
-	Guest     bool       `json:"guest"`
-	Mailbox   bool       `json:"mailbox"`
-	Plan      string     `json:"plan"`     // status of the plan M365_ADVANCED_AUDITING; "" without it
-	LastSend  *time.Time `json:"lastSend"` // of a mail with attachments
-	LastMail  *time.Time `json:"lastMail"` // of any mail
-	Quiet     bool       `json:"quiet"`    // monitored, and no send was seen in 30 days
+	ID        ObjectID `json:"id,omitempty"`
+	Email     string   `json:"email"` // the primary address, or the principal's name
+	Principal string   `json:"principal"`
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"`
+	Coverage  Coverage `json:"coverage"`
+	Reason    string   `json:"reason"`
+	// Changes are what the coverage was until a time, in the last 90 days, leaving the scope aside.
+	Changes  []coverageChange `json:"changes"`
+	Enabled  bool             `json:"enabled"`
+	Guest    bool             `json:"guest"`
+	Mailbox  bool             `json:"mailbox"`
+	Plan     string           `json:"plan"`     // status of the plan M365_ADVANCED_AUDITING; "" without it
+	LastSend *time.Time       `json:"lastSend"` // of a mail with attachments
+	LastMail *time.Time       `json:"lastMail"` // of any mail
+	Quiet    bool             `json:"quiet"`    // monitored, and no send was seen in 30 days
 }
 
 const quietSentence = " No mail was seen in 30 days: if the person sends mail, check that " +
@@ -44,7 +43,7 @@ const quietSentence = " No mail was seen in 30 days: if the person sends mail, c
 func showPerson(p Covered) shownPerson {
 	shown := shownPerson{
 		ID: p.ID, Email: p.email(), Principal: p.Principal, Name: p.Name, Addresses: append([]string{}, p.Addresses...),
-		Coverage: p.Coverage, Reason: p.Coverage.Sentence(),
+		Coverage: p.Coverage, Reason: p.Reason, Changes: append([]coverageChange{}, p.Changes...),
 		Enabled: p.Enabled, Guest: p.Guest, Mailbox: p.Mailbox, Plan: p.Plan, LastSend: orNull(p.LastSend), Quiet: p.Quiet,
 		LastMail: orNull(p.LastMail),
 	}
@@ -132,7 +131,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, c connection.ID) erro
 func readQuestion(r *http.Request) (q question, err error) {
 	q.Page, err = access.ReadPage(r, map[string]func(string) string{
 		"coverage": func(value string) string {
-			if q.coverage = Coverage(value); q.coverage != stranger && !slices.Contains(Coverages(), q.coverage) {
+			if q.coverage = Coverage(value); q.coverage != Stranger && !slices.Contains(Coverages(), q.coverage) {
 				return "The coverage must be one of monitored, noLicence, disabled, noMailbox, outOfScope, unknown."
 			}
 			return ""
@@ -152,7 +151,7 @@ func readQuestion(r *http.Request) (q question, err error) {
 // page reads until the page is full and one more is found, so that the last page has no token.
 func (a *API) page(ctx context.Context, c connection.ID, q question) (people []shownPerson, next *string, err error) {
 	people = []shownPerson{}
-	if q.coverage == stranger {
+	if q.coverage == Stranger {
 		for name, err := range a.Roster.Unknowns(ctx, c, q.After) {
 			if err != nil {
 				return nil, nil, err
@@ -160,7 +159,7 @@ func (a *API) page(ctx context.Context, c connection.ID, q question) (people []s
 			if len(people) == q.Size {
 				return people, access.PageToken(people[q.Size-1].Email), nil
 			}
-			people = append(people, shownPerson{Email: name, Addresses: []string{}, Coverage: stranger,
+			people = append(people, shownPerson{Email: name, Addresses: []string{}, Coverage: Stranger,
 				Reason: strangerSentence})
 		}
 		return people, nil, nil

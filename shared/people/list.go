@@ -23,9 +23,11 @@ const (
 type Covered struct {
 	Person
 	Coverage Coverage
-	LastSend time.Time // of a mail with attachments; zero when none was seen
-	LastMail time.Time // of any mail; zero when none was seen
-	Quiet    bool      // monitored and known for 30 days, and no send was seen in them
+	Reason   string           // what the coverage means under the gate, as a sentence
+	Changes  []coverageChange // what it was before, in the last 90 days
+	LastSend time.Time        // of a mail with attachments; zero when none was seen
+	LastMail time.Time        // of any mail; zero when none was seen
+	Quiet    bool             // monitored and known for 30 days, and no send was seen in them
 }
 
 // Sums count the people of a tenant by coverage.
@@ -118,9 +120,12 @@ func (r *Roster) cover(ctx context.Context, c connection.ID, scope Scope, chunk 
 }
 
 func cover(e entry, g Gate, in bool, sent lastSend, now time.Time) Covered {
-	p := Covered{Person: e.Person, Coverage: g.coverage(e.Facts, in), LastSend: sent.files, LastMail: sent.any}
-	last := sent.any
-	p.Quiet = p.Coverage == Monitored && now.Sub(last) > quietAfter && now.Sub(e.since) > quietAfter
+	p := Covered{
+		Person: e.Person, Coverage: g.coverage(e.Facts, in), Changes: e.changes, LastSend: sent.files, LastMail: sent.any,
+	}
+	p.Reason = g.describe(p.Coverage)
+	sends := p.Coverage == Monitored || g == None && p.Coverage == NoLicence
+	p.Quiet = sends && now.Sub(sent.any) > quietAfter && now.Sub(e.since) > quietAfter
 	return p
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,25 +28,32 @@ const (
 	sendEvery = 24 * time.Hour
 )
 
-// Send is one mail as it is judged: when it was sent, who did it, and whose mailbox it was sent from. Both are
-// principals' names or addresses, as the audit record has them.
+// Send is one mail as it is judged: when it was sent, who did it, whose mailbox it was sent from, and in whose name.
+// All are principals' names or addresses, as the audit record has them.
 type Send struct {
 	At      time.Time
 	Actor   string
 	Mailbox string
+	From    string
 }
 
 // Verdict says whether a mail is kept.
 type Verdict int
 
 const (
-	Kept        Verdict = iota // somebody in it is monitored
-	Unmonitored                // nobody in it is
-	Unknown                    // nobody in it is, and the directory knows none of them
+	Kept        Verdict = iota // it is in the scope and passes the gate
+	Unmonitored                // its people are out of scope, or do not pass the gate
+	Unknown                    // the same, and the directory knows none of them
 )
 
-// Monitor judges whose mail is kept: a mail is if the one who sent it, or the owner of the mailbox that it was
-// sent from, is monitored. It is safe for concurrent use once its fields are set.
+// Judgement is what is said of a send: whether it is kept, and what its sender's coverage was when it was sent.
+type Judgement struct {
+	Verdict  Verdict
+	Coverage Coverage // Stranger if the directory does not know the sender, "" if it could not be asked
+}
+
+// Monitor judges whose mail is kept: a mail is if the person who sent it, or the owner of the mailbox that it was sent
+// from, is in the scope and passes the gate. It is safe for concurrent use once its fields are set.
 type Monitor struct {
 	Roster    *Roster
 	Directory Directory
@@ -82,10 +90,10 @@ type known struct {
 	until time.Time
 }
 
-// Judge gives a verdict for each send, in their order. An address that is not known yet is asked for at once.
-// Any error means that no verdict can be given now, and that the sends are to be judged again later: nothing
-// may be dropped because the directory does not answer.
-func (m *Monitor) Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []Send) ([]Verdict, error) {
+// Judge judges each send, in their order. An address that is not known yet is asked for at once. Any error means that
+// no verdict can be given now, and that the sends are to be judged again later: nothing may be dropped because the
+// directory does not answer. Where no verdict depends on the directory, it may fail.
+func (m *Monitor) Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []Send) ([]Judgement, error) {
 	scope, err := m.Roster.Scope(ctx, c)
 	if err != nil {
 		return nil, err
@@ -94,36 +102,79 @@ func (m *Monitor) Judge(ctx context.Context, c connection.ID, t connection.Tenan
 	if err != nil {
 		return nil, fmt.Errorf("judge %d sends of connection %s: %w", len(sends), c, err)
 	}
-	verdicts := make([]Verdict, len(sends))
+	judged := make([]Judgement, len(sends))
 	last := map[ObjectID]time.Time{}
 	for i, s := range sends {
-		verdicts[i] = Unknown
-		for _, name := range [2]string{Fold(s.Actor), Fold(s.Mailbox)} {
-			k := who[name]
-			switch {
-			case k == nil || k.ID == "":
-				continue
-			case (k.in || k.was && s.At.Before(scope.Expanded)) && k.passed(scope.Gate, s.At):
-				verdicts[i] = Kept
-			case verdicts[i] == Unknown:
-				verdicts[i] = Unmonitored
-			}
-			if s.At.After(last[k.ID]) {
+		judged[i] = scope.judge(s, who)
+		for _, name := range s.people() {
+			if k := who[name]; k != nil && k.ID != "" && s.At.After(last[k.ID]) {
 				last[k.ID] = s.At
 			}
 		}
 	}
-	return verdicts, m.note(ctx, c, last)
+	return judged, m.note(ctx, c, last)
 }
 
-// resolve finds out about everybody in the sends, by name in lower case.
+// people are the names by which a send is judged under every gate.
+func (s Send) people() [2]string { return [2]string{Fold(s.Actor), Fold(s.Mailbox)} }
+
+// names are all names by which a send is judged in the scope. Whom a mail is from counts only where nobody needs more
+// than to be in the scope.
+func (scope Scope) names(s Send) []string {
+	names := []string{Fold(s.Actor), Fold(s.Mailbox)}
+	if scope.Gate == None && scope.Kind == Users {
+		names = append(names, Fold(s.From))
+	}
+	return names
+}
+
+// judge judges a send by what is known of its people, by name in lower case.
+func (scope Scope) judge(s Send, who map[string]*known) Judgement {
+	j := Judgement{Verdict: Unknown}
+	for i, name := range scope.names(s) {
+		k := who[name]
+		if k == nil {
+			continue
+		}
+		in := k.in || k.was && s.At.Before(scope.Expanded)
+		if j.Coverage == "" && i < len(s.people()) {
+			j.Coverage = Stranger
+			if k.ID != "" {
+				j.Coverage = k.coverageAt(scope.Gate, in, s.At)
+			}
+		}
+		switch {
+		case scope.Gate == None && in:
+			j.Verdict = Kept
+		case k.ID == "":
+		case in && k.passed(scope.Gate, s.At):
+			j.Verdict = Kept
+		case j.Verdict == Unknown:
+			j.Verdict = Unmonitored
+		}
+	}
+	if scope.keepsAll() {
+		j.Verdict = Kept
+	}
+	return j
+}
+
+// keepsAll reports whether every send is kept, whoever its people are.
+func (scope Scope) keepsAll() bool { return scope.Gate == None && scope.Kind == Everybody }
+
+// resolve finds out about everybody in the sends, by name in lower case. If the directory fails where no verdict
+// depends on it, the people who could not be looked up are left out.
 func (m *Monitor) resolve(ctx context.Context, c tenant, scope Scope, sends []Send) (map[string]*known, error) {
 	now := m.Roster.Now()
 	who := map[string]*known{}
+	sent := map[string]time.Time{} // the last send of each name
 	var missing []string
 	m.mu.Lock()
 	for _, s := range sends {
-		for _, n := range [2]string{Fold(s.Actor), Fold(s.Mailbox)} {
+		for _, n := range scope.names(s) {
+			if s.At.After(sent[n]) {
+				sent[n] = s.At
+			}
 			if _, asked := who[n]; asked || !nameable(n) {
 				continue
 			}
@@ -139,12 +190,16 @@ func (m *Monitor) resolve(ctx context.Context, c tenant, scope Scope, sends []Se
 	if len(missing) == 0 {
 		return who, nil
 	}
-	found, err := m.find(ctx, c, missing)
-	if err != nil {
+	found, unasked, err := m.find(ctx, c, missing, sent)
+	if err != nil && (!scope.keepsAll() || ctx.Err() != nil) {
 		return nil, err
 	}
-	entries := make([]entry, 0, len(found))
-	for _, e := range found {
+	entries := make([]entry, 0, len(missing))
+	for _, n := range missing {
+		e, ok := found[n]
+		if !ok { // a list may name an address that the directory does not have, as that of a group
+			e.ID, e.Addresses = ObjectID(n), []string{n}
+		}
 		entries = append(entries, e)
 	}
 	in, err := m.Roster.within(ctx, c.id, scope, entries)
@@ -163,8 +218,15 @@ func (m *Monitor) resolve(ctx context.Context, c tenant, scope Scope, sends []Se
 		m.known = make(map[name]*known)
 	}
 	for _, n := range missing {
-		e := found[n]
-		k := &known{entry: e, scope: scope.revision, in: in[e.ID], was: was[e.ID], until: now.Add(believed)}
+		e, ok := found[n]
+		if !ok && slices.Contains(unasked, n) {
+			continue
+		}
+		id := e.ID
+		if !ok {
+			id = ObjectID(n)
+		}
+		k := &known{entry: e, scope: scope.revision, in: in[id], was: was[id], until: now.Add(believed)}
 		who[n], m.known[name{c.id, n}] = k, k
 	}
 	return who, nil
@@ -175,30 +237,40 @@ func nameable(n string) bool {
 	return n != "" && len(n) <= maxName && strings.Contains(n, "@")
 }
 
-// find looks names up in the roster, and in the directory those that are not in it.
-func (m *Monitor) find(ctx context.Context, c tenant, names []string) (map[string]entry, error) {
-	found, err := m.Roster.named(ctx, c.id, names)
+// find looks names up in the roster, and in the directory those that are not in it. It also asks for people who had
+// left and sent something later: they are back, and no census has seen them yet. If the directory
+// fails it returns whom the roster knows, and the names that were to be asked for.
+func (m *Monitor) find(
+	ctx context.Context, c tenant, names []string, sent map[string]time.Time,
+) (found map[string]entry, unasked []string, err error) {
+	found, err = m.Roster.named(ctx, c.id, names)
 	if err != nil {
-		return nil, err
+		return nil, names, err
 	}
 	var strangers []string
 	for _, n := range names {
-		if _, ok := found[n]; !ok {
+		if e, ok := found[n]; !ok || !e.gone.IsZero() && sent[n].After(e.gone) {
 			strangers = append(strangers, n)
 		}
 	}
 	ask, err := m.Roster.askable(ctx, c.id, strangers)
-	if err != nil || len(ask) == 0 {
-		return found, err
+	if err != nil {
+		return found, strangers, err
+	}
+	if len(ask) == 0 {
+		return found, nil, nil
 	}
 	if err := m.ask(ctx, c, ask); err != nil {
-		return nil, err
+		return found, ask, err
 	}
 	more, err := m.Roster.named(ctx, c.id, ask)
 	for n, e := range more {
 		found[n] = e
 	}
-	return found, err
+	if err != nil {
+		return found, ask, err
+	}
+	return found, nil, nil
 }
 
 // ask asks the directory for names, a few at once, and stores each answer. After an error it begins no further one.

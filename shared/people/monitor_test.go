@@ -1,6 +1,7 @@
 package people_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -309,7 +310,7 @@ func TestPain15SendsMissingForSomeUsersBecauseOfTheLicence(t *testing.T) {
 		p, err := w.roster.Find(t.Context(), conn, name)
 		w.must(err)
 		if p.Coverage != want.coverage || p.Quiet != want.quiet || p.LastSend.IsZero() == want.sent ||
-			p.Coverage.Sentence() == "" {
+			p.Reason == "" {
 			t.Errorf("%s: %s, quiet %v, last send %s", name, p.Coverage, p.Quiet, p.LastSend)
 		}
 	}
@@ -343,4 +344,111 @@ func TestStrangersAreAskedForAFewAtATimeAndListed(t *testing.T) {
 	if n != 300 {
 		t.Errorf("%d unknown senders are remembered", n)
 	}
+}
+
+// Whatever Microsoft delivers is kept under the gate none, whoever sent it; only the scope drops mail.
+func TestEverySendThatMicrosoftDeliversIsKept(t *testing.T) {
+	all, _ := crowd(7)
+	w := found(t, m365sim.Options{}, all)
+	w.roster.Gate = func(context.Context, connection.ID) (people.Gate, error) { return people.None, nil }
+	w.take()
+	now := w.clock.Now()
+	shared := address(3) // its account is disabled, as those of shared mailboxes are
+	sends := []people.Send{
+		w.by(address(0)), w.by(address(1)), w.by(shared),
+		{At: now, Actor: "S-1-5-18", Mailbox: shared, From: shared},
+		{At: now, Actor: address(0), Mailbox: "team@contoso.test", From: "team@contoso.test"}, // SendAs of a group
+		w.by("nobody@elsewhere.test"),
+	}
+	want := []people.Coverage{
+		people.Monitored, people.NoLicence, people.Disabled, people.Disabled, people.Monitored, people.Stranger,
+	}
+	check := func(want ...people.Judgement) {
+		t.Helper()
+		got, err := w.monitor().Judge(t.Context(), conn, w.who.Tenant, sends)
+		w.must(err)
+		if !slices.Equal(got, want) {
+			t.Errorf("judged %v, want %v", got, want)
+		}
+	}
+	kept := make([]people.Judgement, len(sends))
+	for i := range sends {
+		kept[i] = people.Judgement{Verdict: people.Kept, Coverage: want[i]}
+	}
+	check(kept...)
+
+	// The directory is down: nothing depends on it, and nobody waits.
+	w.sim.Fault(m365sim.Fault{Op: "graph", Status: 500})
+	sends = append(sends, w.by("another@elsewhere.test"))
+	check(append(kept, people.Judgement{Verdict: people.Kept})...)
+	w.sim.ClearFaults()
+
+	// A list of users drops the others; it may name a group's address, which the directory has no user for.
+	_, err := w.roster.ReplaceUsers(t.Context(), conn, []string{shared, "team@contoso.test"})
+	w.must(err)
+	_, err = w.roster.SetScope(t.Context(), conn, people.Users, people.None, nil)
+	w.must(err)
+	verdicts(t, w.judge(w.monitor(), sends[:6]...),
+		people.Unmonitored, people.Unmonitored, people.Kept, people.Kept, people.Kept, people.Unknown)
+
+	// Whoever chooses the gate premium has it, and reads what it loses.
+	s, err := w.roster.SetScope(t.Context(), conn, people.Everybody, people.Premium, nil)
+	w.must(err)
+	verdicts(t, w.judge(w.monitor(), sends[:4]...), people.Kept, people.Unmonitored, people.Unmonitored, people.Unmonitored)
+	if !strings.Contains(s.Gate.Sentence(), "cannot be had again after 7 days") {
+		t.Errorf("premium is said to be: %s", s.Gate.Sentence())
+	}
+}
+
+// An event says what its sender's coverage was when the mail was sent, not when it was read; changes are kept for 90
+// days.
+func TestTheCoverageOfThatTimeIsSaid(t *testing.T) {
+	all, _ := crowd(1)
+	w := found(t, m365sim.Options{}, all)
+	w.roster.Gate = func(context.Context, connection.ID) (people.Gate, error) { return people.None, nil }
+	w.take()
+	before := w.clock.Now()
+	was := all[0]
+	later := was
+	later.Plans = nil
+	w.must(w.sim.AddPeople(tenantID, later))
+	w.clock.advance(25 * time.Hour)
+	w.take()
+	at := func(at time.Time) people.Coverage {
+		t.Helper()
+		send := people.Send{At: at, Actor: address(0), Mailbox: address(0)}
+		judged, err := w.monitor().Judge(t.Context(), conn, w.who.Tenant, []people.Send{send})
+		w.must(err)
+		return judged[0].Coverage
+	}
+	if got := at(before); got != people.Monitored {
+		t.Errorf("before the licence went the coverage was %s", got)
+	}
+	if got := at(w.clock.Now()); got != people.NoLicence {
+		t.Errorf("now the coverage is %s", got)
+	}
+	p, err := w.roster.Find(t.Context(), conn, address(0))
+	w.must(err)
+	if len(p.Changes) != 1 || p.Changes[0].Coverage != people.Monitored {
+		t.Errorf("changes %+v", p.Changes)
+	}
+	w.clock.advance(91 * 24 * time.Hour)
+	w.take()
+	if p, err = w.roster.Find(t.Context(), conn, address(0)); err != nil || len(p.Changes) != 0 {
+		t.Errorf("after 91 days: %+v, %v", p.Changes, err)
+	}
+}
+
+// The news of somebody who is back may never come. So whoever had left and sends again is asked for at once.
+func TestWhoeverIsBackIsAskedForAtOnce(t *testing.T) {
+	all, _ := crowd(2)
+	w := found(t, m365sim.Options{}, all)
+	w.take()
+	w.must(w.sim.RemovePeople(tenantID, id(0)))
+	w.clock.advance(25 * time.Hour)
+	w.take()
+	verdicts(t, w.judge(w.monitor(), w.by(address(0))), people.Unmonitored)
+	w.must(w.sim.AddPeople(tenantID, all[0]))
+	w.clock.advance(61 * time.Minute) // the directory said that there is nobody, an hour ago
+	verdicts(t, w.judge(w.monitor(), w.by(address(0))), people.Kept)
 }

@@ -18,6 +18,8 @@ type Roster struct {
 	Table table.Table
 	Now   func() time.Time
 	Rand  io.Reader
+	// Gate returns the gate that a connection was made with; it counts until somebody chooses one. nil is Premium for all.
+	Gate func(ctx context.Context, c connection.ID) (Gate, error)
 }
 
 // Put stores people as the directory has them now. Doing it again is harmless.

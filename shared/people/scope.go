@@ -46,11 +46,11 @@ type Scope struct {
 // errPending means that the groups of a scope have not been read yet, so that nobody knows who is in it.
 var errPending = fmt.Errorf("the groups of the scope have not been read yet: %w", fault.Retry)
 
-// Scope returns the scope of a connection: by default everybody who passes the gate Premium.
+// Scope returns the scope of a connection: by default everybody, by the gate that the connection was made with.
 func (r *Roster) Scope(ctx context.Context, c connection.ID) (Scope, error) {
 	item, err := r.Table.Get(ctx, scopeKey(c))
 	if errors.Is(err, table.ErrAbsent) {
-		return Scope{Kind: Everybody, Gate: Premium}, nil
+		return r.usual(ctx, c)
 	}
 	if err != nil {
 		return Scope{}, fmt.Errorf("read the scope of connection %s: %w", c, err)
@@ -67,6 +67,20 @@ func (r *Roster) Scope(ctx context.Context, c connection.ID) (Scope, error) {
 	for _, g := range groups {
 		s.Groups = append(s.Groups, ObjectID(g))
 	}
+	return s, nil
+}
+
+// usual is the scope of a connection for which nobody has chosen one.
+func (r *Roster) usual(ctx context.Context, c connection.ID) (Scope, error) {
+	s := Scope{Kind: Everybody, Gate: Premium}
+	if r.Gate == nil {
+		return s, nil
+	}
+	gate, err := r.Gate(ctx, c)
+	if err != nil {
+		return Scope{}, fmt.Errorf("look which gate connection %s was made with: %w", c, err)
+	}
+	s.Gate = gate
 	return s, nil
 }
 

@@ -25,6 +25,13 @@ func (e entry) item(c connection.ID) table.Item {
 		"since": table.Stamp(e.since), "seen": table.Stamp(e.seen), "gone": table.Stamp(e.gone), "untilpremium": table.Stamp(e.untilPremium),
 		"untilany": table.Stamp(e.untilAny),
 	}}
+	if len(e.changes) > 0 {
+		changes := make([]string, len(e.changes))
+		for i, change := range e.changes {
+			changes[i] = table.Stamp(change.Until) + " " + string(change.Coverage)
+		}
+		item.Attrs["changes"] = changes
+	}
 	if !e.gone.IsZero() {
 		item.Expires = e.gone.Add(remembered)
 	}
@@ -36,6 +43,12 @@ func readEntry(item table.Item) entry {
 	text := func(name string) string { s, _ := a[name].(string); return s }
 	yes := func(name string) bool { b, _ := a[name].(bool); return b }
 	addresses, _ := a["addresses"].([]string)
+	var changes []coverageChange
+	stored, _ := a["changes"].([]string)
+	for _, change := range stored {
+		until, coverage, _ := strings.Cut(change, " ")
+		changes = append(changes, coverageChange{table.TimeOf(until), Coverage(coverage)})
+	}
 	return entry{
 		Person: Person{
 			ID: ObjectID(item.Sort), Principal: text("principal"), Name: text("name"), Addresses: addresses,
@@ -43,6 +56,7 @@ func readEntry(item table.Item) entry {
 		},
 		since: table.TimeOf(a["since"]), seen: table.TimeOf(a["seen"]), gone: table.TimeOf(a["gone"]),
 		untilPremium: table.TimeOf(a["untilpremium"]), untilAny: table.TimeOf(a["untilany"]),
+		changes: changes,
 	}
 }
 

@@ -163,8 +163,12 @@ func (w *town) sums() people.Sums {
 
 func (w *town) judge(m *people.Monitor, sends ...people.Send) []people.Verdict {
 	w.t.Helper()
-	verdicts, err := m.Judge(w.t.Context(), conn, w.who.Tenant, sends)
+	judged, err := m.Judge(w.t.Context(), conn, w.who.Tenant, sends)
 	w.must(err)
+	verdicts := make([]people.Verdict, len(judged))
+	for i, j := range judged {
+		verdicts[i] = j.Verdict
+	}
 	return verdicts
 }
 
