@@ -176,3 +176,5 @@ func (d *desk) Refused(context.Context, connection.ID, string, forensic.Reason, 
 }
 
 func (d *desk) Answered(context.Context, connection.ID, string) error { return nil }
+
+func (d *desk) Rival(context.Context, forensic.Message, string) (bool, error) { return false, nil }

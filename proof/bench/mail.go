@@ -268,3 +268,5 @@ func (m *mailroom) Refused(context.Context, connection.ID, string, forensic.Reas
 }
 
 func (m *mailroom) Answered(context.Context, connection.ID, string) error { return nil }
+
+func (m *mailroom) Rival(context.Context, forensic.Message, string) (bool, error) { return false, nil }

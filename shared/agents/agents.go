@@ -151,8 +151,9 @@ func New(s Surroundings) *Agents {
 	if !s.NoMailboxes {
 		a.Ingester.Queue, a.Ingester.CheckOneIn = s.MessageQueue, s.Settings.CheckSends
 		a.Enricher = enrich.New(enrich.Config{
-			Graph: s.Microsoft, Messages: a.Desk, Connections: a.Registry, Domains: a.Roster, Checks: a.Ledger, Hashes: s.Settings.Hashes,
-			Limit: s.Settings.HashLimit, Deadline: deadline, Workers: s.Enrichers, Now: s.Now,
+			Graph: s.Microsoft, Messages: a.Desk, Connections: a.Registry, Domains: a.Roster, People: a.Roster,
+			Checks: a.Ledger, Hashes: s.Settings.Hashes, Limit: s.Settings.HashLimit, Deadline: deadline,
+			Workers: s.Enrichers, Now: s.Now,
 		})
 	}
 	a.Packer = &search.Packer{

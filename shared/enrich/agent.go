@@ -32,6 +32,9 @@ type Messages interface {
 		ctx context.Context, c connection.ID, mailbox string, why forensic.Reason, answer string,
 	) (forensic.Refusal, error)
 	Answered(ctx context.Context, c connection.ID, mailbox string) error
+
+	// Rival reports whether the mail with this internet message id may be that of another record than m.
+	Rival(ctx context.Context, m forensic.Message, messageID string) (bool, error)
 }
 
 // Connections finds the connection of a message, or returns connection.ErrNotFound.
@@ -71,6 +74,7 @@ type Config struct {
 	Connections Connections
 	Domains     Domains // nil: the sender's own domain is the company's
 	Checks      Checks  // nil: nothing is checked
+	People      People  // nil: mailboxes are addressed by name
 
 	Hashes Setting // "" means All
 	Limit  int64   // bytes of a file that is hashed at the most; 0 means DefaultLimit
@@ -105,6 +109,7 @@ type Agent struct {
 	again    chan struct{} // a place for each look at a message that is settled
 	boxes    boxes
 	refusals refusals
+	ids      ids
 	progress progress
 	buffers  sync.Pool
 }
@@ -125,6 +130,7 @@ func New(c Config) *Agent {
 	a.places.open(c.Workers)
 	a.again = make(chan struct{}, max(1, c.Workers/againShare))
 	a.refusals.open(c.Messages, c.Now)
+	a.ids.open(c.People, c.Now)
 	a.boxes.open(c.PerMailbox, c.Now)
 	a.progress.open(c.Now)
 	a.buffers.New = func() any { return new([bufferSize]byte) }
@@ -268,8 +274,11 @@ func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {
 		return forensic.Finding{}, err
 	}
 	f := forensic.Finding{
-		At: t.now, Mailbox: found.mailbox, From: found.mail.From, Sender: found.mail.Sender, Subject: found.mail.Subject,
+		At: t.now, Mailbox: found.name, From: found.mail.From, Sender: found.mail.Sender, Subject: found.mail.Subject,
 		Sent: found.mail.Sent, Recipients: recipients(found, t.message),
+	}
+	if f.MatchedBy = found.matchedBy; f.MatchedBy == forensic.ByLikeness {
+		f.MessageID = found.mail.MessageID
 	}
 	attached, err := a.attachments(ctx, t, found)
 	if err != nil && t.final {

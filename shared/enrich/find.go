@@ -10,109 +10,188 @@ import (
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/audit"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/forensic"
 )
 
 // located is a message in the mailbox that holds it.
 type located struct {
-	mailbox string
-	mail    Mail
-	sent    bool // it lies in Sent Items
+	mailbox   string // as Graph is asked for it: an object id, or a name
+	name      string // of the mailbox, as people know it
+	mail      Mail
+	sent      bool // it lies in Sent Items
+	matchedBy forensic.Match
 }
 
-// errAbsent says that no mailbox holds the message, or not yet.
-var errAbsent = errors.New("the message is in no mailbox that it may be in")
+var (
+	// errAbsent says that no mailbox holds the message, or not yet.
+	errAbsent = errors.New("the message is in no mailbox that it may be in")
+	// errNowhere says that the record names no mailbox to look into.
+	errNowhere = errors.New("the record names no mailbox")
+	// errAmbiguous says that a mail was found which may be another one: none is taken.
+	errAmbiguous = fmt.Errorf("a mail fits that may be another: %w", errAbsent)
+)
 
-// errNowhere says that the record names no mailbox to look into.
-var errNowhere = errors.New("the record names no mailbox")
+// mailbox is one that may hold the copy of a sent mail.
+type mailbox struct {
+	name    string // user principal name or address
+	address string // as Graph is asked for it: the object id, which outlasts names, or else the name
+}
 
-// mailboxes are those that may hold the copy of a sent mail, in the order in which they are asked. What is sent
-// from one's own mailbox is kept there. What is sent in the name of another is kept in the mailbox of who did
-// it; in the other's only if the company set it so, or if that mailbox had been opened ("Automatically save
+// mailboxes returns those that may hold the copy of a sent mail, in the order in which they are asked. What is
+// sent from one's own mailbox is kept there. What is sent in the name of another is kept in the mailbox of who
+// did it; in the other's only if the company set it so, or if that mailbox had been opened ("Automatically save
 // sent items in delegator's mailbox").
-func mailboxes(m forensic.Message) []string {
+func (a *Agent) mailboxes(ctx context.Context, m forensic.Message) ([]mailbox, error) {
 	candidates := []string{m.Mailbox, m.Actor}
 	if m.Operation == string(audit.SendAs) || m.Operation == string(audit.SendOnBehalf) {
 		candidates = []string{m.Actor, m.Mailbox, m.From}
 	}
-	var list []string
-	for _, address := range candidates {
-		known := func(other string) bool { return strings.EqualFold(other, address) }
-		if strings.Contains(address, "@") && !slices.ContainsFunc(list, known) {
-			list = append(list, address)
+	ids, err := a.ids.of(ctx, m.Connection, candidates)
+	if err != nil {
+		return nil, err
+	}
+	var list []mailbox
+	for _, name := range candidates {
+		b := mailbox{name: name, address: cmp.Or(ids[strings.ToLower(name)], name)}
+		same := func(other mailbox) bool { return strings.EqualFold(other.address, b.address) }
+		if strings.Contains(name, "@") && !slices.ContainsFunc(list, same) {
+			list = append(list, b)
 		}
 	}
-	return list
+	return list, nil
 }
 
-// find looks for the message in the Sent Items of all mailboxes, and then anywhere in them: it may have been
-// moved or deleted. A mailbox that cannot be asked now hides what it may hold, so find fails then unless
-// another holds the message.
+// look is one attempt to find a message in the mailboxes that may hold it.
+type look struct {
+	*Agent
+	t       task
+	boxes   []mailbox
+	closed  []bool // mailboxes that refuse, or cannot be asked now
+	refused []*refusing
+	failed  error // of a mailbox that cannot be asked now: it hides what it may hold
+}
+
+// find looks for the message by its id: in the Sent Items of all mailboxes, then anywhere in them, since it may
+// have been moved or deleted, and then among what was deleted for good. At last it looks for a mail that is
+// like the record, since mail programs may change the id.
 func (a *Agent) find(ctx context.Context, t task) (located, error) {
-	list := mailboxes(t.message)
-	switch {
-	case len(list) == 0:
-		return located{}, errNowhere
-	case t.message.InternetMessageID == "":
-		return located{}, fmt.Errorf("look for a message without a message id: %w", errAbsent)
+	boxes, err := a.mailboxes(ctx, t.message)
+	if err != nil {
+		return located{}, err
 	}
-	var failed error
-	closed := make(map[string]bool, len(list))
-	var refused []*refusing
-	for _, mailbox := range list {
-		r, err := a.refusals.known(ctx, t, mailbox, a.config.Deadline)
+	if len(boxes) == 0 {
+		return located{}, errNowhere
+	}
+	l := &look{Agent: a, t: t, boxes: boxes, closed: make([]bool, len(boxes))}
+	if err := l.skip(ctx); err != nil {
+		return located{}, err
+	}
+	settled := !t.young || t.final // its copy has had the time to come to Sent Items
+	if t.message.InternetMessageID != "" {
+		for _, place := range []struct {
+			search func(context.Context, connection.Tenant, string, string) ([]Mail, error)
+			sent   bool
+		}{{a.config.Graph.FindSent, true}, {a.config.Graph.FindAnywhere, false}, {a.config.Graph.FindDeleted, false}} {
+			found, ok, err := l.byID(ctx, place.search, func(mail Mail) bool {
+				return place.sent || settled && !another(mail, t.message)
+			})
+			if ok || err != nil {
+				found.sent = place.sent
+				return found, err
+			}
+			if !place.sent && !settled {
+				break
+			}
+		}
+	}
+	if settled && l.failed == nil {
+		if found, ok, err := l.byLikeness(ctx); ok || err != nil {
+			return found, err
+		}
+	}
+	return located{}, l.failure()
+}
+
+// skip closes the mailboxes that are known to refuse us and are not to be asked now.
+func (l *look) skip(ctx context.Context) error {
+	for i, b := range l.boxes {
+		r, err := l.refusals.known(ctx, l.t, b.address, l.config.Deadline)
 		if err != nil {
-			return located{}, err
+			return err
 		}
 		if r != nil {
-			closed[mailbox], refused = true, append(refused, r)
+			l.closed[i], l.refused = true, append(l.refused, r)
 		}
 	}
-	for _, sent := range []bool{true, false} {
-		search := a.config.Graph.FindAnywhere
-		if sent {
-			search = a.config.Graph.FindSent
-		}
-		for _, mailbox := range list {
-			if closed[mailbox] {
-				continue
-			}
-			var mails []Mail
-			err := a.ask(ctx, t, mailbox, func(ctx context.Context) (err error) {
-				mails, err = search(ctx, t.tenant, mailbox, t.message.InternetMessageID)
-				return err
-			})
-			switch {
-			case errors.Is(err, ErrNoMailbox), errors.Is(err, ErrDenied):
-				r, noted := a.refusals.refused(ctx, t, mailbox, a.config.Deadline, err)
-				if noted != nil {
-					return located{}, noted
-				}
-				closed[mailbox], refused = true, append(refused, r)
-			case err != nil && !errors.Is(err, ErrGone): // with it only the folder is not there
-				failed = err
-				closed[mailbox] = true
-			default:
-				if err := a.refusals.answered(ctx, t, mailbox); err != nil {
-					return located{}, err
-				}
-			}
-			mail, ok := choose(mails, t.message)
-			if ok && (sent || (!t.young || t.last) && !another(mail, t.message)) {
-				return located{mailbox: mailbox, mail: mail, sent: sent}, nil
-			}
-		}
+	return nil
+}
+
+// in makes a call in a mailbox, and records whether it refuses us. If it is not there under its object id, it
+// is asked for by its name.
+func (l *look) in(ctx context.Context, i int, call func(ctx context.Context, mailbox string) error) error {
+	b := &l.boxes[i]
+	ask := func() error {
+		return l.ask(ctx, l.t, b.address, func(ctx context.Context) error { return call(ctx, b.address) })
+	}
+	err := ask()
+	if errors.Is(err, ErrNoMailbox) && b.address != b.name {
+		b.address = b.name
+		err = ask()
 	}
 	switch {
-	case failed != nil:
-		return located{}, failed
-	case len(refused) == len(list):
-		return located{}, fmt.Errorf("look for the message: %w", firstOf(refused))
-	case len(refused) > 0:
-		return located{}, fmt.Errorf("look for the message: %w, and %w", errAbsent, firstOf(refused).asOne())
+	case errors.Is(err, ErrNoMailbox), errors.Is(err, ErrDenied):
+		r, noted := l.refusals.refused(ctx, l.t, b.address, l.config.Deadline, err)
+		if noted != nil {
+			return noted
+		}
+		l.closed[i], l.refused = true, append(l.refused, r)
+		return nil
+	case err != nil && !errors.Is(err, ErrGone): // with it only the folder is not there
+		l.closed[i], l.failed = true, err
+		return nil
 	}
-	return located{}, fmt.Errorf("look for the message: %w", errAbsent)
+	return l.refusals.answered(ctx, l.t, b.address)
+}
+
+// byID looks for the message by its internet message id in all mailboxes.
+func (l *look) byID(
+	ctx context.Context,
+	search func(context.Context, connection.Tenant, string, string) ([]Mail, error),
+	good func(Mail) bool,
+) (located, bool, error) {
+	for i := range l.boxes {
+		if l.closed[i] {
+			continue
+		}
+		var mails []Mail
+		err := l.in(ctx, i, func(ctx context.Context, mailbox string) (err error) {
+			mails, err = search(ctx, l.t.tenant, mailbox, l.t.message.InternetMessageID)
+			return err
+		})
+		if err != nil {
+			return located{}, false, err
+		}
+		if mail, ok := choose(mails, l.t.message); ok && good(mail) {
+			b := l.boxes[i]
+			return located{mailbox: b.address, name: b.name, mail: mail, matchedBy: forensic.ByMessageID}, true, nil
+		}
+	}
+	return located{}, false, nil
+}
+
+// failure is why the message was not found.
+func (l *look) failure() error {
+	switch {
+	case l.failed != nil:
+		return l.failed
+	case len(l.refused) == len(l.boxes):
+		return fmt.Errorf("look for the message: %w", firstOf(l.refused))
+	case len(l.refused) > 0:
+		return fmt.Errorf("look for the message: %w, and %w", errAbsent, firstOf(l.refused).asOne())
+	}
+	return fmt.Errorf("look for the message: %w", errAbsent)
 }
 
 // choose takes the most likely of several messages with the same internet message id. A draft is none: the id

@@ -35,6 +35,13 @@ type Graph interface {
 	FindSent(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]Mail, error)
 	FindAnywhere(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]Mail, error)
 
+	// FindDeleted is FindSent for what was deleted for good, and is kept for some days (Recoverable Items).
+	FindDeleted(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]Mail, error)
+	// FindAround returns the messages of a folder that were sent within a time. all is false if there are more.
+	FindAround(
+		ctx context.Context, t connection.Tenant, mailbox string, folder Folder, from, to time.Time,
+	) (mails []Mail, all bool, err error)
+
 	// Attachments lists what is attached to a message, in Graph's order, inline images included.
 	Attachments(ctx context.Context, t connection.Tenant, mailbox, message string) ([]Attached, error)
 
@@ -55,9 +62,18 @@ type Graph interface {
 		err error)
 }
 
+// Folder is a folder that every mailbox has (Graph: mailFolder, well-known name).
+type Folder string
+
+const (
+	SentItems      Folder = "sentitems"
+	DeletedForGood Folder = "recoverableitemsdeletions"
+)
+
 // Mail is a message as Graph has it (Graph: message).
 type Mail struct {
 	ID           string
+	MessageID    string // internet message id
 	Draft        bool
 	From, Sender string // addresses
 	Subject      string

@@ -42,8 +42,8 @@ func (r *refusing) asOne() error {
 	return r.cause
 }
 
-// firstOf returns the refusal that says most: a denied mailbox may hold the message, a missing one does not. It counts
-// as known only if all are.
+// firstOf returns the refusal that says most: a denied mailbox may hold the message, a missing one does not. It
+// counts as known only if all are.
 func firstOf(all []*refusing) *refusing {
 	first := *all[0]
 	first.alone = len(all) == 1
@@ -82,8 +82,8 @@ func (r *refusals) open(m Messages, now func() time.Time) {
 	r.messages, r.now, r.all = m, now, make(map[refusalKey]believed)
 }
 
-// known returns the refusal of a mailbox that is known to refuse us and is not to be asked now; else nil. Whoever gets
-// nil from a mailbox that is known is the one who asks it: the others wait for the answer.
+// known returns the refusal of a mailbox that is known to refuse us and is not to be asked now; else nil.
+// Whoever gets nil from a mailbox that is known is the one who asks it: the others wait for the answer.
 func (r *refusals) known(ctx context.Context, t task, mailbox string, deadline time.Duration) (*refusing, error) {
 	key := refusalKey{t.message.Connection, forensic.Normal(mailbox)}
 	now := r.now()
@@ -155,7 +155,8 @@ func (r *refusals) answered(ctx context.Context, t task, mailbox string) error {
 	return nil
 }
 
-// answer is what Microsoft answered, as an operator may look it up: a status and a code, and never a word of the mail.
+// answer is what Microsoft answered, as an operator may look it up: a status and a code, and never a word of
+// the mail.
 func answer(err error) string {
 	var r *refusing
 	var f *fault.Error
@@ -172,6 +173,8 @@ func answer(err error) string {
 		return text
 	case errors.As(err, &f) && f.Code != "":
 		return f.Code
+	case errors.Is(err, errAmbiguous):
+		return "no such message, but one that is like it and may be another"
 	case errors.Is(err, errAbsent):
 		return "no such message"
 	case errors.Is(err, errNowhere):

@@ -190,6 +190,8 @@ func (s *shelf) Answered(_ context.Context, _ connection.ID, mailbox string) err
 	return nil
 }
 
+func (s *shelf) Rival(context.Context, forensic.Message, string) (bool, error) { return false, nil }
+
 func (s *shelf) found(r forensic.RecordID) (forensic.Finding, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -76,10 +76,21 @@ func (d *Desk) Settle(ctx context.Context, m Message, f Finding) error {
 		}
 		return was, false
 	})
-	if err != nil || f.Refused == "" {
+	switch {
+	case err != nil:
 		return err
+	case f.Refused != "":
+		return d.await(ctx, m.Connection, f.Refused, probe)
+	case f.Reason != "":
+		return nil
+	case f.MatchedBy == ByLikeness:
+		// The record whose mail it is may have come while this was written.
+		if rival, err := d.Rival(ctx, m, f.MessageID); err != nil || !rival {
+			return err
+		}
+		return d.revoke(ctx, m.Connection, m.Record)
 	}
-	return d.await(ctx, m.Connection, f.Refused, probe)
+	return d.disown(ctx, m, m.InternetMessageID)
 }
 
 // Tried records that a message that waits was looked for and not found, or not whole. It goes on waiting.
@@ -217,7 +228,7 @@ func furtherPostings(was, m Message, expires time.Time) []table.Item {
 		before[p.Key] = true
 	}
 	further := slices.DeleteFunc(appendPostings(nil, m, expires), func(p table.Item) bool { return before[p.Key] })
-	if len(m.Files) > len(was.Files) {
+	if len(m.Files) != len(was.Files) {
 		further = append(further, dayPosting(m, expires))
 	}
 	return further

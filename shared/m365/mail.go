@@ -46,6 +46,43 @@ func (c *Client) FindAnywhere(
 	return c.find(ctx, t, mailbox, "/messages", internetMessageID)
 }
 
+// FindDeleted is FindSent for what was deleted for good: listing the whole mailbox leaves Recoverable Items out.
+func (c *Client) FindDeleted(
+	ctx context.Context,
+	t connection.Tenant,
+	mailbox, internetMessageID string,
+) ([]enrich.Mail, error) {
+	return c.find(ctx, t, mailbox, "/mailFolders/recoverableitemsdeletions/messages", internetMessageID)
+}
+
+// FindAround lists what was sent within a time, in one page.
+func (c *Client) FindAround(
+	ctx context.Context, t connection.Tenant, mailbox string, folder enrich.Folder, from, to time.Time,
+) (mails []enrich.Mail, all bool, err error) {
+	what := fmt.Sprintf("find a message of tenant %s by its time", t.ID)
+	stamp := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+	u, err := c.graphURL(t, mailboxPath(mailbox)+"/mailFolders/"+url.PathEscape(string(folder))+"/messages", url.Values{
+		"$filter": {"sentDateTime ge " + stamp(from) + " and sentDateTime le " + stamp(to.Add(time.Second))},
+		"$select": {mailFields}, "$top": {maxHits},
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", what, err)
+	}
+	var answer struct {
+		Value []message `json:"value"`
+		Next  string    `json:"@odata.nextLink"`
+	}
+	if err := c.graphJSON(ctx, mailCall(what, t, u), &answer); err != nil {
+		return nil, false, mailFailure(err)
+	}
+	for _, m := range answer.Value {
+		if m.ID != "" {
+			mails = append(mails, m.mail())
+		}
+	}
+	return mails, answer.Next == "", nil
+}
+
 // find makes no use of $orderby: with a filter on another property Graph refuses it (InefficientFilter).
 func (c *Client) find(
 	ctx context.Context,
@@ -136,8 +173,9 @@ type recipient struct {
 
 func (m message) mail() enrich.Mail {
 	made := enrich.Mail{
-		ID:    m.ID,
-		Draft: m.Draft,
+		ID:        m.ID,
+		MessageID: strings.TrimSpace(m.InternetMessageID),
+		Draft:     m.Draft,
 
 		HasAttachments: m.HasAttachments,
 

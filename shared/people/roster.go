@@ -172,6 +172,25 @@ func (r *Roster) named(ctx context.Context, c connection.ID, names []string) (ma
 	return found, nil
 }
 
+// IDs returns the object ids of people by address or principal's name, in lower case. An id outlasts its person's names.
+func (r *Roster) IDs(ctx context.Context, c connection.ID, addresses []string) (map[string]string, error) {
+	names := make([]string, 0, len(addresses))
+	for _, address := range addresses {
+		if name := Fold(address); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	found, err := r.named(ctx, c, names)
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]string, len(found))
+	for name, e := range found {
+		ids[name] = string(e.ID)
+	}
+	return ids, nil
+}
+
 // LearnDomains adds domains of the tenant: names in it are internal.
 func (r *Roster) LearnDomains(ctx context.Context, c connection.ID, domains ...string) error {
 	var items []table.Item
