@@ -262,9 +262,14 @@ func TestRealAnswersAreAsTheDocumentSays(t *testing.T) {
 	ask("PATCH", path, `{"displayName":"Other"}`, 409)
 	ask("POST", path+"/link", "", 201)
 
+	ask("GET", path+"/enrich", "", 200)
+	ask("POST", path+"/enrich", `{"reasons":["NO_MAILBOX"],"from":"2026-01-01T00:00:00Z"}`, 202)
+	ask("POST", path+"/enrich", `{"reasons":["TOO_LARGE"]}`, 400)
+	ask("GET", path+"/enrich", "", 200)
+
 	ask("GET", path+"/scope", "", 200)
 	ask("PUT", path+"/scope", `{"kind":"users","gate":"any"}`, 409)
-	ask("PUT", path+"/scope", `{"kind":"all","gate":"none"}`, 400)
+	ask("PUT", path+"/scope", `{"kind":"all","gate":"gold"}`, 400)
 	ask("PUT", path+"/scope", `{"kind":"all","gate":"any"}`, 200)
 	send("Bearer "+admin, "PUT", path+"/scope/users", "text/csv", "email\nnobody@fernhill.test\n", 200)
 	send("Bearer "+admin, "PUT", path+"/scope/users", "text/csv", "name\nx\n", 400)

@@ -3,6 +3,8 @@ package m365
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -38,6 +40,9 @@ func (c *Client) graphLink(t connection.Tenant, link string) (*url.URL, error) {
 	return pin(e.Graph, "/v1", link)
 }
 
+// errTooLarge means that an answer is larger than is taken into memory.
+var errTooLarge = errors.New("too large")
+
 // graphJSON makes a call of Graph whose answer is one JSON value of at most maxAnswer bytes, and reads it into v.
 func (c *Client) graphJSON(ctx context.Context, call call, v any) error {
 	ctx, cancel := brief(ctx)
@@ -56,7 +61,7 @@ func (c *Client) graphJSON(ctx context.Context, call call, v any) error {
 	case err != nil:
 		return err
 	case len(body) > maxAnswer:
-		return unreadable(call.what, "the answer is larger than 16 MiB")
+		return fmt.Errorf("%w: %w", unreadable(call.what, "the answer is larger than 16 MiB"), errTooLarge)
 	case json.Unmarshal(body, v) != nil:
 		return unreadable(call.what, "the answer is not the JSON that was asked for")
 	}

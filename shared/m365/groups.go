@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -14,16 +15,18 @@ import (
 )
 
 // errGroups says what is missing when a tenant lets us list its people but not its groups.
-var errGroups = errors.New("a scope of groups needs the permission GroupMember.Read.All, which the other scopes do not")
+var errGroups = errors.New("a scope of groups needs the permission GroupMember.Read.All, which the other scopes " +
+	"do not")
 
-// Members returns one page of the people in a group and in the groups that are in it ("List group transitive members",
-// cast to users). It needs GroupMember.Read.All. link is "", or a former page's Next. people.ErrUnknown means that
-// there is no such group, and people.ErrResync that the link is no longer valid.
+// Members returns one page of the people in a group and in the groups that are in it ("List group transitive
+// members", cast to users). It needs GroupMember.Read.All. link is "", or a former page's Next.
+// people.ErrUnknown means that there is no such group, and people.ErrResync that the link is no longer valid.
 func (c *Client) Members(
 	ctx context.Context,
 	t connection.Tenant,
 	group people.ObjectID,
 	link string,
+	size int,
 ) (people.Members, error) {
 	what := fmt.Sprintf("list the people of group %s of tenant %s", group, t.ID)
 	if !connection.IsGUID(string(group)) {
@@ -32,7 +35,7 @@ func (c *Client) Members(
 	// Microsoft lists the cast among its advanced queries, which need the count and the header ("Advanced query
 	// capabilities on Microsoft Entra ID objects").
 	path := "/groups/" + string(group) + "/transitiveMembers/microsoft.graph.user"
-	u, err := c.linkOr(t, link, path, url.Values{"$select": {"id"}, "$top": {pageOf}, "$count": {"true"}})
+	u, err := c.linkOr(t, link, path, url.Values{"$select": {"id"}, "$top": {strconv.Itoa(size)}, "$count": {"true"}})
 	if err != nil {
 		return people.Members{}, foreign(what, fault.Retry, err)
 	}

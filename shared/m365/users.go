@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,16 +18,15 @@ import (
 
 const (
 	userFields = "id,displayName,userPrincipalName,mail,accountEnabled,userType,proxyAddresses,assignedPlans"
-	pageOf     = "999" // the most that Graph gives on a page of people
 	// maxAddress bounds an address that is looked up; SMTP allows 254 characters.
 	maxAddress = 320
 )
 
-// Users returns one page of the tenant's people ("List users"); it needs User.Read.All. link is "", or a former page's
-// Next. people.ErrResync means that the link is no longer valid.
-func (c *Client) Users(ctx context.Context, t connection.Tenant, link string) (people.Page, error) {
+// Users returns one page of the tenant's people ("List users"); it needs User.Read.All. link is "", or a former
+// page's Next. people.ErrResync means that the link is no longer valid.
+func (c *Client) Users(ctx context.Context, t connection.Tenant, link string, size int) (people.Page, error) {
 	what := fmt.Sprintf("list the people of tenant %s", t.ID)
-	u, err := c.linkOr(t, link, "/users", url.Values{"$select": {userFields}, "$top": {pageOf}})
+	u, err := c.linkOr(t, link, "/users", url.Values{"$select": {userFields}, "$top": {strconv.Itoa(size)}})
 	if err != nil {
 		return people.Page{}, foreign(what, fault.Retry, err)
 	}
@@ -37,17 +37,18 @@ func (c *Client) Users(ctx context.Context, t connection.Tenant, link string) (p
 	return page, err
 }
 
-// Changes returns one page of who changed in the tenant's directory since the link was given ("user: delta"). With link
-// "" it asks for no changes, only for a link to those from now on ($deltatoken=latest, "Use delta query to track
-// changes in Microsoft Graph data"). Graph promises only the changed properties of a person, so an incomplete person is
-// marked as partial. people.ErrResync means that the link is too old.
-func (c *Client) Changes(ctx context.Context, t connection.Tenant, link string) (people.Page, error) {
+// Changes returns one page of who changed in the tenant's directory since the link was given ("user: delta").
+// With link "" it asks for no changes, only for a link to those from now on ($deltatoken=latest, "Use delta
+// query to track changes in Microsoft Graph data"). Graph promises only the changed properties of a person, so
+// an incomplete person is marked as partial. people.ErrResync means that the link is too old.
+func (c *Client) Changes(ctx context.Context, t connection.Tenant, link string, size int) (people.Page, error) {
 	what := fmt.Sprintf("list the changed people of tenant %s", t.ID)
 	u, err := c.linkOr(t, link, "/users/delta", url.Values{"$select": {userFields}, "$deltatoken": {"latest"}})
 	if err != nil {
 		return people.Page{}, foreign(what, fault.Retry, err)
 	}
-	page, err := c.usersPage(ctx, call{what: what, tenant: t, url: u}, link != "")
+	header := http.Header{"Prefer": {"odata.maxpagesize=" + strconv.Itoa(size)}}
+	page, err := c.usersPage(ctx, call{what: what, tenant: t, url: u, header: header}, link != "")
 	if err == nil && page.Next == "" && page.Delta == "" {
 		err = unreadable(what, "the page has neither a next nor a delta link")
 	}
@@ -88,6 +89,10 @@ func (c *Client) usersPage(ctx context.Context, call call, linked bool) (people.
 // page whose token is no longer known ("Microsoft Graph error responses and resource types").
 func resync(err error, linked bool) error {
 	var f *fault.Error
+	if errors.Is(err, errTooLarge) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errSilent) ||
+		errors.As(err, &f) && (f.Status == http.StatusGatewayTimeout || f.Status == http.StatusRequestEntityTooLarge) {
+		return fmt.Errorf("%w: %w", err, people.ErrTooLarge)
+	}
 	if linked && errors.As(err, &f) && (f.Status == http.StatusGone || f.Status == http.StatusBadRequest) {
 		return fmt.Errorf("%w: %w", err, people.ErrResync)
 	}
@@ -101,7 +106,8 @@ func (c *Client) User(ctx context.Context, t connection.Tenant, name string) (pe
 	name = strings.TrimSpace(name)
 	switch {
 	case connection.IsGUID(name):
-	case len(name) > maxAddress || !strings.Contains(name, "@") || strings.ContainsAny(name, "/\\?") || !utf8.ValidString(name):
+	case len(name) > maxAddress || !strings.Contains(name, "@") || strings.ContainsAny(name, "/\\?") ||
+		!utf8.ValidString(name):
 		return people.Person{}, fmt.Errorf("%s: it is neither an id nor an address: %w", what, people.ErrUnknown)
 	case name[0] == '$': // such a name cannot stand in a path
 		return c.userByAlias(ctx, t, what, name)
@@ -147,8 +153,8 @@ func (c *Client) userByAlias(ctx context.Context, t connection.Tenant, what, add
 	return page.Changes[0].Person, nil
 }
 
-// Domains returns the verified domains of the tenant ("List organizations"), in lower case. User.Read.All is documented
-// to be enough; fault.Refused means that the tenant refuses it all the same.
+// Domains returns the verified domains of the tenant ("List organizations"), in lower case. User.Read.All is
+// documented to be enough; fault.Refused means that the tenant refuses it all the same.
 func (c *Client) Domains(ctx context.Context, t connection.Tenant) ([]string, error) {
 	what := fmt.Sprintf("list the domains of tenant %s", t.ID)
 	u, err := c.graphURL(t, "/organization", url.Values{"$select": {"id,verifiedDomains"}})
@@ -189,8 +195,8 @@ type user struct {
 	Removed   *struct{} `json:"@removed"`
 }
 
-// partial says whether some properties of the person are missing. An empty list is not null. A mail that is null alone
-// proves nothing, but whoever has a mail also has an address among the proxies.
+// partial says whether some properties of the person are missing. An empty list is not null. A mail that is
+// null alone proves nothing, but whoever has a mail also has an address among the proxies.
 func (u user) partial() bool {
 	return u.Principal == "" || u.Type == "" || u.Enabled == nil || u.Proxies == nil || u.Plans == nil ||
 		u.Mail == "" && len(u.Proxies) > 0

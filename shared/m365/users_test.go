@@ -73,7 +73,7 @@ func directory(t *testing.T) (*m365sim.Server, *m365.Client) {
 func sweep(t *testing.T, c *m365.Client) (all []people.Change, pages int) {
 	t.Helper()
 	for link := ""; ; {
-		page, err := c.Users(t.Context(), contoso(), link)
+		page, err := c.Users(t.Context(), contoso(), link, 200)
 		must(t, err)
 		all = append(all, page.Changes...)
 		if pages++; page.Next == "" {
@@ -86,7 +86,7 @@ func sweep(t *testing.T, c *m365.Client) (all []people.Change, pages int) {
 func TestUsersAreReadPageByPage(t *testing.T) {
 	_, c := directory(t)
 	all, pages := sweep(t, c)
-	if len(all) != 2502 || pages != 4 {
+	if len(all) != 2502 || pages != 13 {
 		t.Fatalf("%d people on %d pages", len(all), pages)
 	}
 	want := people.Person{
@@ -101,7 +101,7 @@ func TestUsersAreReadPageByPage(t *testing.T) {
 
 func TestChangesTellOfWhoChangedAndWhoLeft(t *testing.T) {
 	s, c := directory(t)
-	start, err := c.Changes(t.Context(), contoso(), "")
+	start, err := c.Changes(t.Context(), contoso(), "", 200)
 	must(t, err)
 	if len(start.Changes) != 0 || start.Next != "" || start.Delta == "" {
 		t.Fatalf("the first link comes with %d changes and %q", len(start.Changes), start.Next)
@@ -110,14 +110,14 @@ func TestChangesTellOfWhoChangedAndWhoLeft(t *testing.T) {
 	disabled.Enabled = false
 	must(t, s.AddPeople(tenantID, disabled))
 	must(t, s.RemovePeople(tenantID, "d0000000-0000-4000-8000-000000000007"))
-	page, err := c.Changes(t.Context(), contoso(), start.Delta)
+	page, err := c.Changes(t.Context(), contoso(), start.Delta, 200)
 	must(t, err)
 	if len(page.Changes) != 2 || page.Changes[0].ID != benID || !page.Changes[0].Partial || page.Changes[0].Enabled ||
 		!page.Changes[1].Removed {
 		t.Errorf("changes: %+v", page.Changes)
 	}
 	s.Advance(8 * 24 * time.Hour)
-	_, err = c.Changes(t.Context(), contoso(), page.Delta)
+	_, err = c.Changes(t.Context(), contoso(), page.Delta, 200)
 	isError(t, err, people.ErrResync)
 }
 
@@ -141,7 +141,7 @@ func TestMembersOfNestedGroupsComeOnce(t *testing.T) {
 	must(t, s.AddGroups(tenantID,
 		world.Group{ID: outer, Members: []string{inner, "d0000000-0000-4000-8000-000000000001"}},
 		world.Group{ID: inner, Members: []string{outer, benID, "d0000000-0000-4000-8000-000000000001"}}))
-	_, err := c.Members(t.Context(), contoso(), outer, "")
+	_, err := c.Members(t.Context(), contoso(), outer, "", 200)
 	check(t, err, fault.Refused, connection.GroupsDenied, 403)
 
 	s.AddApp(m365sim.App{
@@ -155,7 +155,7 @@ func TestMembersOfNestedGroupsComeOnce(t *testing.T) {
 	})
 	must(t, s.Grant(tenantID, clientID))
 	c.Forget(contoso())
-	members, err := c.Members(t.Context(), contoso(), outer, "")
+	members, err := c.Members(t.Context(), contoso(), outer, "", 200)
 	must(t, err)
 	slices.Sort(members.IDs)
 	if want := []people.ObjectID{
@@ -165,9 +165,9 @@ func TestMembersOfNestedGroupsComeOnce(t *testing.T) {
 		members.Next != "" {
 		t.Errorf("members %v, want %v", members.IDs, want)
 	}
-	_, err = c.Members(t.Context(), contoso(), "77777777-7777-4777-8777-777777777777", "")
+	_, err = c.Members(t.Context(), contoso(), "77777777-7777-4777-8777-777777777777", "", 200)
 	isError(t, err, people.ErrUnknown)
-	_, err = c.Members(t.Context(), contoso(), "../users", "")
+	_, err = c.Members(t.Context(), contoso(), "../users", "", 200)
 	isError(t, err, people.ErrUnknown)
 }
 
@@ -187,11 +187,11 @@ func TestForeignLinksOfTheDirectoryAreNotFollowed(t *testing.T) {
 	defer foreign.Close()
 	_, c := directory(t)
 	ctx, link := t.Context(), foreign.URL+"/graph/v1.0/users"
-	_, err := c.Users(ctx, contoso(), link)
+	_, err := c.Users(ctx, contoso(), link, 200)
 	check(t, err, fault.Retry, m365.ForeignURI, 0)
-	_, err = c.Changes(ctx, contoso(), link)
+	_, err = c.Changes(ctx, contoso(), link, 200)
 	check(t, err, fault.Retry, m365.ForeignURI, 0)
-	_, err = c.Members(ctx, contoso(), inner, link)
+	_, err = c.Members(ctx, contoso(), inner, link, 200)
 	check(t, err, fault.Retry, m365.ForeignURI, 0)
 	if asked != 0 {
 		t.Errorf("%d requests left", asked)
@@ -213,14 +213,14 @@ func TestWhatGraphRefuses(t *testing.T) {
 	} {
 		tc.fault.Op = "graph"
 		id := s.Fault(tc.fault)
-		_, err := c.Users(t.Context(), contoso(), "")
+		_, err := c.Users(t.Context(), contoso(), "", 200)
 		check(t, err, tc.kind, tc.code, usualStatus(tc.fault))
 		if fault.Wait(err) != tc.fault.RetryAfter {
 			t.Errorf("%s: wait %v", tc.code, fault.Wait(err))
 		}
 		s.ClearFaults(id)
 	}
-	_, err := c.Users(t.Context(), connection.Tenant{ID: "x", Cloud: connection.Commercial}, "")
+	_, err := c.Users(t.Context(), connection.Tenant{ID: "x", Cloud: connection.Commercial}, "", 200)
 	if err == nil {
 		t.Error("a tenant without a GUID was asked for")
 	}

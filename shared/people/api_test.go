@@ -167,7 +167,8 @@ func TestOnePersonIsFoundByAnyAddress(t *testing.T) {
 func TestTheScopeIsSetAndRead(t *testing.T) {
 	d := newDesk(t, []world.Person{resident(0), resident(1)})
 	scope := string(conn) + "/scope"
-	if w := d.call(access.Analyst, "GET", scope, "", ""); !contains(w.Body.String(), `{"kind":"all","gate":"premium",`) ||
+	if w := d.call(access.Analyst, "GET", scope, "", ""); !contains(w.Body.String(),
+		`{"kind":"all","gate":"premium",`) ||
 		!contains(w.Body.String(), `cannot be had again after 7 days`) ||
 		!contains(w.Body.String(), `"groups":[],"listed":0,"uploaded":null,"expanded":null}`) {
 		t.Errorf("at first: %s", w.Body)

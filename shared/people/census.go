@@ -163,6 +163,9 @@ func (c *Census) begin(ctx context.Context, conn connection.Connection, holder s
 			return nil, nil
 		}
 		state.Begun, state.Link, state.People = now, "", 0
+		if state.size *= 2; state.size >= usualSize { // what was too large once may not be any more
+			state.size = 0
+		}
 	}
 	item, err := state.lease.Acquire(ctx, c.Roster.Table, censusKey(conn.ID), state.attrs(), holder, now, c.patience())
 	if err != nil {

@@ -2,7 +2,9 @@ package people_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -236,5 +238,96 @@ func TestPurgeLeavesNothing(t *testing.T) {
 	}
 	for name := range w.roster.Unknowns(t.Context(), conn, "") {
 		t.Errorf("%s is left", name)
+	}
+}
+
+// run takes the census over and over, as a schedule does, until it is finished.
+func (w *town) run(most int) people.State {
+	w.t.Helper()
+	for range most {
+		_, err := w.census.Run(w.t.Context())
+		w.must(err)
+		state, err := w.roster.State(w.t.Context(), conn)
+		w.must(err)
+		if state.Phase == "" && !state.Finished.IsZero() {
+			return state
+		}
+		w.clock.advance(time.Hour)
+	}
+	state, _ := w.roster.State(w.t.Context(), conn)
+	w.t.Fatalf("the census is not finished after %d runs: %+v", most, state)
+	return people.State{}
+}
+
+// With all the plans of a large subscription a page may be larger than is taken, or Microsoft may not have it
+// in time.
+func TestPagesOfPeopleAdapt(t *testing.T) {
+	all, truth := crowd(400)
+	for name, options := range map[string]m365sim.Options{
+		"pages that are too large":   {PeoplePageBytes: 20_000},
+		"pages that take too long":   {LargeTop: 100},
+		"pages of a size that is ok": {LargeTop: 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := found(t, options, all)
+			state := w.run(12)
+			if state.People != 400 || state.Problem != "" {
+				t.Errorf("%+v", state)
+			}
+			if got := w.sums().ByCoverage; !maps.Equal(got, truth) {
+				t.Errorf("sums %v, want %v", got, truth)
+			}
+			first := len(w.sim.History(m365sim.Filter{Op: "graph.users", Status: 504}))
+			w.clock.advance(8 * 24 * time.Hour)
+			w.run(3)
+			again := len(w.sim.History(m365sim.Filter{Op: "graph.users", Status: 504})) - first
+			if name != "pages of a size that is ok" && again > 3 {
+				t.Errorf("the next sweep asked for pages that are too large %d times", again)
+			}
+		})
+	}
+}
+
+// Links in a circle were seen when the people of a group are listed.
+func TestACircleOfLinksIsNoticed(t *testing.T) {
+	all, _ := crowd(30)
+	w := found(t, m365sim.Options{GraphPageSize: 3, MembersCycle: true}, all, "GroupMember.Read.All")
+	group := world.Group{ID: "e0000000-0000-4000-8000-000000000001"}
+	for i := range 20 {
+		group.Members = append(group.Members, id(i))
+	}
+	w.must(w.sim.AddGroups(tenantID, group))
+	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.None,
+		[]people.ObjectID{people.ObjectID(group.ID)})
+	w.must(err)
+	state := w.run(12)
+	if !strings.Contains(state.Problem, "in a circle") {
+		t.Errorf("the problem is %q", state.Problem)
+	}
+	if got := w.sums(); got.People-got.ByCoverage[people.OutOfScope] != 20 {
+		t.Errorf("sums %+v", got)
+	}
+}
+
+// An expansion of groups that is broken off goes on where it stopped, also in another process.
+func TestAnExpansionOfGroupsGoesOnWhereItStopped(t *testing.T) {
+	all, _ := crowd(40)
+	w := found(t, m365sim.Options{GraphPageSize: 2}, all, "GroupMember.Read.All")
+	var ids []people.ObjectID
+	for g := range 2 {
+		group := world.Group{ID: fmt.Sprintf("e0000000-0000-4000-8000-%012d", g)}
+		for i := range 20 {
+			group.Members = append(group.Members, id(20*g+i))
+		}
+		w.must(w.sim.AddGroups(tenantID, group))
+		ids = append(ids, people.ObjectID(group.ID))
+	}
+	_, err := w.roster.SetScope(t.Context(), conn, people.Groups, people.None, ids)
+	w.must(err)
+	w.sim.Fault(m365sim.Fault{Op: "graph.members", Rate: 0.3, Status: 429, RetryAfter: time.Minute})
+	w.run(60)
+	asked := len(w.sim.History(m365sim.Filter{Op: "graph.members", Status: 200}))
+	if got := w.sums(); got.ByCoverage[people.OutOfScope] != 0 || asked != 20 {
+		t.Errorf("%d pages were read of 20; sums %+v", asked, got)
 	}
 }

@@ -52,8 +52,8 @@ type Judgement struct {
 	Coverage Coverage // Stranger if the directory does not know the sender, "" if it could not be asked
 }
 
-// Monitor judges whose mail is kept: a mail is if the person who sent it, or the owner of the mailbox that it was sent
-// from, is in the scope and passes the gate. It is safe for concurrent use once its fields are set.
+// Monitor judges whose mail is kept: a mail is if the person who sent it, or the owner of the mailbox that it
+// was sent from, is in the scope and passes the gate. It is safe for concurrent use once its fields are set.
 type Monitor struct {
 	Roster    *Roster
 	Directory Directory
@@ -93,7 +93,8 @@ type known struct {
 // Judge judges each send, in their order. An address that is not known yet is asked for at once. Any error means that
 // no verdict can be given now, and that the sends are to be judged again later: nothing may be dropped because the
 // directory does not answer. Where no verdict depends on the directory, it may fail.
-func (m *Monitor) Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []Send) ([]Judgement, error) {
+func (m *Monitor) Judge(ctx context.Context, c connection.ID, t connection.Tenant, sends []Send) ([]Judgement,
+	error) {
 	scope, err := m.Roster.Scope(ctx, c)
 	if err != nil {
 		return nil, err
@@ -342,7 +343,8 @@ func (r *Roster) askable(ctx context.Context, c connection.ID, names []string) (
 // whoever looks at the people sees whose mail is not kept for this reason.
 func (r *Roster) forget(ctx context.Context, c connection.ID, n string) error {
 	now := r.Now()
-	item := table.Item{Key: unknownKey(c, n), Attrs: table.Attrs{"asked": table.Stamp(now)}, Expires: now.Add(remembered)}
+	item := table.Item{Key: unknownKey(c, n), Attrs: table.Attrs{"asked": table.Stamp(now)},
+		Expires: now.Add(remembered)}
 	if err := r.Table.Load(ctx, item); err != nil {
 		return fmt.Errorf("store an unknown address of connection %s: %w", c, err)
 	}

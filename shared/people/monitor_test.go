@@ -394,7 +394,8 @@ func TestEverySendThatMicrosoftDeliversIsKept(t *testing.T) {
 	// Whoever chooses the gate premium has it, and reads what it loses.
 	s, err := w.roster.SetScope(t.Context(), conn, people.Everybody, people.Premium, nil)
 	w.must(err)
-	verdicts(t, w.judge(w.monitor(), sends[:4]...), people.Kept, people.Unmonitored, people.Unmonitored, people.Unmonitored)
+	verdicts(t, w.judge(w.monitor(), sends[:4]...), people.Kept, people.Unmonitored, people.Unmonitored,
+		people.Unmonitored)
 	if !strings.Contains(s.Gate.Sentence(), "cannot be had again after 7 days") {
 		t.Errorf("premium is said to be: %s", s.Gate.Sentence())
 	}
@@ -442,13 +443,14 @@ func TestTheCoverageOfThatTimeIsSaid(t *testing.T) {
 // The news of somebody who is back may never come. So whoever had left and sends again is asked for at once.
 func TestWhoeverIsBackIsAskedForAtOnce(t *testing.T) {
 	all, _ := crowd(2)
-	w := found(t, m365sim.Options{}, all)
+	w := found(t, m365sim.Options{DeltaHidesRestored: true}, all)
 	w.take()
 	w.must(w.sim.RemovePeople(tenantID, id(0)))
 	w.clock.advance(25 * time.Hour)
 	w.take()
 	verdicts(t, w.judge(w.monitor(), w.by(address(0))), people.Unmonitored)
-	w.must(w.sim.AddPeople(tenantID, all[0]))
-	w.clock.advance(61 * time.Minute) // the directory said that there is nobody, an hour ago
+	w.must(w.sim.RestorePerson(tenantID, id(0)))
+	w.clock.advance(25 * time.Hour)
+	w.take() // the changes do not tell
 	verdicts(t, w.judge(w.monitor(), w.by(address(0))), people.Kept)
 }

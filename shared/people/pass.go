@@ -2,8 +2,11 @@ package people
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -18,6 +21,8 @@ type pass struct {
 	conn  connection.Connection
 	state State
 	told  int
+
+	circling bool // the list that is being read leads in a circle
 }
 
 // run does the phases of the pass, from where it was left to its end.
@@ -44,6 +49,7 @@ func (p *pass) run(ctx context.Context) error {
 // turn ends a phase and begins the next one; "" ends the pass.
 func (p *pass) turn(ctx context.Context, next Phase) error {
 	p.state.Phase, p.state.Link = next, ""
+	p.unwind()
 	if next == "" {
 		p.state.Finished = moment(p.Now())
 	}
@@ -111,6 +117,12 @@ func (p *pass) problem(err error, now time.Time) string {
 	case errors.Is(err, fault.Ours):
 		return "The census waits until the operator of this service has mended its credential. Nothing needs to be " +
 			"done in the tenant."
+	case errors.Is(err, errCircle):
+		return "The pages of the tenant's directory lead in a circle at Microsoft. It is read anew, in smaller pages."
+	case errors.Is(err, ErrTooLarge):
+		return fmt.Sprintf("The pages of the tenant's directory are too large, or take Microsoft too long. It is read "+
+			"anew, "+
+			"in pages of %d people.", p.size())
 	case !errors.Is(err, fault.Refused):
 		return "Microsoft did not answer, or asked to wait. The census goes on by itself."
 	case connection.CauseOf(fault.Code(err)).Spreads && now.Before(p.conn.Consented.Add(spreading)):
@@ -143,6 +155,7 @@ func (p *pass) sweep(ctx context.Context) error {
 			return err
 		}
 		p.state.next, p.state.Begun, p.state.People = latest.Delta, moment(p.Now()), 0
+		p.unwind()
 		if err := p.save(ctx); err != nil {
 			return err
 		}
@@ -150,7 +163,10 @@ func (p *pass) sweep(ctx context.Context) error {
 	}
 	for {
 		got, err := page(ctx, p.state.Link, p.listed(p.Directory.Users))
-		if errors.Is(err, ErrResync) {
+		if errors.Is(err, ErrResync) || errors.Is(err, ErrTooLarge) {
+			if errors.Is(err, ErrTooLarge) {
+				p.smaller()
+			}
 			p.state.Link = ""
 			return errors.Join(err, p.save(ctx))
 		}
@@ -159,6 +175,12 @@ func (p *pass) sweep(ctx context.Context) error {
 		}
 		if err := p.store(ctx, got.Changes); err != nil {
 			return err
+		}
+		if p.circles(got.Next) && p.smaller() {
+			p.state.Link = ""
+			return errors.Join(errCircle, p.save(ctx))
+		} else if p.circling {
+			got.Next = "" // whoever was not listed is looked up, and the next sweep lists who is new
 		}
 		if p.state.Link = got.Next; got.Next == "" {
 			return p.turn(ctx, Leaving)
@@ -170,9 +192,60 @@ func (p *pass) sweep(ctx context.Context) error {
 }
 
 // listed binds a list of the directory to the tenant.
-func (p *pass) listed(list func(context.Context, connection.Tenant, string) (Page, error)) func(context.Context,
-	string) (Page, error) {
-	return func(ctx context.Context, link string) (Page, error) { return list(ctx, p.conn.Tenant, link) }
+func (p *pass) listed(
+	list func(context.Context, connection.Tenant, string, int) (Page, error),
+) func(context.Context, string) (Page, error) {
+	return func(ctx context.Context, link string) (Page, error) { return list(ctx, p.conn.Tenant, link, p.size()) }
+}
+
+const (
+	// usualSize is how many people are asked for on a page at first. With all the plans of a large subscription a person
+	// is about 20 KB.
+	usualSize    = 200
+	smallestSize = 5
+)
+
+// errCircle means that the links of a list lead back to a page that was read before.
+var errCircle = errors.New("the pages of the directory lead in a circle")
+
+func (p *pass) size() int {
+	if p.state.size == 0 {
+		return usualSize
+	}
+	return int(p.state.size)
+}
+
+// smaller halves the pages that are asked for, and reports whether it could. The list is to be begun anew,
+// since a link holds the size of its pages.
+func (p *pass) smaller() bool {
+	half := p.size() / 2
+	if half < smallestSize {
+		return false
+	}
+	p.state.size = int64(half)
+	p.unwind()
+	return true
+}
+
+// unwind forgets the links of a list that is begun anew.
+func (p *pass) unwind() { p.state.pages, p.state.trap, p.circling = 0, "", false }
+
+// circles reports whether a link leads back to a page that was read before. It keeps one link out of all, that of the
+// last page whose number is a power of two: in a circle the links come back to it (Brent).
+func (p *pass) circles(link string) bool {
+	if link == "" {
+		return false
+	}
+	sum := sha256.Sum256([]byte(link))
+	hash := hex.EncodeToString(sum[:8])
+	if hash == p.state.trap {
+		p.circling = true
+		return true
+	}
+	if p.state.pages++; p.state.pages&(p.state.pages-1) == 0 {
+		p.state.trap = hash
+	}
+	return false
 }
 
 // learn asks for the domains of the tenant. If the tenant refuses, that is no failure: the names of members
@@ -263,7 +336,7 @@ func (p *pass) changes(ctx context.Context) error {
 	}
 	for {
 		got, err := page(ctx, p.state.Link, p.listed(p.Directory.Changes))
-		if errors.Is(err, ErrResync) {
+		if errors.Is(err, ErrResync) || errors.Is(err, ErrTooLarge) || err == nil && p.circles(got.Next) {
 			p.state.Delta = ""
 			return p.turn(ctx, Sweeping)
 		}
@@ -285,26 +358,18 @@ func (p *pass) changes(ctx context.Context) error {
 }
 
 // groups reads the people of the scope's groups into a new list, and makes the scope refer to it when it is
-// whole. A group that is not there has nobody. When the scope changes meanwhile, the list is left to be tidied
-// away, and the next pass begins another.
+// complete. A group that is not there has nobody. A run that is broken off goes on at the same page. If the
+// scope changes meanwhile, the list is left to be tidied away, and another is begun.
 func (p *pass) groups(ctx context.Context) error {
 	scope, err := p.Roster.Scope(ctx, p.conn.ID)
 	if err != nil {
 		return err
 	}
-	p.state.Problem = ""
+	if p.state.list == "" || p.state.scoped != scope.revision {
+		p.state.Problem = ""
+	}
 	if scope.Kind == Groups && len(scope.Groups) > 0 {
-		list, err := p.Roster.newList(ctx, p.conn.ID)
-		if err != nil {
-			return err
-		}
-		for _, g := range scope.Groups {
-			if err := p.expand(ctx, list, g); err != nil {
-				return err
-			}
-		}
-		if err := p.Roster.store(ctx, p.conn.ID, scope.expanded(list, moment(p.Now()))); err != nil &&
-			!errors.Is(err, table.ErrConflict) {
+		if err := p.expandAll(ctx, scope); err != nil {
 			return err
 		}
 	}
@@ -314,16 +379,59 @@ func (p *pass) groups(ctx context.Context) error {
 	return p.turn(ctx, "")
 }
 
+// expandAll reads the groups of a scope, from where the last run stopped.
+func (p *pass) expandAll(ctx context.Context, scope Scope) error {
+	left := scope.Groups
+	at := slices.Index(left, p.state.group)
+	if p.state.list == "" || p.state.scoped != scope.revision || at < 0 {
+		list, err := p.Roster.newList(ctx, p.conn.ID)
+		if err != nil {
+			return err
+		}
+		p.state.list, p.state.scoped, p.state.group, p.state.Link = list, scope.revision, left[0], ""
+		p.unwind()
+		if err := p.save(ctx); err != nil {
+			return err
+		}
+		at = 0
+	}
+	for _, g := range left[at:] {
+		if p.state.group != g {
+			p.state.group, p.state.Link = g, ""
+			p.unwind()
+			if err := p.save(ctx); err != nil {
+				return err
+			}
+		}
+		if err := p.expand(ctx, p.state.list, g); err != nil {
+			return err
+		}
+	}
+	err := p.Roster.store(ctx, p.conn.ID, scope.expanded(p.state.list, moment(p.Now())))
+	p.state.list, p.state.group, p.state.Link = "", "", ""
+	if errors.Is(err, table.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// expand reads the people of a group from the link of the state on.
 func (p *pass) expand(ctx context.Context, list string, g ObjectID) error {
-	for link := ""; ; {
-		got, err := page(ctx, link, func(ctx context.Context, link string) (Members, error) {
-			return p.Directory.Members(ctx, p.conn.Tenant, g, link)
+	for {
+		got, err := page(ctx, p.state.Link, func(ctx context.Context, link string) (Members, error) {
+			return p.Directory.Members(ctx, p.conn.Tenant, g, link, p.size())
 		})
 		switch {
 		case errors.Is(err, ErrUnknown):
 			p.state.Problem = fmt.Sprintf("The group %s of the scope is not in the tenant's directory: it has nobody in it.",
 				g)
 			return nil
+		case errors.Is(err, ErrResync), errors.Is(err, ErrTooLarge):
+			if errors.Is(err, ErrTooLarge) {
+				p.smaller()
+			}
+			p.state.Link = ""
+			return errors.Join(err, p.save(ctx))
 		case err != nil:
 			return err
 		}
@@ -334,8 +442,19 @@ func (p *pass) expand(ctx context.Context, list string, g ObjectID) error {
 		if err := p.Roster.enlist(ctx, p.conn.ID, list, ids); err != nil {
 			return err
 		}
-		if link = got.Next; link == "" {
+		if p.circles(got.Next) && p.smaller() {
+			p.state.Link = ""
+			return errors.Join(errCircle, p.save(ctx))
+		} else if p.circling {
+			p.state.Problem = fmt.Sprintf("The list of the people in group %s leads in a circle at Microsoft: some of them "+
+				"may be missing from the scope.", g)
+			got.Next = ""
+		}
+		if p.state.Link = got.Next; got.Next == "" {
 			return nil
+		}
+		if err := p.save(ctx); err != nil {
+			return err
 		}
 	}
 }

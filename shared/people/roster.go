@@ -18,7 +18,8 @@ type Roster struct {
 	Table table.Table
 	Now   func() time.Time
 	Rand  io.Reader
-	// Gate returns the gate that a connection was made with; it counts until somebody chooses one. nil is Premium for all.
+	// Gate returns the gate that a connection was made with; it counts until somebody chooses one. nil is Premium
+	// for all.
 	Gate func(ctx context.Context, c connection.ID) (Gate, error)
 }
 
@@ -172,7 +173,8 @@ func (r *Roster) named(ctx context.Context, c connection.ID, names []string) (ma
 	return found, nil
 }
 
-// IDs returns the object ids of people by address or principal's name, in lower case. An id outlasts its person's names.
+// IDs returns the object ids of people by address or principal's name, in lower case. An id outlasts its
+// person's names.
 func (r *Roster) IDs(ctx context.Context, c connection.ID, addresses []string) (map[string]string, error) {
 	names := make([]string, 0, len(addresses))
 	for _, address := range addresses {

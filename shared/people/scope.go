@@ -91,7 +91,8 @@ func (r *Roster) store(ctx context.Context, c connection.ID, s Scope) error {
 		groups[i] = string(g)
 	}
 	op := table.Op{Verb: table.Replace, Item: table.Item{Key: scopeKey(c), Revision: s.revision, Attrs: table.Attrs{
-		"kind": string(s.Kind), "gate": string(s.Gate), "groups": groups, "listed": s.Listed, "uploaded": table.Stamp(s.Uploaded),
+		"kind": string(s.Kind), "gate": string(s.Gate), "groups": groups, "listed": s.Listed,
+		"uploaded": table.Stamp(s.Uploaded),
 		"expanded": table.Stamp(s.Expanded), "users": s.users, "members": s.members, "former": s.former,
 	}}}
 	if s.revision == 0 {

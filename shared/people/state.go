@@ -36,6 +36,14 @@ type State struct {
 	Delta string // where the next changes are
 	next  string // the Delta of when the sweep under way began
 
+	size  int64  // people of a page that is asked for; 0 is usualSize
+	pages int64  // read since the first page of a list
+	trap  string // the hash of a link, which the links that follow are compared with
+
+	list   string   // of the groups' people, under way; "" is none
+	group  ObjectID // that is being read into it
+	scoped int64    // the revision of the scope that it is for
+
 	// doubted is when the look-up of a single person was last refused. It is an item of its own, which needs no lease.
 	doubted time.Time
 
@@ -86,6 +94,12 @@ func stateOf(item table.Item) State {
 		Link:      text("link"),
 		Delta:     text("delta"),
 		next:      text("next"),
+		size:      number("size"),
+		pages:     number("pages"),
+		trap:      text("trap"),
+		list:      text("list"),
+		group:     ObjectID(text("group")),
+		scoped:    number("scoped"),
 		lease:     table.LeaseOf(item),
 	}
 }
@@ -104,13 +118,20 @@ func (s State) attrs() table.Attrs {
 		"link":      s.Link,
 		"delta":     s.Delta,
 		"next":      s.next,
+		"size":      s.size,
+		"pages":     s.pages,
+		"trap":      s.trap,
+		"list":      s.list,
+		"group":     string(s.group),
+		"scoped":    s.scoped,
 	}
 }
 
 // doubt asks for a pass of the census soon, because the directory refused a look-up: the census reports that to
 // the connection.
 func (r *Roster) doubt(ctx context.Context, c connection.ID) error {
-	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c), Attrs: table.Attrs{"at": table.Stamp(r.Now())}}); err != nil {
+	if err := r.Table.Load(ctx, table.Item{Key: doubtKey(c),
+		Attrs: table.Attrs{"at": table.Stamp(r.Now())}}); err != nil {
 		return fmt.Errorf("ask for a census of connection %s: %w", c, err)
 	}
 	return nil

@@ -22,8 +22,9 @@ func (e entry) item(c connection.ID) table.Item {
 	item := table.Item{Key: personKey(c, e.ID), Attrs: table.Attrs{
 		"principal": cut(e.Principal), "name": cut(e.Name), "addresses": e.Addresses,
 		"enabled": e.Enabled, "guest": e.Guest, "mailbox": e.Mailbox, "plan": cut(e.Plan),
-		"since": table.Stamp(e.since), "seen": table.Stamp(e.seen), "gone": table.Stamp(e.gone), "untilpremium": table.Stamp(e.untilPremium),
-		"untilany": table.Stamp(e.untilAny),
+		"since": table.Stamp(e.since), "seen": table.Stamp(e.seen), "gone": table.Stamp(e.gone),
+		"untilpremium": table.Stamp(e.untilPremium),
+		"untilany":     table.Stamp(e.untilAny),
 	}}
 	if len(e.changes) > 0 {
 		changes := make([]string, len(e.changes))
