@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/access"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/sim/browser"
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 	"github.com/mailtrail/mailtrail/sim/m365/company"
@@ -109,6 +110,7 @@ func TestTheWholeLifeOfAConnection(t *testing.T) {
 
 	t.Log("add, and hand the link on: nobody has consented yet")
 	added := w.add("Fernhill")
+	w.set(connection.ID(added.ID), `{"kind":"all","gate":"premium"}`) // what is kept then depends on the directory
 	w.becomes(added.ID, "Initializing", "Waiting for an administrator")
 	if d := w.details(added.ID); d.TenantID != nil || d.WaitingFor == nil || !strings.Contains(*d.WaitingFor, "consent") {
 		t.Errorf("%+v", d)
@@ -239,7 +241,7 @@ func (w *world) hired(c *company.Company) (files int) {
 	w.t.Helper()
 	slice := c.Between(morning.Add(2*time.Hour), morning.Add(3*time.Hour))
 	for _, sent := range slice.Truth {
-		if sent.Noise || len(sent.Files) == 0 || sent.Actor != sent.Sender {
+		if sent.Noise || !sent.Premium || len(sent.Files) == 0 || sent.Actor != sent.Sender {
 			continue
 		}
 		who := c.People()[slices.IndexFunc(c.People(),
