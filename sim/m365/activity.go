@@ -87,7 +87,7 @@ func (c *call) feedError(code, message string) { c.fail(http.StatusBadRequest, c
 
 // throttleFeed refuses a call for its tenant's quota. Microsoft gives it with status 403 and with 429.
 func (c *call) throttleFeed(status int) {
-	c.fail(status, "AF429", "Too many requests. Method="+feedMethod(c.route.op)+", PublisherId="+cmp.Or(c.publisher(), noPublisher))
+	c.fail(status, "AF429", c.usualMessage("AF429"))
 }
 
 // feedMethod is Microsoft's name of an operation in its throttling message.

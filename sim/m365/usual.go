@@ -21,6 +21,8 @@ func (c *call) refuse(code string) { c.fail(usualStatus(code), code, c.usualMess
 // usualMessage is the message that an error code comes with. It is empty for a code whose message says nothing more.
 func (c *call) usualMessage(code string) string {
 	switch content, user := c.r.PathValue("content"), c.r.PathValue("user"); code {
+	case "AF429":
+		return "Too many requests. Method=" + feedMethod(c.route.op) + ", PublisherId=" + cmp.Or(c.publisher(), noPublisher)
 	case "AF20050":
 		return "The specified content (" + content + ") does not exist."
 	case "AF20051":
