@@ -1,5 +1,5 @@
-// Package browser is an administrator's browser, as far as a consent needs one: it follows redirects, keeps cookies, and fills in the one
-// form that each page has.
+// Package browser is an administrator's browser, as far as a consent needs one: it follows redirects, keeps cookies,
+// and fills in the one form that each page has.
 package browser
 
 import (
@@ -28,8 +28,8 @@ func New(way http.RoundTripper) *Browser {
 // maxForms is how many forms a consent may have: our page, sign-in, consent, and what may be asked twice.
 const maxForms = 8
 
-// Walk opens an address and fills in forms until a page has none, which is returned as text, with its status. fill has values by
-// the names of fields and buttons; pages that have no such name do without.
+// Walk opens an address and fills in forms until a page has none, which is returned as text, with its status. fill
+// has values by the names of fields and buttons; pages that have no such name do without.
 func (b *Browser) Walk(ctx context.Context, address string, fill map[string]string) (status int, text string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -107,8 +107,8 @@ func attribute(n *html.Node, name string) string {
 	return ""
 }
 
-// jar keeps cookies by host, those marked Secure too: as browsers do, it trusts this machine's own addresses without TLS, which
-// the standard library's jar does not.
+// jar keeps cookies by host, those marked Secure too: as browsers do, it trusts this machine's own addresses without
+// TLS, which the standard library's jar does not.
 type jar struct {
 	mu      sync.Mutex
 	cookies map[string]map[string]*http.Cookie

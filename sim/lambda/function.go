@@ -1,7 +1,8 @@
-// Package lambdasim runs the built binaries of Lambda functions on this machine, the way Lambda does: each sandbox is a child process with
-// an environment of its own, which asks a Runtime API server for one invocation after the other ("Using the Lambda runtime API for
-// custom runtimes"). What Lambda is strict about is strict here: the time of the start and of an invocation, the 6 MB of an event and
-// of an answer, and that a process that has panicked or exited is not used again.
+// Package lambdasim runs the built binaries of Lambda functions on this machine, the way Lambda does: each sandbox is
+// a child process with an environment of its own, which asks a Runtime API server for one invocation after the other
+// ("Using the Lambda runtime API for custom runtimes"). What Lambda is strict about is strict here: the time of the
+// start and of an invocation, the 6 MB of an event and of an answer, and that a process that has panicked or exited
+// is not used again.
 package lambdasim
 
 import (
@@ -19,25 +20,25 @@ import (
 // MaxPayload is how many bytes an event or an answer may have ("Lambda quotas": 6 MB).
 const MaxPayload = 6 << 20
 
-// Function is one function as Lambda is told of it. Binary is required.
+// Function is one function as it is configured in Lambda. Binary is required.
 type Function struct {
 	Binary string
-	// Env is all that the function sees of the environment, beside what Lambda itself sets.
+	// Env is the function's whole environment, except for what Lambda itself sets.
 	Env     map[string]string
 	Timeout time.Duration // of one invocation; 0 is 3 s, as on Lambda
 	// Start is how long a sandbox may take until it asks for its first invocation; 0 is 10 s, as on Lambda.
 	Start       time.Duration
-	Memory      int // megabytes that the function is told it has; 0 is 128
+	Memory      int // megabytes that the function believes it has; 0 is 128
 	Concurrency int // invocations at once, each in a sandbox of its own; 0 is 1. More wait.
 	// Log is where all that the function writes goes; nil drops it.
 	Log io.Writer
 }
 
-// Error is how an invocation or a start ended that failed, as Lambda tells its caller.
+// Error is how a failed invocation or start ended, as Lambda reports it to its caller.
 type Error struct {
 	Type    string // as the function reported it, or Runtime.ExitError, Sandbox.Timedout, Function.ResponseSizeTooLarge
 	Message string
-	// Output is the end of what the sandbox wrote, for those who ask why; Lambda shows it in the log only.
+	// Output is the end of what the sandbox wrote, to explain it; Lambda shows it only in the log.
 	Output string
 }
 
@@ -62,8 +63,8 @@ type Running struct {
 	busy map[*sandbox]bool
 }
 
-// Start starts a first sandbox, so that a function that cannot start says so at once: as an *Error. Sandboxes run until Close, or until ctx
-// ends.
+// Start starts a first sandbox, so that a function that cannot start says so at once: as an *Error. Sandboxes run
+// until Close, or until ctx ends.
 func Start(ctx context.Context, f Function) (*Running, error) {
 	f.Timeout = cmp.Or(f.Timeout, 3*time.Second)
 	f.Start = cmp.Or(f.Start, 10*time.Second)
@@ -89,8 +90,8 @@ func (r *Running) Close() {
 	r.all.Wait()
 }
 
-// Invoke hands an event to the function and returns its answer, or an *Error. When ctx ends the sandbox is killed in the middle of its work,
-// as if its machine had died.
+// Invoke hands an event to the function and returns its answer, or an *Error. When ctx ends the sandbox is killed in
+// the middle of its work, as if its machine had died.
 func (r *Running) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if len(event) > MaxPayload {
 		return nil, fmt.Errorf("invoke %s: the event has %d bytes, and at most %d are taken", filepath.Base(r.function.Binary), len(event), MaxPayload)
@@ -117,8 +118,8 @@ func (r *Running) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 }
 
-// Signal sends a signal to the processes that work on an invocation, and returns how many there were: what kills, stops or breaks a
-// process from outside looks to Lambda as if the process had done so itself.
+// Signal sends a signal to the processes that work on an invocation, and returns how many there were: what kills,
+// stops or breaks a process from outside looks to Lambda as if the process had done so itself.
 func (r *Running) Signal(signal os.Signal) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,8 +132,8 @@ func (r *Running) Signal(signal os.Signal) int {
 	return reached
 }
 
-// Retire ends the sandboxes that are idle, as Lambda does when it likes: the next invocation starts another one, and fails when that
-// cannot start.
+// Retire ends the sandboxes that are idle, as Lambda does when it likes: the next invocation starts another one, and
+// fails when that cannot start.
 func (r *Running) Retire() {
 	r.mu.Lock()
 	idle := r.idle

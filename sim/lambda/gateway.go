@@ -14,13 +14,14 @@ import (
 	"time"
 )
 
-// Gateway is an HTTP API of API Gateway in front of functions: it makes an event of each request and a response of each answer ("Create AWS
-// Lambda proxy integrations for HTTP APIs", payload format 2.0).
+// Gateway is an HTTP API of API Gateway in front of functions: it makes an event of each request and a response of
+// each answer ("Create AWS Lambda proxy integrations for HTTP APIs", payload format 2.0).
 type Gateway struct {
 	Domain string // that the API is reached by; "" is the request's own Host
 	// Route is the function that answers the request, nil for a 404.
 	Route func(r *http.Request) *Running
-	// Failed is told why an invocation failed, which the caller is not; nil is nobody. It is called concurrently.
+	// Failed gets the cause of a failed invocation, which the caller never sees. It may be nil, and is called
+	// concurrently.
 	Failed func(r *http.Request, err error)
 }
 
@@ -58,7 +59,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func say(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, "{\"message\":%q}", message) // the caller who has hung up does not miss it
+	_, _ = fmt.Fprintf(w, "{\"message\":%q}", message) // a caller that hung up does not miss it
 }
 
 // event is the event of a request. Written from API Gateway's documentation, not from the room that reads events.
@@ -119,7 +120,7 @@ func parameters(r *http.Request) map[string]string {
 	return all
 }
 
-// isText tells which bodies API Gateway hands over as they are; a form is not among them.
+// isText reports whether API Gateway passes a body of this type on as text. It encodes a form.
 func isText(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (strings.HasPrefix(kind, "text/") || slices.Contains([]string{"application/json", "application/javascript", "application/xml"}, kind))
@@ -153,6 +154,6 @@ func respond(w http.ResponseWriter, answer []byte) error {
 		w.Header().Add("Set-Cookie", cookie)
 	}
 	w.WriteHeader(a.StatusCode)
-	_, _ = w.Write(body) // the caller who has hung up does not miss it
+	_, _ = w.Write(body) // a caller that hung up does not miss it
 	return nil
 }

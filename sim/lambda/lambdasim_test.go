@@ -87,11 +87,11 @@ func (o order) obey(ctx context.Context, count int) (any, error) {
 	}
 	lc, _ := lambdacontext.FromContext(ctx)
 	deadline, _ := ctx.Deadline()
-	return told{Count: count, Request: lc.AwsRequestID, Left: time.Until(deadline), Own: os.Getenv("OWN"), Home: os.Getenv("HOME"), Memory: lambdacontext.MemoryLimitInMB}, nil
+	return report{Count: count, Request: lc.AwsRequestID, Left: time.Until(deadline), Own: os.Getenv("OWN"), Home: os.Getenv("HOME"), Memory: lambdacontext.MemoryLimitInMB}, nil
 }
 
-// told is what the test function says of itself.
-type told struct {
+// report is what the test function says of itself.
+type report struct {
 	Count     int // of invocations of this process
 	Request   string
 	Left      time.Duration
@@ -121,13 +121,13 @@ func start(t *testing.T, f lambdasim.Function) *lambdasim.Running {
 }
 
 // ask invokes the function, and returns what it says of itself.
-func ask(t *testing.T, r *lambdasim.Running) told {
+func ask(t *testing.T, r *lambdasim.Running) report {
 	t.Helper()
 	answer, err := r.Invoke(t.Context(), []byte(`{}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out told
+	var out report
 	if err := json.Unmarshal(answer, &out); err != nil {
 		t.Fatal(err)
 	}

@@ -71,10 +71,10 @@ func (r *runtime) next(w http.ResponseWriter, req *http.Request) {
 	h.Set("Lambda-Runtime-Aws-Request-Id", id)
 	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(i.deadline.UnixMilli(), 10))
 	h.Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:000000000000:function:local")
-	_, _ = w.Write(i.event) // a process that has died meanwhile is told of by its exit
+	_, _ = w.Write(i.event) // a process that died meanwhile shows by its exit
 }
 
-// requestID is a UUID that tells the sandbox's how-manieth invocation it is.
+// requestID is a UUID that counts the sandbox's invocations.
 func requestID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func (r *runtime) response(w http.ResponseWriter, req *http.Request) {

@@ -108,8 +108,8 @@ func (s *sandbox) exited() *Error {
 
 // invoke runs one invocation. begun is false when the process was dead before it took the event.
 //
-// It returns when the process asks for the next invocation or has ended: until then an invocation is not over, and who has answered may
-// still be on the way to exit.
+// It returns when the process asks for the next invocation or has ended: until then an invocation is not over, and
+// who has answered may still be on the way to exit.
 func (s *sandbox) invoke(ctx context.Context, event []byte) (answer []byte, begun bool, err error) {
 	clock := time.NewTimer(s.timeout)
 	defer clock.Stop()

@@ -58,7 +58,7 @@ func (c *call) checkParameters(known []string) bool {
 }
 
 // checkPublisher refuses a PublisherIdentifier that is no GUID and, in a strict world, its absence: the shared pool of
-// those who send none is always exhausted.
+// requests without one is always exhausted.
 func (c *call) checkPublisher() bool {
 	switch id := c.publisher(); {
 	case id == "" && c.opts.StrictPublisher:

@@ -104,7 +104,7 @@ func TestGraphTokensDoNotOpenTheActivityAPI(t *testing.T) {
 	}
 }
 
-// The code is no AF code, and the message must not be shown to anyone; only its substring tells what is wrong.
+// The code is no AF code, and the message must not be shown to anyone; only a substring shows what is wrong.
 func TestAuditOffIsToldInAStrangeWay(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	token := m.token(contoso, "manage")
@@ -129,7 +129,7 @@ func TestSharedPoolIsExhausted(t *testing.T) {
 	}
 	calls := m.History(m365sim.Filter{Op: "feed.list"})
 	if len(calls) != 1 || !calls[0].SharedPool {
-		t.Errorf("the history does not tell: %+v", calls)
+		t.Errorf("the history does not show it: %+v", calls)
 	}
 }
 

@@ -16,7 +16,7 @@ func adminConsent(c *call) {
 	c.consentPage(a, c.query, 0)
 }
 
-// checkedConsent checks what would be told on Microsoft's own page and never reach the app.
+// checkedConsent checks for errors that Microsoft shows on its own page and never sends to the app.
 func (c *call) checkedConsent(v url.Values) (*app, aad) {
 	a, wrong := c.checkedApp(v)
 	if wrong != 0 {
@@ -29,7 +29,7 @@ func (c *call) checkedConsent(v url.Values) (*app, aad) {
 	return a, 0
 }
 
-// consentScope tells whether the scope asks for application permissions: one or more {resource}/.default.
+// consentScope reports whether the scope asks for application permissions: one or more {resource}/.default.
 func (c *call) consentScope(scope string) bool {
 	scopes := strings.Fields(scope)
 	return len(scopes) > 0 && !slices.ContainsFunc(scopes, func(one string) bool {
@@ -90,7 +90,7 @@ func (c *call) consentRefused(form url.Values, e aad) {
 	c.back(url.Values{"redirect_uri": form["redirect_uri"]}, result)
 }
 
-// errorPage tells a person what is wrong; the app learns nothing.
+// errorPage shows a person what is wrong. The app learns nothing.
 func (c *call) errorPage(e aad) {
 	_, status, _ := e.meaning()
 	c.page(status, "error", pageData{Title: "Sorry, but we're having trouble signing you in.", Error: e.line()})

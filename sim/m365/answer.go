@@ -49,7 +49,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	if err != nil || a.silent {
 		return len(p), err
 	}
-	// The client shall see the bytes before the break, so they leave before the connection does.
+	// The client must see the bytes before the break, so they are flushed first.
 	_ = http.NewResponseController(a.ResponseWriter).Flush()
 	panic(http.ErrAbortHandler)
 }

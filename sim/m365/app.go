@@ -89,7 +89,7 @@ func (s *Server) SetClaims(clientID, groupMembership string, optional ...string)
 	return nil
 }
 
-// asksForWids tells whether an id_token for the app holds wids.
+// asksForWids reports whether an id_token for the app holds wids.
 func (a *app) asksForWids(by string) bool {
 	group := strings.EqualFold(a.GroupMembershipClaims, "DirectoryRole") || strings.EqualFold(a.GroupMembershipClaims, "All")
 	optional := slices.Contains(a.OptionalClaims, "wids")
@@ -179,7 +179,7 @@ func (c *call) rolesNow(p principal, resource root) []string {
 	return p.roles[resource]
 }
 
-// carries tells whether the call's token has one of the roles, and whether its API honours it already.
+// carries reports whether the call's token has one of the roles, and whether its API honours it already.
 func (c *call) carries(roles ...string) bool {
 	return !c.now.Before(c.token.since.Add(c.opts.PermissionLag)) &&
 		slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(c.token.roles, role) })

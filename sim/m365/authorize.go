@@ -40,8 +40,8 @@ func (c *call) checkedApp(values url.Values) (*app, aad) {
 	return a, 0
 }
 
-// authorize shows the sign-in page. Faults of the request that are the app's own are told to the app; a wrong app or
-// redirect URI is told on the page alone.
+// authorize shows the sign-in page. Errors of the request go back to the app, except for a wrong app or
+// redirect URI: only the page shows those.
 func authorize(c *call) {
 	a, wrong := c.checkedApp(c.query)
 	if wrong != 0 {
@@ -108,7 +108,7 @@ func signIn(c *call) {
 	c.s.codes.put(code, signInCode{
 		expires: expires, client: a.ClientID, redirect: form.Get("redirect_uri"), tenant: home.ID, person: person.ID,
 		scope: form.Get("scope"), nonce: form.Get("nonce"), challenge: form.Get("code_challenge"),
-	}, c.now, expires.Add(time.Hour)) // kept past its life, so that a code used twice is told from a late one
+	}, c.now, expires.Add(time.Hour)) // kept past its life, so that a code used twice differs from a late one
 	result := url.Values{"code": {code}, "session_state": {c.id}}
 	if state := form.Get("state"); state != "" {
 		result.Set("state", state)

@@ -18,8 +18,8 @@ import (
 type Publication struct {
 	Tenant      string
 	ContentType string
-	Created     time.Time             // contentCreated, which list windows filter on; a blob of the future is not listed before it
-	Visible     time.Time             // when it is first listed; Created, or later as Options.LateRate has it, when zero
+	Created     time.Time             // contentCreated, which list windows filter on; never listed before it
+	Visible     time.Time             // when it is first listed; by default Created, or later (LateRate)
 	Expires     time.Time             // contentExpiration; Created plus Options.ContentLife when zero
 	Body        []byte                // what a GET of the blob gives
 	Write       func(io.Writer) error // gives the body instead, for one that should not be held in memory
@@ -191,7 +191,7 @@ func (c *call) giveBlob(b blob) {
 	}
 	c.w.WriteHeader(http.StatusOK)
 	if err := b.Write(c.w); err != nil {
-		panic(http.ErrAbortHandler) // the status is out; only a broken connection can tell the client
+		panic(http.ErrAbortHandler) // the status is out; only a broken connection can show the client
 	}
 }
 

@@ -117,14 +117,14 @@ func (c *call) json(status int, value any) {
 	c.body(status, body.Bytes())
 }
 
-// body answers with bytes whose length the client is told. A client that went away is no concern of the server's.
+// body answers with bytes and their Content-Length. The server does not care about a client that went away.
 func (c *call) body(status int, body []byte) {
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(body)
 }
 
-// takesJSON tells whether the Accept header allows JSON, and refuses the call when it does not.
+// takesJSON reports whether the Accept header allows JSON, and refuses the call when it does not.
 func (c *call) takesJSON() bool {
 	accept := c.r.Header.Get("Accept")
 	if accept == "" || strings.Contains(accept, "*/*") || strings.Contains(accept, "application/*") || strings.Contains(accept, "json") {
@@ -141,7 +141,7 @@ func guid(seed uint64, parts ...string) string {
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", high>>32, high>>16&0xffff, high&0xfff, low>>52, low&0xffffffffffff)
 }
 
-// isGUID tells whether text has the form 8-4-4-4-12 of hexadecimal digits.
+// isGUID reports whether text has the form 8-4-4-4-12 of hexadecimal digits.
 func isGUID(text string) bool {
 	if len(text) != 36 {
 		return false

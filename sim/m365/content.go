@@ -170,7 +170,7 @@ func (m mark) before(b *blob) bool {
 	return b.visible.After(m.visible) || b.visible.Equal(m.visible) && b.number > m.number
 }
 
-// pageMark reads nextPage, which is good for the list that gave it alone.
+// pageMark reads nextPage, which is good only for the list that gave it.
 func (c *call) pageMark(contentType string, w window) (mark, bool) {
 	text := c.query.Get("nextPage")
 	if text == "" {

@@ -105,7 +105,7 @@ func does(do func(*Server, order) error) func(*Server, *http.Request) (any, erro
 	}
 }
 
-// stateLevers change who may do what.
+// stateLevers change permissions, people, mail and time.
 func stateLevers() []lever {
 	return []lever{
 		{"POST /grant", "{tenant, app}: consent, effective in the next token", does(func(s *Server, o order) error { return s.Grant(o.Tenant, o.App) })},

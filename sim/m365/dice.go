@@ -22,13 +22,13 @@ func (d *dice) roll(key string) uint64 {
 	return mix(d.seed ^ hash(key) ^ mix(d.counts[key]))
 }
 
-// happens tells whether an event of this rate befalls the next call of the key. The sequence only moves when the
+// happens reports whether an event of this rate befalls the next call of the key. The sequence only moves when the
 // rate is above zero.
 func (d *dice) happens(key string, rate float64) bool {
 	return rate > 0 && chance(d.roll(key)) < rate
 }
 
-// always tells whether an event of this rate belongs to the thing itself: the same answer at every asking.
+// always reports whether an event of this rate belongs to the thing itself: the same answer at every asking.
 func (d *dice) always(thing string, rate float64) bool {
 	return rate > 0 && chance(mix(d.seed^hash(thing))) < rate
 }

@@ -16,7 +16,7 @@ import (
 type Fault struct {
 	ID      string // chosen by the server
 	Tenant  string
-	Op      string        // an operation (login.token, feed.start, feed.blob, graph.users, graph.messages, ...) or a service (login, feed, graph)
+	Op      string        // an operation (login.token, feed.blob, graph.users, ...) or a service (login, feed, graph)
 	Path    string        // part of the path, to single out one blob
 	Mailbox string        // requests in the mailbox of this person, by object id or user principal name; in any for "*"
 	ByName  bool          // only requests that address the mailbox by its name instead of the object id
@@ -29,7 +29,7 @@ type Fault struct {
 	Delay      time.Duration // waits this long first; alone it only makes the tenant slow
 	Status     int           // answers with this status; the usual one of Code when zero
 	Code       string        // answers with this error code: AF429, AADSTS700016, ErrorAccessDenied, ...
-	Codes      []string      // answers with each of these codes in turn, and its usual status; "404" is that status without a code
+	Codes      []string      // answers with these codes in turn, with their usual status; "404" has no code
 	Message    string        // the usual one of the code when empty
 	RetryAfter time.Duration // with this header, in whole seconds
 	TornAt     int64         // cuts the body after this many bytes and breaks the connection
@@ -117,7 +117,7 @@ func (f *faults) strike(c *call) (delay time.Duration, effect Fault) {
 	return delay, effect
 }
 
-// breaks tells whether the fault does more than delay.
+// breaks reports whether the fault does more than delay.
 func (f *Fault) breaks() bool {
 	return f.Status != 0 || f.Code != "" || len(f.Codes) > 0 || f.TornAt > 0 || f.Hang || f.Reset || f.Location != "" || f.Page
 }
@@ -128,7 +128,7 @@ func (f *Fault) matches(c *call) bool {
 		f.matchesMailbox(c) && (f.Share == 0 || c.s.dice.always(f.ID+"|"+c.thing(), f.Share))
 }
 
-// matchesMailbox tells whether the call is in a mailbox that the fault means.
+// matchesMailbox reports whether the call is in a mailbox that the fault means.
 func (f *Fault) matchesMailbox(c *call) bool {
 	if f.Mailbox == "" && !f.ByName {
 		return true
@@ -140,7 +140,7 @@ func (f *Fault) matchesMailbox(c *call) bool {
 	return f.Mailbox == "" || f.Mailbox == "*" || c.person(user) == c.person(f.Mailbox)
 }
 
-// inMailbox tells whether the operation reads a mailbox.
+// inMailbox reports whether the operation reads a mailbox.
 func (r route) inMailbox() bool { return strings.Contains(r.pattern, "/users/{user}/") }
 
 // thing is what the call is about, for a fault that befalls a share of all things: a mailbox, a blob, or the path.
@@ -164,7 +164,7 @@ func (c *call) person(name string) string {
 	return name
 }
 
-// hinder does to the call what latency, faults, quota and bad luck demand, and tells whether that was the answer.
+// hinder does to the call what latency, faults, quota and bad luck demand, and reports whether that was the answer.
 func (s *Server) hinder(c *call) bool {
 	delay, fault := s.faults.strike(c)
 	if !c.pause(c.opts.Latency + delay) {
@@ -199,7 +199,7 @@ func (s *Server) hinder(c *call) bool {
 	return c.refusedByChance()
 }
 
-// pause waits in real time and tells whether the client is still there.
+// pause waits in real time and reports whether the client is still there.
 func (c *call) pause(d time.Duration) bool {
 	if d <= 0 {
 		return true

@@ -83,7 +83,7 @@ func readAliases(filter string) (aliases []string, ok bool) {
 	}
 }
 
-// closingQuote is where the quoted string at the beginning of text ends, in which a quote is written twice; -1 when it does not.
+// closingQuote is where the quoted string at the beginning of text ends; -1 when it does not. A quote in it is doubled.
 func closingQuote(text string) int {
 	for i := 1; i < len(text); i++ {
 		if text[i] != '\'' {
@@ -212,7 +212,7 @@ func yesNo(b bool) string {
 	return "false"
 }
 
-// accepts tells whether a message meets the clause; known is false when the clause is not simulated.
+// accepts reports whether a message meets the clause; known is false when the clause is not simulated.
 func (c clause) accepts(m *world.Message) (yes, known bool) {
 	switch c.field {
 	case "internetMessageId":

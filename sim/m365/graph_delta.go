@@ -56,7 +56,7 @@ func usersDelta(c *call) {
 	c.peoplePage(answer)
 }
 
-// round reads where the client stands. It refuses a token that is not one, and tells a client with one that is too
+// round reads where the client stands. It refuses a token that is not one, and sends a client with one that is too
 // old to begin anew.
 func (c *call) round() (round, bool) {
 	skip, delta := c.query.Get("$skiptoken"), c.query.Get("$deltatoken")
@@ -99,7 +99,7 @@ func (c *call) sealRound(r round) string {
 }
 
 // changes gives up to size objects that changed in the round, and the place where the next page begins, or 0. A
-// change that is newer than the round is left for the next one. hides leaves out who was restored.
+// change that is newer than the round is left for the next one. hides leaves out the restored.
 func (t *tenant) changes(r round, size int, names []string, hides bool) (value []any, next int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -128,7 +128,8 @@ func (t *tenant) changes(r round, size int, names []string, hides bool) (value [
 	return value, 0
 }
 
-// leaveOut takes away what Graph need not tell of somebody who changed: what is empty, and what did not change since the version.
+// leaveOut removes what Graph need not repeat of a person who changed: empty values, and those that did not change
+// since the version.
 func (e *entry) leaveOut(object map[string]any, since int) {
 	before := userObject(e.before)
 	for name, value := range object {

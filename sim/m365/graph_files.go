@@ -52,7 +52,7 @@ func (s *Server) RemoveFile(tenantID, sourceURL string) error {
 	return nil
 }
 
-// betaAttachment is getAttachment of the beta, which tells where a reference leads to.
+// betaAttachment is getAttachment of the beta, which says where a reference leads.
 func betaAttachment(c *call) {
 	if !c.allow([]string{"Mail.Read"}, "$select", "$expand") {
 		return
@@ -117,7 +117,7 @@ func sharedItem(c *call) {
 	c.json(http.StatusOK, shown)
 }
 
-// itemContent answers with a redirect to the host that serves files, as Microsoft does: the address there is good by itself.
+// itemContent redirects to the host that serves files, as Microsoft does. The address there is good by itself.
 func itemContent(c *call) {
 	if !c.allow(filesRoles()) {
 		return
@@ -143,7 +143,7 @@ func itemContent(c *call) {
 // filesHost is another name of the loopback address: files are served from another host than Graph's.
 const filesHost = "localhost"
 
-// download serves a file to whoever has its address. A token that comes along has been sent to the wrong host.
+// download serves a file to any client that has its address. A token in the request was sent to the wrong host.
 func download(c *call) {
 	if c.r.Header.Get("Authorization") != "" {
 		c.fail(http.StatusBadRequest, "TokenLeaked", "An access token was sent to a host that it is not for.")
@@ -175,8 +175,8 @@ func download(c *call) {
 	c.breakOff(err)
 }
 
-// quickXor is OneDrive's hash of a file ("QuickXorHash algorithm"): each byte is xored into 160 bits, eleven bits further than the one
-// before, and the length into the last 64 of them.
+// quickXor is OneDrive's hash of a file ("QuickXorHash algorithm"): each byte is xored into 160 bits, eleven bits
+// further than the one before, and the length into the last 64 of them.
 func quickXor(r io.Reader, length int64) string {
 	var bits [20]byte
 	content, _ := io.ReadAll(r) // the reader of an attachment never fails

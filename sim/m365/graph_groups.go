@@ -39,8 +39,8 @@ func (s *Server) RemoveGroups(tenantID string, ids ...string) error {
 	return nil
 }
 
-// transitiveUsers answers with one page of the people in a group and in the groups that are in it. It is an advanced query: it wants the
-// count, and the header that says that it may be a little old.
+// transitiveUsers answers with one page of the people in a group and in the groups that are in it. It is an advanced
+// query: it wants the count, and the header that says that it may be a little old.
 func transitiveUsers(c *call) {
 	roles := []string{"GroupMember.Read.All", "Group.Read.All", "Directory.Read.All"}
 	if !c.allow(roles, "$select", "$top", "$count", "$skiptoken") {

@@ -131,7 +131,7 @@ func (c *call) messageFilter() ([]clause, bool) {
 }
 
 // find gives the messages that the clauses accept. Graph finds nothing for a message id whose angle brackets were
-// not percent-encoded, and tells nobody; neither does this.
+// not percent-encoded, and reports no error. Neither does this.
 func (c *call) find(box *mailbox, clauses []clause) []*world.Message {
 	if strings.ContainsAny(c.r.URL.RawQuery, "<>") {
 		return nil
@@ -163,7 +163,8 @@ func (c *call) find(box *mailbox, clauses []clause) []*world.Message {
 	return found
 }
 
-// lists tells whether a message is in the folder of the path. Without one, all folders are meant but Recoverable Items.
+// lists reports whether a message is in the folder of the path. Without one, all folders are meant but Recoverable
+// Items.
 func (c *call) lists(folder string, m *world.Message) bool {
 	if folder == "" {
 		return c.opts.RecoverableInMessages || !strings.EqualFold(m.Folder, recoverable)

@@ -134,8 +134,8 @@ func (c *call) skipped() (from int, ok bool) {
 	return from, true
 }
 
-// listAliases answers with the people who have one of the proxy addresses. The prefix is compared as it is written: SMTP is the primary
-// address, smtp any other.
+// listAliases answers with the people who have one of the proxy addresses. The prefix is case-sensitive: SMTP is the
+// primary address, smtp any other.
 func (c *call) listAliases(aliases, names []string) {
 	value := []any{}
 	c.tenant.mu.RLock()

@@ -94,7 +94,7 @@ func (f Filter) accepts(r Request) bool {
 		(f.Status == 0 || f.Status == r.Status) && r.Number > f.Since
 }
 
-// matchesOp tells whether wanted is the operation itself, its service, or nothing.
+// matchesOp reports whether wanted is the operation itself, its service, or nothing.
 func matchesOp(wanted, op string) bool {
 	return wanted == "" || wanted == op || strings.HasPrefix(op, wanted+".")
 }
@@ -113,13 +113,13 @@ func (c *call) arrive() {
 	c.began, c.entry = time.Now(), c.s.history.add(r)
 }
 
-// note tells the history what the answer is. The answer calls it before the client can see its status, and before
+// note records the answer's status in the history. The answer calls it before the client can see its status, and before
 // it can see the body torn.
 func (c *call) note() {
 	c.s.history.change(c.entry, func(r *Request) { r.Status, r.Torn = c.w.status, c.w.torn })
 }
 
-// depart tells the history that the server is done with the call.
+// depart records in the history that the server is done with the call.
 func (c *call) depart() {
 	c.s.history.change(c.entry, func(r *Request) {
 		r.Status, r.Torn, r.Bytes, r.Elapsed = c.w.status, c.w.torn, c.w.written, time.Since(c.began)

@@ -32,7 +32,7 @@ func (s *Server) Change(turn func(*Options)) {
 	s.knobs.Store(&changed)
 }
 
-// fixed tells whether a knob can only be set by New.
+// fixed reports whether a knob can only be set by New.
 func fixed(field reflect.StructField) bool { return field.Tag.Get("knob") == "fixed" }
 
 // names are the knobs that can be turned, by the name that the control door knows them by.

@@ -21,7 +21,7 @@ const (
 	sessionLife   = time.Hour
 )
 
-// anyTenant tells whether the tenant of the path stands for all of them.
+// anyTenant reports whether the tenant of the path stands for all of them.
 func anyTenant(name string) bool {
 	return strings.EqualFold(name, "organizations") || strings.EqualFold(name, "common")
 }
@@ -111,7 +111,7 @@ func (c *call) startSession(home *tenant, person world.Person) {
 	http.SetCookie(c.w, &http.Cookie{Name: sessionCookie, Value: key, Path: "/login", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// fromSession gives who signed in before in this browser.
+// fromSession returns the person who signed in before in this browser.
 func (c *call) fromSession() (*tenant, world.Person, aad) {
 	cookie, err := c.r.Cookie(sessionCookie)
 	if err != nil {
@@ -134,7 +134,7 @@ func (c *call) fromSession() (*tenant, world.Person, aad) {
 	return home, person, 0
 }
 
-// hints are a few accounts to sign in with, those who may consent first. Only a simulation would show them.
+// hints are a few accounts to sign in with; those that may consent come first. Only a simulation would show them.
 func (c *call) hints() []world.Person {
 	c.s.mu.RLock()
 	var tenants []*tenant

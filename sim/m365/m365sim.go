@@ -1,8 +1,8 @@
 // Package m365sim is a strict simulated Microsoft 365: the login service, the Office 365 Management Activity API and
-// the part of Microsoft Graph that tells of people, sent mail and attachments. It keeps its state in memory and has
+// the part of Microsoft Graph that covers people, sent mail and attachments. It keeps its state in memory and has
 // two doors: the protocol door, which speaks as Microsoft does, and the control door, which breaks things on purpose.
 //
-// One port serves three roots, told apart by path: /login, /manage and /graph. It shares no code with any client,
+// One port serves its roots by path: /login, /manage, /graph and /files. It shares no code with any client,
 // so that the two cannot agree on a mistake. Where it differs from Microsoft is written in docs/m365.md.
 package m365sim
 

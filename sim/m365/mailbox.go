@@ -137,14 +137,14 @@ func (s *Server) BlockMailbox(tenantID, user string, blocked bool) error {
 	})
 }
 
-// blockedAt tells whether the policy that is in effect keeps apps out.
+// blockedAt reports whether the policy that is in effect keeps apps out.
 func (box *mailbox) blockedAt(now time.Time, lag time.Duration) bool {
 	inEffect := !now.Before(box.decided.Add(lag))
 	return box.blocked == inEffect
 }
 
-// GrantMailbox gives an app the mailbox by RBAC for Applications: the grant lives in Exchange, and no token shows it. It
-// takes effect after Options.PolicyLag.
+// GrantMailbox gives an app the mailbox by RBAC for Applications: the grant lives in Exchange, and no token shows it.
+// It takes effect after Options.PolicyLag.
 func (s *Server) GrantMailbox(tenantID, user, clientID string) error {
 	return s.onMailbox(tenantID, user, func(box *mailbox) error {
 		if box.granted == nil {
@@ -155,7 +155,7 @@ func (s *Server) GrantMailbox(tenantID, user, clientID string) error {
 	})
 }
 
-// mailboxGranted tells whether the call's app was given the mailbox of the path in Exchange.
+// mailboxGranted reports whether the call's app was given the mailbox of the path in Exchange.
 func (c *call) mailboxGranted() bool {
 	c.tenant.mu.RLock()
 	defer c.tenant.mu.RUnlock()
@@ -229,7 +229,7 @@ func (c *call) leave(box *mailbox) {
 	box.running[strings.ToLower(c.token.client)]--
 }
 
-// immutable tells whether the request asks for ids that survive a move.
+// immutable reports whether the request asks for ids that survive a move.
 func (c *call) immutable() bool {
 	for _, prefer := range c.r.Header.Values("Prefer") {
 		for part := range strings.SplitSeq(prefer, ",") {
@@ -250,7 +250,7 @@ func (c *call) messageID(m *world.Message) string {
 	return m.ID
 }
 
-// arrived tells whether the message can be found yet: it was sent, and its Sent Items copy had its time.
+// arrived reports whether the message can be found yet: it was sent, and its Sent Items copy had its time.
 func (c *call) arrived(m *world.Message) bool {
 	at := m.Sent
 	if strings.EqualFold(m.Folder, "sentitems") {

@@ -45,7 +45,7 @@ type Options struct {
 	RoleFlicker     time.Duration // after that, half of the new tokens still lack the roles for so long
 	PermissionLag   time.Duration // after RolePropagation, the APIs refuse tokens that carry the roles for so long
 
-	PolicyLag time.Duration // from a change of who may read a mailbox until it takes effect
+	PolicyLag time.Duration // from a change of a mailbox's access policy until it takes effect
 
 	StartSpacing       time.Duration // least time between two starts of one content type; no limit when zero
 	StartSpacingStatus int           // HTTP status of a start that comes too early, whose code is "429"; 403 when zero
@@ -55,12 +55,12 @@ type Options struct {
 	LargeTop           int  // a page of people with a greater $top is answered with 504; no limit when zero
 	LargeTopHangs      bool // with LargeTop: it is never answered instead
 	MembersCycle       bool // the last page of a group's members links to the first one again
-	DeltaHidesRestored bool // a delta with $select does not list who was restored until something else of them changes
+	DeltaHidesRestored bool // a delta with $select lists restored people only when something else of them changes
 
 	StrictPublisher       bool // a request without PublisherIdentifier meets a shared pool that is always exhausted
 	RecoverableInMessages bool // a search of the whole mailbox finds Recoverable Items too
 
-	WidsBy          string // what of an app's registration puts wids into id_tokens: group, optional, either; they are always there when empty
+	WidsBy          string // what puts wids into id_tokens: group, optional or either (of App); always there when empty
 	UnitRolesInWids bool   // roles within an administrative unit are among wids
 
 	OmitODataType bool // attachments listed with $select carry no @odata.type

@@ -43,7 +43,7 @@ func hidden(v url.Values) []field {
 	return fields
 }
 
-// signInPage asks who is there. It always asks, also a browser that signed in before.
+// signInPage asks for an account, even in a browser that signed in before.
 func (c *call) signInPage(a *app, v url.Values, wrong aad) {
 	c.page(http.StatusOK, "form", pageData{
 		Title: "Sign in", App: a.DisplayName, Accept: "Sign in", Action: c.base(login) + "/" + c.r.PathValue("tenant") + "/login",

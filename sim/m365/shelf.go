@@ -24,7 +24,7 @@ func (s *shelf[T]) put(key string, value T, now, expires time.Time) {
 	s.store(key, value, now, expires)
 }
 
-// putNew is put that tells whether the key was free.
+// putNew is put that reports whether the key was free.
 func (s *shelf[T]) putNew(key string, value T, now, expires time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,7 +27,7 @@ type tenant struct {
 	published  int                   // blobs ever
 	minute     int64                 // of the quota
 	spent      int                   // requests in that minute
-	truth      TruthSource           // nil when nobody knows
+	truth      TruthSource           // nil when there is none
 }
 
 func newTenant(t world.Tenant) *tenant {
@@ -44,7 +44,7 @@ func newTenant(t world.Tenant) *tenant {
 	return made
 }
 
-// withinQuota counts one request and tells whether the tenant may still make it this minute.
+// withinQuota counts one request and reports whether the tenant may still make it this minute.
 func (t *tenant) withinQuota(now time.Time, quota int) bool {
 	if quota == 0 {
 		return true
@@ -122,7 +122,7 @@ func (s *Server) RenamePerson(tenantID, user, name string) error {
 	return nil
 }
 
-// RemovePeople deletes people by their IDs; /users/delta tells of it with @removed.
+// RemovePeople deletes people by their IDs; /users/delta then lists them with @removed.
 func (s *Server) RemovePeople(tenantID string, ids ...string) error {
 	t, err := s.known(tenantID)
 	if err != nil {
@@ -178,7 +178,7 @@ type directory struct {
 	entries []*entry
 	names   map[string]*entry // by id and by user principal name, lower case
 	version int
-	aliases map[string][]*entry    // by proxy address as it is written: "smtp:" or "SMTP:" and the address in lower case
+	aliases map[string][]*entry    // by proxy address: prefix as written, rest in lower case
 	groups  map[string]world.Group // by id, lower case
 }
 
@@ -206,7 +206,7 @@ func (d *directory) add(people []world.Person) {
 			d.unname(e)
 		}
 		e.before, e.earlier = e.person, e.changed
-		if e.removed { // who comes back comes whole
+		if e.removed { // a delta has all of somebody who comes back
 			e.earlier, e.restored = d.version, d.version
 		}
 		e.person, e.changed, e.removed = p, d.version, false
@@ -250,7 +250,7 @@ func (d *directory) find(name string) (world.Person, bool) {
 	return e.person, true
 }
 
-// mayConsent tells whether the person holds a role that can grant application permissions to the whole tenant.
+// mayConsent reports whether the person holds a role that can grant application permissions to the whole tenant.
 func mayConsent(p world.Person) bool {
 	return slices.ContainsFunc(p.Roles, func(role string) bool {
 		return strings.EqualFold(role, globalAdministrator) || strings.EqualFold(role, privilegedRoleAdministrator)

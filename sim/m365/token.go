@@ -46,7 +46,7 @@ func token(c *call) {
 	}
 }
 
-// authenticateClient checks the tenant of the path, then who asks.
+// authenticateClient checks the tenant of the path, then the client.
 func (c *call) authenticateClient(form url.Values) (*app, aad) {
 	if c.tenant == nil && !anyTenant(c.r.PathValue("tenant")) {
 		return nil, errTenantUnknown
@@ -95,7 +95,7 @@ func (a *app) checkSecret(secret string, now time.Time) aad {
 	return wrong
 }
 
-// resource tells which API an audience means: by the names of the cloud, or by the root's own address.
+// resource returns the API that an audience stands for: by the cloud's own name, or by the root's address.
 func (c *call) resource(audience string) (root, bool) {
 	switch audience {
 	case c.opts.ActivityAudience, c.base(manage):

@@ -20,7 +20,7 @@ const (
 	vendor = "0b8f6a52-9f57-4c35-8f0f-2a4d9c1e7b31"
 	// pastBeat makes few, large blobs of the company's past, as Microsoft does for a busy tenant.
 	pastBeat = time.Minute
-	// keep is how long mail stays in mailboxes beside the history: as long as the activity API lists what reports it.
+	// keep is how long mail stays in mailboxes, beyond the history: as long as the activity API lists its records.
 	keep = longestHistory
 )
 
@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return errors.Join(err, wrote, doors.Close())
 }
 
-// ready is what a collector, and who tries it, has to know.
+// ready is what a collector's configuration needs.
 type ready struct {
 	Login        string  `json:"login"`
 	Manage       string  `json:"manage"`

@@ -8,8 +8,8 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// bystander makes one of the many audit records that tell of no send. Some speak of sends and attachments all the
-// same, so that who looks for a word in the bytes finds it where it means nothing.
+// bystander makes one of the many audit records that report no send. Some mention sends and attachments all the same,
+// so that a reader who searches the bytes for a word finds it where it means nothing.
 func (c *Company) bystander(d dice, at time.Time) world.Record {
 	o := &object{}
 	id, who := d.guid(), pick(d, c.senders)
@@ -50,7 +50,7 @@ func (c *Company) mailItemsAccessed(o *object, d dice, at time.Time, id string, 
 	o.number("OperationCount", 1)
 }
 
-// itemTouched tells of a draft or an appointment that was made or changed. These have attachments too.
+// itemTouched reports a draft or an appointment that was made or changed. These have attachments too.
 func (c *Company) itemTouched(o *object, d dice, at time.Time, id string, who *mailbox) {
 	c.begin(o, at, id, pick(d, []string{"Create", "Update"}), exchangeItem, "Succeeded")
 	c.by(o, who, "Exchange", who.UserPrincipalName, address(d, false))
@@ -113,7 +113,7 @@ func (c *Company) signIn(o *object, d dice, at time.Time, id string, who *mailbo
 	o.endList()
 }
 
-// adminCommand tells of a PowerShell command; those about auditing and delegation name the operations of sends.
+// adminCommand reports a PowerShell command. Those about auditing and delegation name the operations of sends.
 func (c *Company) adminCommand(o *object, d dice, at time.Time, id string, who *mailbox) {
 	type command struct {
 		name       string

@@ -1,9 +1,9 @@
-// Package company invents a company whose people mail attachments all day, and tells of it as Microsoft 365 would:
+// Package company invents a company whose people mail attachments all day, and reports it as Microsoft 365 would:
 // audit records with the shapes and quirks of real ones, the copies that stay in mailboxes, and, for tests, the
 // truth of what left.
 //
-// Everything is decided by the seed and the clock: a minute of a company is always the same minute, whoever asks and
-// in whatever order, so no history has to be kept.
+// Everything is decided by the seed and the clock: a minute of a company is always the same minute, no matter who
+// asks and in whatever order, so no history has to be kept.
 package company
 
 import (
@@ -29,7 +29,7 @@ type Options struct {
 	// these it is quieter. 0 means 720, one every five seconds.
 	MailsPerHour int
 
-	// Noise is the average number of other audit records beside each send. 0 means 35; less than 0 means none.
+	// Noise is the average number of other audit records per send. 0 means 35; less than 0 means none.
 	Noise int
 
 	Field // what field reports show and an ordinary company here does not have; all off by default

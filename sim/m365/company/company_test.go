@@ -222,7 +222,7 @@ func TestRecordsAreWellFormed(t *testing.T) {
 			t.Fatalf("the record disagrees with itself: %s", r.JSON)
 		}
 		if got.Item.ParentFolder != nil && got.Item.ParentFolder.Path == `\Sent Items` {
-			t.Fatalf("a send is told of before its copy is kept: %s", r.JSON)
+			t.Fatalf("a send is reported before its copy is kept: %s", r.JSON)
 		}
 	}
 	for id, n := range ids(s.Records) {

@@ -11,9 +11,9 @@ import (
 // Field says what of the reports from real tenants a company has. Each is off by default and changes nothing of the
 // rest: a company with one of them sends the same mail at the same times.
 type Field struct {
-	Applications   bool   // applications and services send too, from people's and shared mailboxes, and people as a group
-	Unrecorded     bool   // some mail leaves no record: of a person whom audit bypasses, one whose mailbox audits a list of its own, a room
-	Facts          bool   // records have all that newer ones have: ActorIP, ActorInfoString, DeviceId, ImmutableId, SaveToSentItems, ...
+	Applications   bool   // applications and services send too, and people as a group
+	Unrecorded     bool   // some mail leaves no record: audit bypass, a customised owner set, a room
+	Facts          bool   // records have ActorIP, ActorInfoString, DeviceId, ImmutableId, ...
 	ClassicIDs     bool   // classic Outlook changes the internet message id on send, so that the record's finds nothing
 	DeletedForGood bool   // some mail is deleted for good before its record comes
 	Renamed        bool   // one person's records still use the name that they had before
@@ -186,7 +186,7 @@ func (c *Company) unrecorded(at time.Time, perMinute float64) []event {
 
 const systemSID = "S-1-5-18"
 
-// userID is who the record says it was: for an application the mailbox that it used.
+// userID is the record's UserId: for an application, the mailbox that it used.
 func (s *send) userID() string {
 	if s.system {
 		return systemSID
@@ -233,7 +233,7 @@ func (s *send) sid() string {
 	return s.actor.sid
 }
 
-// tellFacts writes what newer records have beside the documented minimum.
+// tellFacts writes what newer records have beyond the documented minimum.
 func (s *send) tellFacts(o *object, ip string) {
 	if s.immutableID == "" {
 		return

@@ -195,7 +195,7 @@ func TestLicencesOfALargeTenant(t *testing.T) {
 	}
 }
 
-// A company as the field reports have it sends, beside all else, the same mail: levers change what they say and no more.
+// With everything that the field reports add, a company still sends the same mail: levers change no more than they say.
 func TestFieldChangesNothingElse(t *testing.T) {
 	plain, field := dayOf(t, company.Field{}), dayOf(t, company.EveryField())
 	for id, x := range plain.truth {
@@ -207,7 +207,7 @@ func TestFieldChangesNothingElse(t *testing.T) {
 	again := dayOf(t, company.EveryField())
 	for i, r := range field.Records {
 		if !bytes.Equal(r.JSON, again.Records[i].JSON) {
-			t.Fatalf("the same company told it otherwise:\n%s\n%s", r.JSON, again.Records[i].JSON)
+			t.Fatalf("the same company wrote it otherwise:\n%s\n%s", r.JSON, again.Records[i].JSON)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (d dice) kind() kind {
 	return all[0]
 }
 
-// length is the size of a file: mostly 1 KB to 2 MB with more small than large ones, and one in a hundred of 5 to 25 MB.
+// length is the size of a file: mostly 1 KB to 2 MB, more small than large, and one in a hundred 5 to 25 MB.
 func (d dice) length() int64 {
 	if d.oneIn(100) {
 		return int64(d.between(5_000_000, 25_000_000))

@@ -7,7 +7,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// event is one audit record and, for a send, the mail that it tells of.
+// event is one audit record and, for a send, the mail that it reports.
 type event struct {
 	at     time.Time
 	record world.Record

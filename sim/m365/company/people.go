@@ -55,7 +55,7 @@ func (c *Company) hire(d dice) []world.Person {
 		}
 		p := c.member(d, first+" "+last, local+"@"+domain, premium...)
 		switch i % 10 {
-		case 3: // Exchange, but not the premium audit: whether the sends are logged depends on the tenant; here they are
+		case 3: // Exchange without the premium audit, as with E3: sends are logged all the same
 			p.Plans = p.Plans[:1]
 		case 5:
 			p.Plans = []world.Plan{plan(PlanExchangeKiosk, "Enabled")}
@@ -99,13 +99,13 @@ func isShared(p *world.Person) bool {
 	return p.UserType == "Member" && !p.Enabled && p.Mail != "" && len(p.Plans) == 0
 }
 
-// logsSends says whether the person can send mail and the audit log tells of it. A kiosk licence's mailbox is not
-// audited, so what its owner sends does not happen here: no one could know the truth of it.
+// logsSends reports whether the person can send mail that the audit log reports. A kiosk licence's mailbox is not
+// audited, so its owner sends nothing here: the truth would have no record to compare with.
 func logsSends(p *world.Person) bool {
 	return p.Enabled && p.UserType == "Member" && p.Mail != "" && p.Plans[0].ID != PlanExchangeKiosk
 }
 
-// hasPremium tells whether the person is enabled, has a mailbox, and a plan with Audit (Premium) that can be used.
+// hasPremium reports whether the person is enabled, has a mailbox, and a plan with Audit (Premium) that can be used.
 func hasPremium(p *world.Person) bool {
 	return p.Enabled && p.UserType == "Member" && p.Mail != "" && slices.ContainsFunc(p.Plans, func(plan world.Plan) bool {
 		return plan.ID == PlanAdvancedAuditing && (plan.CapabilityStatus == "Enabled" || plan.CapabilityStatus == "Warning")

@@ -30,7 +30,7 @@ func (c *Company) begin(o *object, at time.Time, id, operation string, recordTyp
 	o.text("ResultStatus", result)
 }
 
-// by writes who did it.
+// by writes the actor.
 func (c *Company) by(o *object, who *mailbox, workload, userID, clientIP string) {
 	o.text("UserKey", who.userKey)
 	o.number("UserType", 0)
@@ -40,7 +40,7 @@ func (c *Company) by(o *object, who *mailbox, workload, userID, clientIP string)
 	o.text("UserId", userID)
 }
 
-// sendRecord tells of a send as the audit log does.
+// sendRecord reports a send as the audit log does.
 func (c *Company) sendRecord(d dice, s *send) world.Record {
 	o := &object{spelling: s.tell.spelling}
 	c.begin(o, s.at, s.id, s.operation, exchangeItem, s.result)
@@ -125,7 +125,7 @@ func (s *send) tellRecipients(o *object) {
 	o.endList()
 }
 
-// tellItem writes the mail itself. It tells of the draft that was submitted, never of the copy in Sent Items.
+// tellItem writes the mail itself. It describes the draft that was submitted, never the copy in Sent Items.
 func (s *send) tellItem(o *object, d dice) {
 	o.open("Item")
 	switch {

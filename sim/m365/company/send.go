@@ -9,7 +9,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// send is one mail on its way out: what happened, and how Microsoft will tell of it.
+// send is one mail on its way out: what happened, and how Microsoft will report it.
 type send struct {
 	id, messageID, subject string
 	at                     time.Time // CreationTime, whole seconds
@@ -46,17 +46,17 @@ type kept struct {
 	id, lastingID string
 }
 
-// telling is how the audit record tells of the mail.
+// telling is how the audit record words the mail.
 type telling struct {
 	spelling
-	recipients      string // name of the members for recipients, without Count and List; "" for an older record without them
+	recipients      string // prefix of the members Count and List; "" for an older record without them
 	strangeMembers  bool   // members that no documentation knows
 	nullAttachments bool   // "Attachments":null where it should be absent
 	userIDCase      bool   // UserId in other letter case than the directory's
 	untitled        bool   // no Subject member
 }
 
-// classicOutlook is how Outlook for Windows before the new one tells Exchange what it is.
+// classicOutlook is how Outlook for Windows, before the new one, names itself to Exchange.
 const classicOutlook = "Client=MSExchangeRPC"
 
 const appOWA, appREST, appSharePoint = "00000002-0000-0ff1-ce00-000000000000", "00000003-0000-0000-c000-000000000000",
@@ -175,7 +175,7 @@ func (s *send) sender() world.Address {
 	return s.actor.address()
 }
 
-// copies are the mail as the mailboxes that keep it tell of it.
+// copies are the mail as it lies in the mailboxes that keep it.
 func (s *send) copies() []world.Message {
 	var messages []world.Message
 	for _, k := range s.kept {

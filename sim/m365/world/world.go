@@ -1,5 +1,5 @@
 // Package world holds what the simulated Microsoft 365 knows: tenants, their people, their mail, and the audit
-// records that tell of it. It is plain data: the servers in m365sim answer from it, and the company invents it.
+// records that report it. It is plain data: the servers in m365sim answer from it, and the company invents it.
 // Nothing here knows Mailtrail.
 package world
 
@@ -14,7 +14,7 @@ type Tenant struct {
 	Cloud         string   // commercial, gcc, gcchigh, dod
 }
 
-// Person is one directory object of a tenant, as Graph's /users tells of it.
+// Person is one directory object of a tenant, as Graph's /users returns it.
 type Person struct {
 	ID                string // GUID
 	DisplayName       string
@@ -46,7 +46,7 @@ type Plan struct {
 // Address is a mail address with its display name.
 type Address struct{ Name, Address string }
 
-// Message is one item of a mailbox, as Graph tells of it.
+// Message is one item of a mailbox, as Graph returns it.
 type Message struct {
 	ID                string // the store id, which changes when the item moves
 	ImmutableID       string
@@ -70,12 +70,12 @@ type Attachment struct {
 	Kind        string // file, item or reference
 	Inline      bool
 	ContentID   string
-	SourceURL   string // reference: the file that it leads to; "" when Microsoft does not tell
+	SourceURL   string // reference: the file that it leads to; "" when Microsoft does not say
 	Folder      bool   // reference: it leads to a folder
 	StoredSize  int64  // what Graph calls size: content and properties, not the length of the file
 	Length      int64  // bytes of the file itself
 	Seed        uint64 // seeds the bytes
-	Magic       []byte // the first bytes of the file, so that its type can be told
+	Magic       []byte // the first bytes of the file, which show its type
 }
 
 // Record is one audit record, exactly as Microsoft would serve it.
@@ -105,7 +105,7 @@ type Truth struct {
 	Copies            []TruthCopy // where the mail can be found
 	Unrecorded        string      // why the audit log has no record of it; "" when it has one
 	Unlisted          bool        // the record does not list the files
-	Premium           bool        // the actor, or the mailbox's owner, is enabled and has a usable plan with Audit (Premium)
+	Premium           bool        // actor or owner is enabled and has a usable plan with Audit (Premium)
 }
 
 // TruthCopy is one copy of a mail that a mailbox keeps.
