@@ -25,25 +25,11 @@ const (
 	attrMailbox    = "mailbox" // absent: the sender; "" is stored
 	attrSubject    = "subject"
 	attrMessageID  = "messageid"
-	attrUserID     = "user" // absent: the actor
-	attrUserKey    = "key"
-	attrUserType   = "usertype" // absent: regular
-	attrCoverage   = "coverage"
-	attrLogonType  = "logon" // absent: owner
-	attrExternal   = "ext"   // absent: not reported
-	attrMailboxID  = "box"
 	attrAppID      = "app"
-	attrService    = "service" // absent: Exchange Online
 	attrClient     = "client"
 	attrClientIP   = "ip"
-	attrActorIP    = "actorip"
-	attrDevice     = "device"
 	attrSession    = "session"
-	attrFolder     = "folder"
-	attrItemID     = "item"
-	attrImmutable  = "iid"
-	attrSensitive  = "sensitivity"
-	attrSaved      = "saved" // absent: not reported
+	attrFacts      = "facts" // of how the message was sent: see facts
 	attrRecipients = "recipients"
 	attrCount      = "recipientcount" // absent: as many as the item has
 	attrFiles      = "files"          // a list of maps with name and size, and what the mailbox has
@@ -64,13 +50,14 @@ const currentForm int64 = 2
 // was before finds the earlier items.
 func encode(m Message, generation string, expires time.Time) (message table.Item, parts []table.Item) {
 	shares := split(m)
-	a := make(table.Attrs, 28)
+	a := make(table.Attrs, 16)
 	a[attrForm] = currentForm
 	a[attrObserved] = table.Stamp(m.Observed)
 	a[attrArrival] = table.Stamp(m.Arrival)
 	a[attrStored] = table.Stamp(m.Stored)
-	for _, t := range m.texts() {
-		if *t.text != "" {
+	texts := m.texts()
+	for i := range texts {
+		if t := &texts[i]; *t.text != "" {
 			a[t.name] = *t.text
 		}
 	}
@@ -79,17 +66,14 @@ func encode(m Message, generation string, expires time.Time) (message table.Item
 		{attrSender, m.Sender, m.Actor},
 		{attrFrom, m.From, m.Sender},
 		{attrMailbox, m.Mailbox, m.Sender},
-		{attrUserID, m.UserID, m.Actor},
-		{attrUserType, string(m.UserType), string(RegularUser)},
-		{attrLogonType, string(m.LogonType), string(OwnerLogon)},
-		{attrService, m.Service, exchangeOnline},
 	} {
 		if t.value != t.implied {
 			a[t.name] = t.value
 		}
 	}
-	putTruth(a, attrExternal, m.ExternalAccess)
-	putTruth(a, attrSaved, m.SavedToSent)
+	if facts := m.facts(); facts != "" {
+		a[attrFacts] = facts
+	}
 	if m.RecipientCount != int64(len(m.Recipients)) || len(shares) > 1 {
 		a[attrCount] = m.RecipientCount
 	}
@@ -118,24 +102,15 @@ type attrOf struct {
 }
 
 // texts returns the texts that are left out if they are empty.
-func (m *Message) texts() [17]attrOf {
+func (m *Message) texts() [8]attrOf {
 	return [...]attrOf{
 		{attrOperation, &m.Operation},
 		{attrSubject, &m.Subject},
 		{attrMessageID, &m.InternetMessageID},
-		{attrUserKey, &m.UserKey},
-		{attrCoverage, &m.Coverage},
-		{attrMailboxID, &m.MailboxGUID},
 		{attrAppID, &m.AppID},
 		{attrClient, &m.Client},
 		{attrClientIP, &m.ClientIP},
-		{attrActorIP, &m.ActorIP},
-		{attrDevice, &m.DeviceID},
 		{attrSession, &m.Session},
-		{attrFolder, &m.Folder},
-		{attrItemID, &m.ItemID},
-		{attrImmutable, &m.ImmutableID},
-		{attrSensitive, &m.Sensitivity},
 		{attrBlob, (*string)(&m.Blob)},
 	}
 }
@@ -163,21 +138,17 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 			"reads forms 1 to %d: %w", record, c, form, currentForm, fault.Poison)
 	}
 	m = Message{
-		Connection:     c,
-		Record:         RecordID(record),
-		Expires:        item.Expires,
-		Actor:          text(a, attrActor, ""),
-		ExternalAccess: truth(a, attrExternal),
-		SavedToSent:    truth(a, attrSaved),
+		Connection: c,
+		Record:     RecordID(record),
+		Expires:    item.Expires,
+		Actor:      text(a, attrActor, ""),
 	}
-	for _, t := range m.texts() {
-		*t.text = text(a, t.name, "")
+	texts := m.texts()
+	for i := range texts {
+		*texts[i].text = text(a, texts[i].name, "")
 	}
 	if form >= 2 {
-		m.UserID = text(a, attrUserID, m.Actor)
-		m.UserType = UserType(text(a, attrUserType, string(RegularUser)))
-		m.LogonType = LogonType(text(a, attrLogonType, string(OwnerLogon)))
-		m.Service = text(a, attrService, exchangeOnline)
+		m.takeFacts(text(a, attrFacts, ""))
 	}
 	m.Sender = text(a, attrSender, m.Actor)
 	m.From = text(a, attrFrom, m.Sender)
@@ -200,21 +171,6 @@ func decode(c connection.ID, item table.Item) (m Message, more rest, err error) 
 	}
 	n, _ := a[attrParts].(int64)
 	return m, rest{int(n), text(a, attrGeneration, "")}, nil
-}
-
-// putTruth sets an attribute that is left out if nobody says.
-func putTruth(a table.Attrs, name string, is *bool) {
-	if is != nil {
-		a[name] = *is
-	}
-}
-
-// truth reverses putTruth.
-func truth(a table.Attrs, name string) *bool {
-	if is, ok := a[name].(bool); ok {
-		return &is
-	}
-	return nil
 }
 
 // text returns an attribute, or the value that its absence implies.

@@ -77,21 +77,21 @@ func Derive(r audit.Record, b audit.Blob) (Message, Class, error) {
 		Mailbox:           clean(r.MailboxOwnerUPN),
 		Subject:           clean(r.Item.Subject),
 		InternetMessageID: clean(r.Item.InternetMessageID),
-		UserID:            clean(r.UserID),
-		UserKey:           clean(r.UserKey),
+		UserID:            plainFact(r.UserID),
+		UserKey:           plainFact(r.UserKey),
 		UserType:          userType(r.UserType),
 		LogonType:         logonType(r.LogonType),
 		ExternalAccess:    r.ExternalAccess,
-		MailboxGUID:       clean(r.MailboxGUID),
+		MailboxGUID:       plainFact(r.MailboxGUID),
 		Client:            clean(r.ClientInfoString),
 		ClientIP:          cut(bareIP(firstOf(r.ClientIP, r.ClientIPAddress)), maxText),
-		ActorIP:           cut(bareIP(r.ActorIP), maxText),
-		DeviceID:          clean(r.DeviceID),
+		ActorIP:           plainFact(bareIP(r.ActorIP)),
+		DeviceID:          plainFact(r.DeviceID),
 		Session:           clean(firstOf(r.SessionID, r.AccessSession)),
-		Folder:            clean(r.Item.ParentFolderPath),
+		Folder:            plainFact(r.Item.ParentFolderPath),
 		ItemID:            itemID(r.Item.ID),
 		ImmutableID:       itemID(r.Item.ImmutableID),
-		Sensitivity:       clean(r.Item.Sensitivity),
+		Sensitivity:       plainFact(r.Item.Sensitivity),
 		SavedToSent:       r.SaveToSentItems,
 		Recipients:        recipients(r.Recipients),
 		RecipientCount:    max(r.RecipientCount, int64(len(r.Recipients))),
@@ -107,7 +107,7 @@ func Derive(r audit.Record, b audit.Blob) (Message, Class, error) {
 // application returns the id of the application that sent the message, and that of the service that it called if that
 // is another one. The user key of an application that acts with its own permissions is its id.
 func application(r audit.Record, own bool) (app, service string) {
-	service = clean(r.AppID)
+	service = plainFact(r.AppID)
 	candidates := []string{r.ClientAppID, r.AccessAppID, service}
 	if own {
 		candidates = append([]string{r.UserKey}, candidates...)
@@ -120,7 +120,7 @@ func application(r audit.Record, own bool) (app, service string) {
 
 // itemID is a store id of an item. Microsoft writes Unknown if there is none.
 func itemID(s string) string {
-	if id := clean(s); id != "Unknown" {
+	if id := plainFact(s); id != "Unknown" {
 		return id
 	}
 	return ""
@@ -215,6 +215,16 @@ func recipients(list []audit.Address) []string {
 
 // clean returns a text of the record in the form in which it is kept.
 func clean(s string) string { return cut(strings.TrimSpace(s), maxText) }
+
+// plainFact is clean for a text that stands among the facts of a stored message: it has none of the characters that
+// part them.
+func plainFact(s string) string {
+	s = clean(s)
+	if strings.ContainsAny(s, separator+noFact) {
+		s = strings.NewReplacer(separator, " ", noFact, " ").Replace(s)
+	}
+	return s
+}
 
 // cut returns s as UTF-8 of at most limit bytes.
 func cut(s string, limit int) string {

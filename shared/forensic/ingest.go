@@ -368,8 +368,10 @@ func (r *reading) take(raw []byte) {
 		return
 	}
 	r.tally.Sends++
-	r.hear([]byte(record.UserID), record.CreationTime)
-	r.hear([]byte(record.MailboxOwnerUPN), record.CreationTime)
+	if r.in.Senders != nil {
+		r.hear([]byte(record.UserID), record.CreationTime)
+		r.hear([]byte(record.MailboxOwnerUPN), record.CreationTime)
+	}
 	switch {
 	case class == Noise:
 		r.tally.Noise++
