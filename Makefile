@@ -1,13 +1,14 @@
 # Targets are listed by a bare `make`, from the comments behind them.
 .DEFAULT_GOAL := help
-.PHONY: help run build test check check-aws check-template deploy fuzz bench smoke fmt
+.PHONY: help run build test test-long check check-vulnerable check-aws check-template deploy dist keep fuzz bench smoke fmt
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # A count, not a time: until Go 1.27 the fuzzer may report the end of its time as a failure (go.dev/issue/75804).
 FUZZTIME ?= 10000x
 # What `mailtrail version` says it was built from. It is empty outside of a checkout.
-COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
-LDFLAGS := -X main.commit=$(COMMIT)
+HEAD := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS := -X main.commit=$(HEAD)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,13 +21,19 @@ build: ## build bin/mailtrail, which run starts; without C, so that Go is all it
 	@mkdir -p bin && CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mailtrail ./local
 
 test: ## run every test, with the race detector and in random order
-	go test -race -shuffle=on -timeout 30m ./...
+	go test -short -race -shuffle=on -timeout 30m ./...
+
+test-long: ## the same tests, the largest of them with more data
+	go test -race -shuffle=on -timeout 60m ./...
 
 check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run: make fmt'; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+
+check-vulnerable: ## look for known vulnerabilities in what is called (asks the database of vuln.go.dev)
+	go run $(GOVULNCHECK) ./...
 
 check-aws: ## run the AWS adapters against engines that speak AWS's protocols (fetched once; needs cargo, java, mvn)
 	go vet -tags engines ./shared/dynamo ./shared/sqs
@@ -38,6 +45,12 @@ check-template: ## check the AWS template and build every function, without an A
 deploy: ## build and deploy to AWS; the first time it asks for what the stack needs
 	@sam=$$(command -v sam) || sam=$$(.ci/tools)/sam || exit 1; set -x; functions/flags "$$sam" build && \
 		"$$sam" deploy $$(grep -q '^stack_name' samconfig.toml || echo --guided)
+
+dist: ## build the binaries of a release with checksums and a bill of materials into dist/
+	@.ci/dist
+
+keep: ## keep the store of a release for the tests (RELEASE=0.1.0 COMMIT=5d45e87)
+	@go run ./proof/keep '$(RELEASE)' '$(COMMIT)'
 
 fuzz: ## fuzz every parser with FUZZTIME inputs each (10000x)
 	@.ci/fuzz $(FUZZTIME)
