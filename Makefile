@@ -1,6 +1,6 @@
 # Targets are listed by a bare `make`, from the comments behind them.
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long check check-vulnerable check-aws check-template deploy dist keep fuzz bench smoke fmt
+.PHONY: help run build test test-long check check-vulnerable check-aws check-template deploy dist keep fuzz bench smoke lines fmt
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -31,6 +31,9 @@ check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+
+lines: ## look for lines of Go and Markdown above 120 columns
+	@.ci/lines
 
 check-vulnerable: ## look for known vulnerabilities in what is called (asks the database of vuln.go.dev)
 	go run $(GOVULNCHECK) ./...

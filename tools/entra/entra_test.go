@@ -236,7 +236,7 @@ func TestWhatCannotBeDoneIsSaid(t *testing.T) {
 			t.Errorf("%q: %v", c.args, err)
 		}
 	}
-	if err := run(t.Context(), []string{"update", "dod", clientID}, "", m365.Clouds(), io.Discard); err == nil || !strings.Contains(err.Error(), "TOKEN is missing") {
+	if err := run(t.Context(), []string{"update", "dod", clientID}, "", m365.Clouds(), io.Discard); err == nil || !strings.Contains(err.Error(), "GRAPH_TOKEN is missing") {
 		t.Errorf("%v", err)
 	}
 	server := httptest.NewServer(&directory{t: t})

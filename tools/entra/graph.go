@@ -109,9 +109,9 @@ func refusal(status int, answer []byte) error {
 	text := fmt.Sprintf("the answer is %d %s: %s", status, said.Error.Code, said.Error.Message)
 	switch status {
 	case http.StatusUnauthorized:
-		text += " (is TOKEN of this cloud, and not older than an hour?)"
+		text += " (is GRAPH_TOKEN of this cloud, and not older than an hour?)"
 	case http.StatusForbidden:
-		text += " (TOKEN needs Application.ReadWrite.All)"
+		text += " (GRAPH_TOKEN needs Application.ReadWrite.All)"
 	}
 	return errors.New(text)
 }

@@ -1,5 +1,5 @@
 // Command entra registers Mailtrail's application at Microsoft Entra, in any of the four clouds, and changes what is registered: docs/deploy.md
-// says when. It speaks to Microsoft Graph with a token of somebody who may register applications (TOKEN in the environment), and keeps
+// says when. It speaks to Microsoft Graph with a token of somebody who may register applications (GRAPH_TOKEN in the environment), and keeps
 // nothing.
 //
 //	entra manifest                                  print what is registered, for those who do it by hand
@@ -24,7 +24,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Getenv("TOKEN"), m365.Clouds(), os.Stdout)
+	err := run(ctx, os.Args[1:], os.Getenv("GRAPH_TOKEN"), m365.Clouds(), os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "entra:", err)
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, token string, clouds map[connection
 		return err
 	}
 	if token == "" {
-		return errors.New("TOKEN is missing: an access token of Microsoft Graph with Application.ReadWrite.All")
+		return errors.New("GRAPH_TOKEN is missing: an access token of Microsoft Graph with Application.ReadWrite.All")
 	}
 	g := &graph{root: clouds[cloud].Graph, token: token}
 	switch verb, rest := args[0], args[2:]; {
