@@ -28,16 +28,14 @@ func readConfig(environ []string) (config, error) {
 	c.microsoft = &m365.Config{
 		Applications: map[connection.Cloud]m365.Application{}, Endpoints: map[connection.Cloud]m365.Endpoints{},
 	}
+	endpoints, err := m365.ParseEndpoints(cmp.Or(s.Endpoints, "{}"))
+	if err != nil {
+		wrong = errors.Join(wrong, fmt.Errorf("%s: %w", settings.Endpoints, err))
+	}
 	for cloud, described := range s.Applications {
 		application, err := applicationOf(described)
-		c.microsoft.Applications[cloud], c.microsoft.Endpoints[cloud] = application, m365.Clouds()[cloud]
+		c.microsoft.Applications[cloud], c.microsoft.Endpoints[cloud] = application, endpoints[cloud]
 		wrong = errors.Join(wrong, err)
-	}
-	if s.Endpoints != "" {
-		endpoints, err := m365.ParseEndpoints(s.Cloud, s.Endpoints)
-		if c.microsoft.Endpoints[s.Cloud] = endpoints; err != nil {
-			wrong = errors.Join(wrong, fmt.Errorf("%s: %w", settings.Microsoft, err))
-		}
 	}
 	return c, wrong
 }

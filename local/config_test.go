@@ -17,7 +17,7 @@ const (
 func TestAConfigurationForMicrosoftIsOneThatItsClientTakes(t *testing.T) {
 	env := ours + " MAILTRAIL_CLIENT_SECRET=s MAILTRAIL_NEW_CLIENT_SECRET=n MAILTRAIL_CLOUD=gcc" +
 		" MAILTRAIL_CLIENT_ID_DOD=" + someID + " MAILTRAIL_PUBLISHER_DOD=" + someID + " MAILTRAIL_CLIENT_SECRET_DOD=d" +
-		` MAILTRAIL_MICROSOFT={"Graph":"https://graph.example"}`
+		` MAILTRAIL_ENDPOINTS={"gcc":{"graph":"https://graph.example"}}`
 	c, err := readConfig(strings.Fields(env))
 	if err != nil {
 		t.Fatal(err)
@@ -41,8 +41,10 @@ func TestAConfigurationForMicrosoftIsOneThatItsClientTakes(t *testing.T) {
 
 func TestAConfigurationForMicrosoftThatIsWrongIsRefusedByName(t *testing.T) {
 	for more, want := range map[string]string{
-		"MAILTRAIL_CLIENT_CERTIFICATE=/no/such/file":                         "MAILTRAIL_CLIENT_CERTIFICATE: ",
-		`MAILTRAIL_CLIENT_SECRET=s MAILTRAIL_MICROSOFT={"Grph":"https://x"}`: "MAILTRAIL_MICROSOFT: ",
+		"MAILTRAIL_CLIENT_CERTIFICATE=/no/such/file":                                                    "MAILTRAIL_CLIENT_CERTIFICATE: ",
+		`MAILTRAIL_CLIENT_SECRET=s MAILTRAIL_ENDPOINTS={"gcc":{"grph":"https://x"}}`:                    "MAILTRAIL_ENDPOINTS: ",
+		`MAILTRAIL_CLIENT_SECRET=s MAILTRAIL_ENDPOINTS={"mars":{}}`:                                     "MAILTRAIL_ENDPOINTS: ",
+		`MAILTRAIL_CLIENT_SECRET=s MAILTRAIL_ENDPOINTS={"commercial":{"graph":"http://graph.example"}}`: "Graph is plain http",
 		"": "MAILTRAIL_CLIENT_SECRET is missing",
 	} {
 		if _, err := readConfig(strings.Fields(ours + " " + more)); err == nil || !strings.Contains(err.Error(), want) {

@@ -19,6 +19,7 @@ import (
 	"github.com/mailtrail/mailtrail/local/machine"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/m365"
+	"github.com/mailtrail/mailtrail/shared/pace"
 	"github.com/mailtrail/mailtrail/shared/settings"
 )
 
@@ -129,15 +130,32 @@ func (s *session) open(microsoft m365.Config, first, tick, census time.Duration)
 
 // real runs against Microsoft. There is nothing to wait for: events arrive once an administrator has consented.
 func (s *session) real(ctx context.Context, l net.Listener) error {
+	c := *s.microsoft
+	c.RedirectURL = s.Base + connection.CallbackPath
+	microsoft, err := m365.New(c)
+	if err != nil {
+		return err
+	}
+	refused, unsure := microsoft.TryCredentials(ctx)
+	if refused != nil {
+		return refused
+	}
+	if unsure != nil {
+		s.log.WarnContext(ctx, "we could not try our credential at Microsoft", "err", unsure)
+	}
 	if err := s.open(*s.microsoft, 0, 0, 0); err != nil {
 		return err
 	}
 	return s.alongside(ctx, l, func(ctx context.Context) error {
 		client, err := s.client(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.announce(summary{}, client, realText)
 		}
-		return s.announce(summary{}, client, realText)
+		for err == nil {
+			microsoft.WarnOfEnds(ctx, s.log)
+			err = pace.Sleep(ctx, 24*time.Hour)
+		}
+		return err
 	})
 }
 

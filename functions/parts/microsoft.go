@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -37,18 +38,20 @@ func (p *Parts) Microsoft(ctx context.Context, base string) (*m365.Client, error
 	}
 	c := p.application
 	c.RedirectURL = base + connection.CallbackPath
-	return m365.New(c)
+	client, err := m365.New(c)
+	if err != nil {
+		return nil, err
+	}
+	client.WarnOfEnds(ctx, p.Log)
+	return client, nil
 }
 
 // read returns our application at Microsoft, with its credential.
 func (p *Parts) read(ctx context.Context) (m365.Config, error) {
 	s := p.Settings
-	endpoints := m365.Clouds()[s.Cloud]
-	if s.Endpoints != "" {
-		var err error
-		if endpoints, err = m365.ParseEndpoints(s.Cloud, s.Endpoints); err != nil {
-			return m365.Config{}, fmt.Errorf("%s: %w", settings.Microsoft, err)
-		}
+	endpoints, err := m365.ParseEndpoints(cmp.Or(s.Endpoints, "{}"))
+	if err != nil {
+		return m365.Config{}, fmt.Errorf("%s: %w", settings.Endpoints, err)
 	}
 	stored := newCredential(s.CredentialARN, p.secret, time.Now)
 	credentials, err := stored.read(ctx)
@@ -58,6 +61,6 @@ func (p *Parts) read(ctx context.Context) (m365.Config, error) {
 	ours := s.Applications[s.Cloud]
 	return m365.Config{
 		ClientID: ours.ClientID, Publisher: ours.Publisher, Credentials: credentials, Renew: stored.read,
-		Endpoints: map[connection.Cloud]m365.Endpoints{s.Cloud: endpoints},
+		Endpoints: map[connection.Cloud]m365.Endpoints{s.Cloud: endpoints[s.Cloud]},
 	}, nil
 }

@@ -157,7 +157,8 @@ func (s *stage) start(ctx context.Context, id string, engines map[string]string)
 	for _, service := range []string{"DYNAMODB", "SQS", "SECRETS_MANAGER"} {
 		env["AWS_ENDPOINT_URL_"+service] = p.url
 	}
-	env["MAILTRAIL_MICROSOFT"] = fmt.Sprintf(`{"Login":%q,"Activity":%q,"Graph":%q}`, s.doors.Login, s.doors.Manage, s.doors.Graph)
+	env["MAILTRAIL_ENDPOINTS"] = fmt.Sprintf(`{"commercial":{"login":%q,"activity":%q,"graph":%q}}`,
+		s.doors.Login, s.doors.Manage, s.doors.Graph)
 	folder, err := source(s.template, id)
 	if err != nil {
 		return fmt.Errorf("function %s: %w", id, err)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -34,6 +35,9 @@ func ParseCertificate(text []byte) (*Certificate, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		var err error
 		switch {
+		case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+			return nil, errors.New("the private key is protected by a pass phrase: store it without one " +
+				"(openssl pkey -in key.pem -out plain.pem), in a file that only we may read")
 		case block.Type == "CERTIFICATE" && c.Leaf == nil:
 			c.Leaf, err = x509.ParseCertificate(block.Bytes)
 		case block.Type == "PRIVATE KEY":
@@ -51,6 +55,18 @@ func ParseCertificate(text []byte) (*Certificate, error) {
 		return nil, err
 	}
 	return &c, nil
+}
+
+// outdated says that the certificate cannot be used at that time.
+func (c *Certificate) outdated(now time.Time) error {
+	day := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+	switch {
+	case now.After(c.Leaf.NotAfter):
+		return fmt.Errorf("the certificate expired on %s", day(c.Leaf.NotAfter))
+	case now.Before(c.Leaf.NotBefore):
+		return fmt.Errorf("the certificate is not valid before %s: is this machine's clock right?", day(c.Leaf.NotBefore))
+	}
+	return nil
 }
 
 func (c *Certificate) check() error {

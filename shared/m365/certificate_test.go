@@ -48,7 +48,7 @@ func selfSigned(t *testing.T, key crypto.Signer) []byte {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mailtrail"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().AddDate(-5, 0, 0), NotAfter: time.Now().AddDate(5, 0, 0),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -132,7 +132,7 @@ func TestParseCertificate(t *testing.T) {
 		"no certificate":           {private, "certificate is missing"},
 		"somebody else's key":      {leaf + block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(newKey(t, 2048))), "not the certificate's"},
 		"a curve":                  {block("CERTIFICATE", selfSigned(t, curve)) + block("PRIVATE KEY", sec1), "not RSA"},
-		"an encrypted key":         {leaf + block("ENCRYPTED PRIVATE KEY", pkcs8), "private key is missing"},
+		"an encrypted key":         {leaf + block("ENCRYPTED PRIVATE KEY", pkcs8), "pass phrase"},
 		"rubbish in a certificate": {block("CERTIFICATE", []byte("rubbish")), "not readable"},
 		"rubbish in a key":         {leaf + block("PRIVATE KEY", []byte("rubbish")), "not readable"},
 	} {

@@ -89,7 +89,7 @@ func New(c Config) (*Client, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	if err := c.check(); err != nil {
+	if err := errors.Join(c.check(), c.outdated()); err != nil {
 		return nil, fmt.Errorf("configure the Microsoft client: %w", err)
 	}
 	c.Endpoints = maps.Clone(c.Endpoints)
@@ -108,6 +108,9 @@ func (c Config) check() error {
 		wrong = append(wrong, errors.New("RedirectURL is missing"))
 	case !isAbsolute(c.RedirectURL):
 		wrong = append(wrong, errors.New("RedirectURL is no absolute URL"))
+	case isPlain(c.RedirectURL):
+		wrong = append(wrong, errors.New("RedirectURL is plain http beyond this machine: Microsoft sends codes there, so it must "+
+			"be https"))
 	}
 	if !c.allNamed() {
 		wrong = append(wrong, c.application().check())
@@ -129,6 +132,12 @@ func (c Config) check() error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// isPlain says whether an absolute URL is http to another machine.
+func isPlain(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "http" && !loopback(u.Hostname())
 }
 
 func isAbsolute(s string) bool {

@@ -1,9 +1,11 @@
 package m365
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 
@@ -77,10 +79,18 @@ func checkRoot(name, root string) error {
 		return fmt.Errorf("%s is missing", name)
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
 		return fmt.Errorf("%s is no http or https URL", name)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return fmt.Errorf("%s is plain http beyond this machine: tokens go there, so it must be https", name)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(root, "/"):
 		return fmt.Errorf("%s is more than a root without a trailing slash", name)
 	}
 	return nil
+}
+
+// loopback says whether a host is this machine.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func checkScope(name, scope string) error {
@@ -107,13 +117,29 @@ func (c *Client) endpointsOf(t connection.Tenant) (Endpoints, error) {
 	return c.endpoints(t.Cloud)
 }
 
-// ParseEndpoints reads endpoints as a JSON object. What it leaves out is the cloud's own. New checks the addresses.
-func ParseEndpoints(cloud connection.Cloud, text string) (Endpoints, error) {
-	e := Clouds()[cloud]
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&e); err != nil {
-		return Endpoints{}, fmt.Errorf("read the endpoints: %w", err)
+// ParseEndpoints reads the endpoints of some clouds from a JSON object, {"commercial": {"login": "https://...", ...}},
+// and returns those of all clouds: what the object leaves out is Microsoft's own.
+func ParseEndpoints(text string) (map[connection.Cloud]Endpoints, error) {
+	var said map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		return nil, fmt.Errorf("read the endpoints: %w", err)
 	}
-	return e, nil
+	all := Clouds()
+	for name, raw := range said {
+		cloud, err := connection.ParseCloud(name)
+		if err != nil || name == "" {
+			return nil, fmt.Errorf("read the endpoints: cloud %q is none of commercial, gcc, gcchigh, dod", name)
+		}
+		e := all[cloud]
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&e); err != nil {
+			return nil, fmt.Errorf("read the endpoints of cloud %s: %w", cloud, err)
+		}
+		if err := e.check(); err != nil {
+			return nil, fmt.Errorf("endpoints of cloud %s: %w", cloud, err)
+		}
+		all[cloud] = e
+	}
+	return all, nil
 }

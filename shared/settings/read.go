@@ -108,7 +108,7 @@ func clouds() []string {
 // real returns the variables that are set and ask for the real Microsoft.
 func (s Settings) real() []string {
 	var set []string
-	for _, name := range append(ofMicrosoft(), RedirectURL, Cloud, Microsoft) {
+	for _, name := range append(ofMicrosoft(), RedirectURL, Cloud, Endpoints) {
 		if s.Given(name) {
 			set = append(set, name)
 		}

@@ -32,7 +32,7 @@ const (
 	Cloud          = "MAILTRAIL_CLOUD"
 	RedirectURL    = "MAILTRAIL_REDIRECT_URL"
 	BaseURL        = "MAILTRAIL_BASE_URL"
-	Microsoft      = "MAILTRAIL_MICROSOFT"
+	Endpoints      = "MAILTRAIL_ENDPOINTS"
 
 	RetentionDays = "MAILTRAIL_RETENTION_DAYS"
 	Hashes        = "MAILTRAIL_HASHES"

@@ -30,7 +30,8 @@ func TestWrongEnvironmentsOfAMachineAreRefusedByName(t *testing.T) {
 		{"MAILTRAIL_ENRICH_MINUTES=61", "MAILTRAIL_ENRICH_MINUTES must be a whole number from 1 to 60"},
 		{"MAILTRAIL_CLIENT_ID=mailtrail", "MAILTRAIL_CLIENT_ID is no GUID"},
 		{"MAILTRAIL_PUBLISHER_GCC=us", "MAILTRAIL_PUBLISHER_GCC is no GUID"},
-		{"MAILTRAIL_MICROSOFT=[]", "MAILTRAIL_MICROSOFT must be a JSON object"},
+		{"MAILTRAIL_ENDPOINTS=/no/such/file", "MAILTRAIL_ENDPOINTS must be a JSON file that can be read"},
+		{"MAILTRAIL_ENDPOINTS={", "MAILTRAIL_ENDPOINTS must hold a JSON object"},
 		// Half a real configuration never ends in a simulation, whichever half it is.
 		{"MAILTRAIL_CLIENT_ID=" + someID, "MAILTRAIL_PUBLISHER is missing"},
 		{"MAILTRAIL_CLIENT_SECRET=s", "MAILTRAIL_CLIENT_ID is missing"},

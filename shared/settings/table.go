@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -131,12 +132,21 @@ func All() []Setting {
 			},
 		},
 		{
-			Name: Microsoft, Place: Everywhere,
-			Sentence: "Endpoints instead of Microsoft's, as a JSON object: to try Mailtrail with a simulated Microsoft 365.",
+			Name: Endpoints, Place: Everywhere,
+			Sentence: "A JSON file with endpoints of a cloud instead of Microsoft's, for clouds that we do not know and for " +
+				"simulators: `{\"commercial\": {\"login\": \"https://...\", \"activity\": ..., \"graph\": ..., \"files\": ..., " +
+				"\"activityScope\": ..., \"graphScope\": ...}}`. On AWS, where there are no files, the JSON itself.",
 			read: func(s *Settings, text string) error {
+				if !strings.HasPrefix(strings.TrimSpace(text), "{") {
+					file, err := os.ReadFile(text)
+					if err != nil {
+						return fmt.Errorf("must be a JSON file that can be read: %w", err)
+					}
+					text = string(file)
+				}
 				s.Endpoints = text
 				if err := json.Unmarshal([]byte(text), new(map[string]any)); err != nil {
-					return fmt.Errorf("must be a JSON object of endpoints: %w", err)
+					return fmt.Errorf("must hold a JSON object of endpoints: %w", err)
 				}
 				return nil
 			},
