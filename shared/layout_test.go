@@ -22,7 +22,8 @@ type room struct {
 	others []string
 }
 
-// rooms lists every folder that holds Go code. Tests may import anything; their helpers under a room (tabletest) are rooms.
+// rooms lists every folder that holds Go code. Tests may import anything; their helpers under a room (tabletest) are
+// rooms.
 func rooms() map[string]room {
 	contracts := []string{"shared/fault", "shared/pace", "shared/table", "shared/queue"}
 	domain := func(more ...string) room { return room{ours: append(slices.Clone(contracts), more...)} }

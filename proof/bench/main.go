@@ -37,6 +37,8 @@ func scenarios() []scenario {
 		{"backlog", backlog},
 		{"census", census},
 		{"cost", cost},
+		{"search-10k", func(ctx context.Context, r *report) error { return searching(ctx, r, 10_000) }},
+		{"search-100k", func(ctx context.Context, r *report) error { return searching(ctx, r, 100_000) }},
 	}
 }
 
@@ -49,7 +51,14 @@ func main() {
 	}
 }
 
-// run measures the scenarios named, or all, each in a child of this program.
+// long are scenarios that take many minutes: they run when they are named.
+func long() []scenario {
+	return []scenario{
+		{"search-1m", func(ctx context.Context, r *report) error { return searching(ctx, r, 1_000_000) }},
+	}
+}
+
+// run measures the scenarios named, or all but the long ones, each in a child of this program.
 func run(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == "-child" {
 		switch args[1] {
@@ -60,7 +69,7 @@ func run(ctx context.Context, args []string) error {
 		case "serve-directory":
 			return serveDirectory(ctx, os.Stdin, os.Stdout)
 		}
-		for _, s := range scenarios() {
+		for _, s := range append(scenarios(), long()...) {
 			if s.name == args[1] {
 				return s.run(ctx, &report{out: os.Stdout})
 			}
@@ -72,6 +81,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	all := scenarios()
+	if len(args) > 0 {
+		all = append(all, long()...)
+	}
 	for _, name := range args {
 		if !slices.ContainsFunc(all, func(s scenario) bool { return s.name == name }) {
 			return fmt.Errorf("there is no scenario %q", name)

@@ -11,9 +11,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Change says that a settled message may have been changed since it was packed. It is written before the change: a crash
-// between the two leaves a change that did not happen, which costs a look at the message. Each change has an item of its own,
-// so that whoever deals with some of them deletes none that came meanwhile.
+// Change says that a settled message may have been changed since it was packed. It is written before the change: a
+// crash between the two leaves a change that did not happen, which costs a look at the message. Each change has an item
+// of its own, so that whoever deals with some of them deletes none that came meanwhile.
 type Change struct {
 	Record RecordID
 	key    table.Key

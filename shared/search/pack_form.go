@@ -32,8 +32,9 @@ type packForm struct {
 	own     map[*term]bool
 }
 
-// unpacked are terms that no segment has: what is asked of them is answered without segments. The first three have a place
-// of their own in a segment or a connection; the others are long, differ for every event, and nobody looks for a part of them.
+// unpacked are terms that no segment has: what is asked of them is answered without segments. The first three have a
+// place of their own in a segment or a connection; the others are long, differ for every event, and nobody looks for a
+// part of them.
 func unpacked(name string) bool {
 	switch name {
 	case "@timestamp", "event.id", "event.detectorDisplayName", "file.id", "file.url":
@@ -55,7 +56,8 @@ func ofCompany(name string) bool {
 	}, name)
 }
 
-// thePackForm is made once of the table of terms, and never changes. A new term is a row of that table, and nothing else.
+// thePackForm is made once of the table of terms, and never changes. A new term is a row of that table, and nothing
+// else.
 var thePackForm = sync.OnceValue(func() packForm {
 	f := packForm{own: map[*term]bool{}}
 	all := theSchema().list

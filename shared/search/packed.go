@@ -134,7 +134,12 @@ func (p *packedRun) open(ctx context.Context) error {
 }
 
 // readTail adds the matches among some messages.
-func (p *packedRun) readTail(ctx context.Context, c *connection.Connection, own []string, records []forensic.RecordID) error {
+func (p *packedRun) readTail(
+	ctx context.Context,
+	c *connection.Connection,
+	own []string,
+	records []forensic.RecordID,
+) error {
 	slices.Sort(records)
 	records = slices.Compact(records)
 	for some := range slices.Chunk(records, batchSize) {
@@ -392,8 +397,8 @@ type candidate struct {
 	part *packedPart
 	row  int
 	rank
-	// Ties of rank are decided by the event's id, of which these are the parts that cost little to read; in the order of time
-	// by the record.
+	// Ties of rank are decided by the event's id, of which these are the parts that cost little to read; in the order of
+	// time by the record.
 	arrival, hash int64
 	file          int
 	record        forensic.RecordID
@@ -457,8 +462,13 @@ func (p *packedRun) compare(a, b *candidate) int {
 	case p.query.sort.name != "event.id" && !a.missing:
 		c = cmp.Or(cmp.Compare(a.num, b.num), strings.Compare(a.text, b.text))
 	}
-	c = cmp.Or(c, cmp.Compare(a.arrival, b.arrival), cmp.Compare(a.connection(), b.connection()), cmp.Compare(a.hash, b.hash),
-		cmp.Compare(a.file, b.file))
+	c = cmp.Or(
+		c,
+		cmp.Compare(a.arrival, b.arrival),
+		cmp.Compare(a.connection(), b.connection()),
+		cmp.Compare(a.hash, b.hash),
+		cmp.Compare(a.file, b.file),
+	)
 	if !p.query.ascending {
 		return -c
 	}
@@ -480,8 +490,8 @@ func (p *packedRun) afterStart(c *candidate) bool {
 	return p.start.rank.compare(c.rank, p.query.ascending) < 0
 }
 
-// load reads the events of those candidates that are rows. A message that is gone meanwhile fails the answer: the manifest has
-// changed, or it expires this second.
+// load reads the events of those candidates that are rows. A message that is gone meanwhile fails the answer: the
+// manifest has changed, or it expires this second.
 func (p *packedRun) load(ctx context.Context, page []candidate) error {
 	var at []segment.Document
 	var which []int

@@ -9,7 +9,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/segment"
 )
 
-// first are the first matches of a part in the order of the query, at most so many, after the place that the page begins at.
+// first are the first matches of a part in the order of the query, at most so many, after the place that the page
+// begins at.
 func (p *packedRun) first(ctx context.Context, part *packedPart, most int) ([]candidate, error) {
 	if p.query.sort.name == "@timestamp" {
 		return p.firstByTime(ctx, part, most)
@@ -135,7 +136,13 @@ func (p *packedRun) firstByTime(ctx context.Context, part *packedPart, most int)
 
 // top are the first rows of a set in an order.
 func (p *packedRun) top(
-	ctx context.Context, part *packedPart, set segment.Set, order segment.Order, after *segment.After, most int, missing bool,
+	ctx context.Context,
+	part *packedPart,
+	set segment.Set,
+	order segment.Order,
+	after *segment.After,
+	most int,
+	missing bool,
 ) ([]candidate, error) {
 	s := part.s
 	hits, err := s.Top(ctx, set, order, after, most)
@@ -188,9 +195,15 @@ func (p *packedRun) afterID(ctx context.Context, part *packedPart) (*segment.Aft
 	return after, p.place(ctx, part, id, after, 0)
 }
 
-// place completes a place by an event id, whose hash is the number at index i of the further columns. Ids of one arrival are
-// ordered by connection first.
-func (p *packedRun) place(ctx context.Context, part *packedPart, id forensic.EventID, after *segment.After, i int) error {
+// place completes a place by an event id, whose hash is the number at index i of the further columns. Ids of one
+// arrival are ordered by connection first.
+func (p *packedRun) place(
+	ctx context.Context,
+	part *packedPart,
+	id forensic.EventID,
+	after *segment.After,
+	i int,
+) error {
 	switch {
 	case part.conn.ID < id.Connection: // all rows of this arrival stand before the place
 		after.Then[i], after.Row = math.MaxInt64, math.MaxInt

@@ -37,8 +37,8 @@ const (
 	orphanAfter = time.Hour
 )
 
-// Packer packs the settled messages of connections into segments, which searches read instead of their postings. Several
-// packers may work at once, also on one connection: of two that change a manifest, one starts again.
+// Packer packs the settled messages of connections into segments, which searches read instead of their postings.
+// Several packers may work at once, also on one connection: of two that change a manifest, one starts again.
 type Packer struct {
 	Events      table.Table
 	Connections Connections
@@ -46,8 +46,8 @@ type Packer struct {
 	Domains     Domains // nil: the sender's own domain is the company's
 	Now         func() time.Time
 	Rand        io.Reader
-	// At is how many settled messages are packed as soon as they are there; 0 is 256. After is after how long fewer of them
-	// are packed too; 0 is 5 minutes.
+	// At is how many settled messages are packed as soon as they are there; 0 is 256. After is after how long fewer of
+	// them are packed too; 0 is 5 minutes.
 	At    int
 	After time.Duration
 }
@@ -64,8 +64,8 @@ func (o PackOutcome) Attrs() []any {
 	return []any{"messages", o.Messages, "merges", o.Merges, "deleted", o.Deleted}
 }
 
-// Run packs what is due of every connection, and merges segments where there are enough. A connection that fails holds no
-// other up.
+// Run packs what is due of every connection, and merges segments where there are enough. A connection that fails holds
+// no other up.
 func (p *Packer) Run(ctx context.Context) (PackOutcome, error) {
 	var sum PackOutcome
 	all, err := p.Connections.Followed(ctx)
@@ -166,8 +166,8 @@ func (w *packing) commit(ctx context.Context, next manifest) error {
 	return err
 }
 
-// settledAfter lists at most limit messages after a place in the order of event ids, up to the watermark; the place of the
-// last one; and when the first one arrived.
+// settledAfter lists at most limit messages after a place in the order of event ids, up to the watermark; the place of
+// the last one; and when the first one arrived.
 func settledAfter(
 	ctx context.Context, events table.Table, c *connection.Connection, after string, watermark time.Time, limit int,
 ) (records []forensic.RecordID, last string, oldest time.Time, err error) {
@@ -575,9 +575,15 @@ func removeRun(ctx context.Context, events table.Table, c connection.ID, run seg
 	return deleted, table.Remove(ctx, events, []table.Key{{Partition: runsPartition(c), Sort: string(run)}})
 }
 
-// PurgePacks deletes what is packed of a connection, about budget items at most. It reports how many it deleted and whether
-// nothing is left. What leads to a thing is deleted after it. The caller makes sure that nobody packs the connection.
-func PurgePacks(ctx context.Context, events table.Table, c connection.ID, budget int) (deleted int, done bool, err error) {
+// PurgePacks deletes what is packed of a connection, about budget items at most. It reports how many it deleted and
+// whether nothing is left. What leads to a thing is deleted after it. The caller makes sure that nobody packs the
+// connection.
+func PurgePacks(
+	ctx context.Context,
+	events table.Table,
+	c connection.ID,
+	budget int,
+) (deleted int, done bool, err error) {
 	for item, err := range events.Query(ctx, table.Query{Partition: runsPartition(c)}) {
 		if err != nil {
 			return deleted, false, fmt.Errorf("list the runs of connection %s: %w", c, err)

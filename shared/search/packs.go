@@ -20,9 +20,9 @@ import (
 //	every run that was begun               c|runs              <run>
 //	the blocks of a run                    <run>               <number>
 //
-// A run is listed before its first block is written, and the manifest names it when all its blocks are durable. So a crash
-// leaves a run that is listed and in no manifest: the packer deletes it an hour later. A run that a merge replaced stays for
-// a while, for searches that still read an older manifest.
+// A run is listed before its first block is written, and the manifest names it when all its blocks are durable. So a
+// crash leaves a run that is listed and in no manifest: the packer deletes it an hour later. A run that a merge
+// replaced stays for a while, for searches that still read an older manifest.
 const manifestSort = "manifest"
 
 func manifestKey(c connection.ID) table.Key {
@@ -39,7 +39,8 @@ const manifestForm = 1
 
 // manifest says what of a connection is packed.
 type manifest struct {
-	// upTo is the place in the order of event ids (forensic.EventID.ArrivalSort) up to which everything is packed; "" is nothing.
+	// upTo is the place in the order of event ids (forensic.EventID.ArrivalSort) up to which everything is packed; "" is
+	// nothing.
 	upTo     string
 	packs    []pack
 	retired  []retired
@@ -72,7 +73,12 @@ func readManifest(ctx context.Context, events table.Table, c connection.ID) (man
 		return manifest{}, fmt.Errorf("read what is packed of connection %s: %w", c, err)
 	}
 	if form, _ := item.Attrs["form"].(int64); form != manifestForm {
-		return manifest{}, fmt.Errorf("what is packed of connection %s is stored in form %d; this version of Mailtrail reads form %d", c, form, manifestForm)
+		return manifest{}, fmt.Errorf(
+			"what is packed of connection %s is stored in form %d; this version of Mailtrail reads form %d",
+			c,
+			form,
+			manifestForm,
+		)
 	}
 	m := manifest{revision: item.Revision}
 	m.upTo, _ = item.Attrs["upTo"].(string)
@@ -184,8 +190,8 @@ type view struct {
 	segments []*segment.Segment
 }
 
-// view opens what is packed of a connection. A segment that is merged away meanwhile is segment.ErrGone: the manifest has
-// another one then.
+// view opens what is packed of a connection. A segment that is merged away meanwhile is segment.ErrGone: the manifest
+// has another one then.
 func (p *Packs) view(ctx context.Context, c connection.ID) (view, error) {
 	m, err := readManifest(ctx, p.events, c)
 	if err != nil {
