@@ -81,7 +81,8 @@ func (a *archive) measure(ctx context.Context, r *report) error {
 	for blob := 0; a.made < a.n; blob++ {
 		arrival := time.Now().Add(-time.Minute)
 		body, err := json.Marshal(audit.Blob{
-			Connection: archiveID, Tenant: connection.Tenant{ID: "t", Cloud: connection.Commercial}, ID: audit.ContentID(fmt.Sprint("blob", blob)), URI: fmt.Sprint(blob), Arrival: arrival,
+			Connection: archiveID, Tenant: connection.Tenant{ID: "t", Cloud: connection.Commercial},
+			ID: audit.ContentID(fmt.Sprint("blob", blob)), URI: fmt.Sprint(blob), Arrival: arrival,
 		})
 		if err != nil {
 			return err
@@ -133,7 +134,8 @@ func (a *archive) measure(ctx context.Context, r *report) error {
 // question asks once from postings, once cold, and several times warm.
 func (a *archive) question(ctx context.Context, r *report, name, body string) error {
 	s := &search.Search{
-		Events: a.events, Connections: a, Watermarks: a, Trail: a, Now: time.Now, Log: slog.New(slog.DiscardHandler), Limit: searchBudget,
+		Events: a.events, Connections: a, Watermarks: a, Trail: a, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Limit: searchBudget,
 	}
 	postings, total, err := a.ask(ctx, s, body)
 	if err != nil {
@@ -283,6 +285,9 @@ func (a *archive) Return(context.Context, audit.Blob) error                  { r
 func (a *archive) Settle(context.Context, audit.Blob, audit.Tally) error     { return nil }
 func (a *archive) Lose(_ context.Context, b audit.Blob, why string, _ audit.Tally) error {
 	return fmt.Errorf("blob %s is lost: %s", b.ID, why)
+}
+func (a *archive) Refuse(_ context.Context, b audit.Blob, why string) (int64, error) {
+	return 0, fmt.Errorf("blob %s is refused: %s", b.ID, why)
 }
 func (a *archive) Keep(context.Context, audit.Blob, []audit.Unreadable) error { return nil }
 func (a *archive) Record(context.Context, access.Entry) error                 { return nil }

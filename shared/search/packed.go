@@ -443,7 +443,8 @@ func (p *packedRun) pageOf(ctx context.Context, total int) (Result, error) {
 func (p *packedRun) ofTail(t ranked) candidate {
 	m := t.event.message
 	return candidate{
-		rank: t.rank, arrival: m.Arrival.UnixMilli(), hash: hashNumber(m.Record.Hash()), file: t.event.file, record: m.Record, event: t.event,
+		rank: t.rank, arrival: m.Arrival.UnixMilli(), hash: hashNumber(m.Record.Hash()),
+		file: t.event.file, record: m.Record, event: t.event,
 	}
 }
 

@@ -151,7 +151,9 @@ func (p *Packs) Answered() (fromSegments, fromPostings int64) {
 // NewPacks reads from a table of events, and keeps up to cacheBytes of blocks in memory.
 func NewPacks(events table.Table, cacheBytes int) *Packs {
 	return &Packs{
-		events: events, blocks: segment.NewCache(segment.Stored{Table: events}, cacheBytes), open: map[segment.Run]*segment.Segment{},
+		events: events,
+		blocks: segment.NewCache(segment.Stored{Table: events}, cacheBytes),
+		open:   map[segment.Run]*segment.Segment{},
 	}
 }
 
