@@ -94,7 +94,7 @@ func exactly(n int) cobra.PositionalArgs {
 		case n == 0:
 			return usage(fmt.Errorf("%q takes no arguments, and got %q", c.CommandPath(), args[0]))
 		}
-		return usage(fmt.Errorf("the command is %q: it takes %d arguments, and got %d", c.UseLine(), n, len(args)))
+		return usage(fmt.Errorf("the command is %q: it takes %s, and got %d", c.UseLine(), plural(n, "argument"), len(args)))
 	}
 }
 

@@ -50,7 +50,6 @@ func (s *session) introduce(ctx context.Context, d *demo.Demo, source demo.Sourc
 	if err != nil {
 		return err
 	}
-	s.say("Its administrator signs in, and consents.")
 	published := time.Now()
 	c, err := s.connect(ctx, d, source)
 	if err != nil {
@@ -143,6 +142,7 @@ func (s *session) connect(ctx context.Context, d *demo.Demo, source demo.Source)
 func (s *session) consent(
 	ctx context.Context, d *demo.Demo, id connection.ID, link string,
 ) (connection.Connection, error) {
+	s.say("Its administrator signs in, and consents.")
 	if err := d.Consent(ctx, s.Base+connection.BeginPath+"?link="+link); err != nil {
 		return connection.Connection{}, err
 	}

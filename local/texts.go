@@ -13,11 +13,11 @@ Mailtrail is running, and has found the first attachments. To connect a tenant o
 
 	recordsText = `
 Mailtrail is running, and has read {{.Records.File}} ({{.Records.Form}}):
-  {{.Records.Records}} records, of which {{.Records.Sends}} are sends of mail with attachments{{if not .Records.Sends}}
+  {{.Records.Records}} records; sends of mail with attachments among them: {{.Records.Sends}}{{if not .Records.Sends}}
   (a send is a record whose Operation is Send, SendAs or SendOnBehalf and whose Item has Attachments){{end}}
-  {{.Records.Messages}} different messages with {{.Records.Events}} attachments can be searched
-  {{.Records.Repeated}} sends were repeated, {{.Records.Noise}} were sharing notifications, ` +
-		`{{.Records.Rejected}} lacked what a record must have
+  {{.Records.Messages}} different messages with {{.Records.Events}} attachments, which can be searched
+  left out: {{.Records.Repeated}} repeated, {{.Records.Noise}} sharing notifications, ` +
+		`{{.Records.Rejected}} that lack what a record must have
   {{.Records.Unreadable}} line{{if ne .Records.Unreadable 1}}s{{end}} could not be read{{range .Records.Problems}}
     line {{.Line}}: {{.Reason}}{{end}}
 `
