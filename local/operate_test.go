@@ -396,3 +396,15 @@ func TestTheFlagGoesBeforeTheVariable(t *testing.T) {
 	s.says(s.does(1, "--data", other, "verify"), "there is no data in folder "+other)
 	s.says(s.does(1, "verify", "--data", other), "there is no data in folder "+other)
 }
+
+func TestWhatIsMissingIsLookedForAgain(t *testing.T) {
+	twice(t, func(t *testing.T, s *site) {
+		s.says(s.does(0, "enrich", "EXPORT.ndjson", "--reason", "no_mailbox,MAILBOX_DENIED", "--from", "2026-11-01"),
+			"what is missing of export.ndjson is looked for")
+		s.says(s.does(1, "enrich", "Contoso"), `there is no connection "Contoso"`)
+		s.says(s.does(1, "enrich", "export.ndjson", "--reason", "TOO_LARGE"), "The reason must be one of")
+		s.says(s.does(1, "enrich", "export.ndjson", "--from", "2026-11-02", "--to", "2026-11-01"), "must be after from")
+		s.says(s.does(2, "enrich", "export.ndjson", "--to", "yesterday"), "give a day")
+		s.says(s.does(2, "enrich"), "enrich")
+	})
+}

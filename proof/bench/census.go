@@ -82,13 +82,36 @@ func inhabit() ([]world.Person, map[people.Coverage]int64) {
 		} else {
 			p.Plans = append(p.Plans, world.Plan{ID: people.AdvancedAuditing, Service: "exchange", CapabilityStatus: status})
 		}
-		for plan := range 12 { // what else a subscription contains
-			p.Plans = append(p.Plans, world.Plan{ID: fmt.Sprintf("b0000000-0000-4000-8000-%012d", plan), Service: "other", CapabilityStatus: "Enabled"})
-		}
+		p.Plans = subscription(len(p.Plans) > 0, status)
 		truth[coverage]++
 		all[i] = p
 	}
 	return all, truth
+}
+
+// plansEach is how many plans a person has: those of a large subscription.
+const plansEach = 111
+
+var subscriptions = map[string][]world.Plan{} //nolint:gochecknoglobals // people share their plans, for they fill the memory
+
+// subscription is the plans of a person, with that for auditing or without it.
+func subscription(audited bool, status string) []world.Plan {
+	if !audited {
+		status = ""
+	}
+	plans := subscriptions[status]
+	if plans == nil {
+		if audited {
+			plans = append(plans, world.Plan{ID: people.AdvancedAuditing, Service: "exchange", CapabilityStatus: status})
+		}
+		for plan := len(plans); plan < plansEach; plan++ { // what else a subscription contains
+			plans = append(plans, world.Plan{
+				ID: fmt.Sprintf("b0000000-0000-4000-8000-%012d", plan), Service: "other", CapabilityStatus: "Enabled",
+			})
+		}
+		subscriptions[status] = plans
+	}
+	return plans
 }
 
 // oneConnection is a registry that has one.
