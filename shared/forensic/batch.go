@@ -79,7 +79,7 @@ func (r *reading) flush(ctx context.Context) error {
 		m := &r.messages[i]
 		m.Stored, m.Waiting = now, r.in.Queue != nil
 		var parts []table.Item
-		messages[i], parts = encode(*m, "", expires)
+		messages[i], parts = encode(m, "", expires)
 		r.items = append(appendPostings(r.items, *m, expires), parts...)
 		if m.Waiting {
 			r.items = append(r.items, waitingMark(*m, expires))

@@ -48,8 +48,8 @@ const currentForm int64 = 2
 // encode returns the message's item, and the further items that hold what does not fit into it, which must be stored
 // first. An enriched message has further items of its own, named by the generation: whoever reads the message as it
 // was before finds the earlier items.
-func encode(m Message, generation string, expires time.Time) (message table.Item, parts []table.Item) {
-	shares := split(m)
+func encode(m *Message, generation string, expires time.Time) (message table.Item, parts []table.Item) {
+	shares := split(*m)
 	a := make(table.Attrs, 16)
 	a[attrForm] = currentForm
 	a[attrObserved] = table.Stamp(m.Observed)
@@ -77,7 +77,7 @@ func encode(m Message, generation string, expires time.Time) (message table.Item
 	if m.RecipientCount != int64(len(m.Recipients)) || len(shares) > 1 {
 		a[attrCount] = m.RecipientCount
 	}
-	putCopy(a, m)
+	putCopy(a, *m)
 	shares[0].put(a)
 
 	for i, s := range shares[1:] {

@@ -71,7 +71,7 @@ func typical() Message {
 }
 
 func TestTypicalMessageFitsOneWriteUnit(t *testing.T) {
-	item, parts := encode(typical(), "", stored.AddDate(0, 3, 0))
+	item, parts := encode(new(typical()), "", stored.AddDate(0, 3, 0))
 	item.Revision = 1
 	if size := table.Size(item); size > 1024 || len(parts) > 0 {
 		t.Errorf("a typical message has %d bytes and %d further items; a write unit is 1024 bytes", size, len(parts))
@@ -144,7 +144,7 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 			if !want.Copy.At.IsZero() {
 				generation = "18a2"
 			}
-			item, parts := encode(want, generation, want.Expires)
+			item, parts := encode(&want, generation, want.Expires)
 			events := openTable(t)
 			ctx := context.Background()
 			if err := events.Load(ctx, parts...); err != nil {
@@ -166,7 +166,7 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 
 func TestAttributesOfOthersArePassedOver(t *testing.T) {
 	want := typical()
-	item, _ := encode(want, "", time.Time{})
+	item, _ := encode(&want, "", time.Time{})
 	item.Attrs["enriched"] = true
 	item.Attrs["notes"] = []string{"a"}
 	item.Attrs[attrFiles].([]table.Attrs)[0]["sha256"] = "e3b0c442"
@@ -182,7 +182,7 @@ func TestLoadKeepsTheOrderAskedForAndPassesOverWhatIsNotThere(t *testing.T) {
 	for _, id := range []RecordID{"a", "b"} {
 		m := typical()
 		m.Record = id
-		item, _ := encode(m, "", time.Time{})
+		item, _ := encode(&m, "", time.Time{})
 		if _, err := events.Create(ctx, item); err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func FuzzDerive(f *testing.F) {
 			return
 		}
 		m.Stored, m.Expires = stored, stored
-		item, parts := encode(m, "", stored)
+		item, parts := encode(&m, "", stored)
 		item.Revision = 1
 		for _, i := range append(appendPostings(parts, m, stored), item) {
 			if err := i.Valid(); err != nil {

@@ -46,7 +46,7 @@ func TestMessagesOfTheFirstFormStayReadable(t *testing.T) {
 			}
 
 			// Stored again, in the current form, it still says the same.
-			again, _ := encode(got[0], "", time.Time{})
+			again, _ := encode(&got[0], "", time.Time{})
 			if again.Attrs[attrForm] != currentForm {
 				t.Errorf("it is stored again in form %v", again.Attrs[attrForm])
 			}
@@ -78,7 +78,7 @@ func attrsOf(from map[string]any) table.Attrs {
 }
 
 func TestAMessageOfALaterFormIsRefusedWithASentence(t *testing.T) {
-	item, _ := encode(typical(), "", time.Time{})
+	item, _ := encode(new(typical()), "", time.Time{})
 	item.Attrs[attrForm] = currentForm + 1
 	_, _, err := decode(tester, item)
 	if !errors.Is(err, fault.Poison) || !strings.Contains(err.Error(), "is stored in form 3; this version of Mailtrail reads") {

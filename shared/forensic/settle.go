@@ -136,7 +136,7 @@ func (d *Desk) replace(ctx context.Context, c connection.ID, r RecordID, f func(
 	if !same {
 		generation = fmt.Sprintf("%016x", m.Copy.At.UnixNano())
 	}
-	replacement, parts := encode(m, generation, item.Expires)
+	replacement, parts := encode(&m, generation, item.Expires)
 	replacement.Revision = item.Revision
 
 	var further []table.Item
