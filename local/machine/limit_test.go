@@ -138,6 +138,13 @@ func TestALimitHoldsAtEveryRoute(t *testing.T) {
 	for pattern := range others {
 		t.Errorf("%s is no route", pattern)
 	}
+	packer := *y.machine.Packer
+	packer.At = 1
+	if outcome, err := packer.Run(t.Context()); err != nil || outcome.Messages == 0 {
+		t.Fatalf("packed %d messages, %v", outcome.Messages, err)
+	}
+	y.finds(0)
+	y.finds(1)
 	for _, id := range y.ids { // after all that was refused
 		if d := y.details(id); d.Status != "Monitoring" || d.DisplayName == "Taken over" || d.Purge != nil {
 			t.Errorf("connection %s was changed: %+v", id, d)
