@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -229,13 +230,21 @@ func TestASummaryOfAnOlderVersionIsTakenOver(t *testing.T) {
 func TestWhoIsHealthyHasASummary(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.env = strings.Replace(s.env, "ADDR=127.0.0.1:0", "ADDR=127.0.0.1:18217", 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a free port, for nobody knows the start's own before it is ready
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.env = strings.Replace(s.env, "ADDR=127.0.0.1:0", "ADDR="+addr, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	seen := make(chan string, 1)
 	go func() {
 		for ctx.Err() == nil {
-			resp, err := http.Get("http://127.0.0.1:18217/healthz")
+			resp, err := http.Get("http://" + addr + "/healthz")
 			if err != nil {
 				continue
 			}
