@@ -232,7 +232,7 @@ func (d directory) take(ctx context.Context, r *report, c *people.Census, id con
 		r.below("census.wrong_sums", float64(wrong), "coverage sums that differ from the simulator's truth", 1),
 		r.tell("census.people", float64(sums.People), "people"),
 		r.tell("census.broken_off", float64(failures), "runs that Microsoft broke off, with a throttle or a failure"),
-		r.atLeast("census.speed", inhabitants/took.Seconds(), "people/s, Microsoft's waits included", 1000),
+		r.atLeast("census.speed", inhabitants/took.Seconds(), "people/s, Microsoft's waits included", 500),
 		r.tell("census.speed_without_waits", inhabitants/(took-waited).Seconds(), "people/s"),
 		r.tell("census.sums", counting.Seconds(), "s to count everybody by coverage"),
 		// Sys never shrinks: it is the most that the program ever had, without the store's own tables, which are as large for any tenant.

@@ -13,6 +13,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/agents"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/embedded"
+	"github.com/mailtrail/mailtrail/shared/people"
 	"github.com/mailtrail/mailtrail/shared/table"
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
@@ -115,4 +116,37 @@ type nothing struct{ table.Table }
 
 func (nothing) Query(context.Context, table.Query) iter.Seq2[table.Item, error] {
 	return func(yield func(table.Item, error) bool) { yield(table.Item{}, errNothing) }
+}
+
+// Connections that were made when only the mail of people with a licence was kept go on so until somebody chooses, and
+// say so; new ones keep all.
+func TestConnectionsKeepTheGateThatTheyWereMadeWith(t *testing.T) {
+	s := surroundings(t)
+	all := agents.New(s)
+	c, _, err := all.Registry.Add(t.Context(), "Fernhill", connection.Commercial, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := func(want people.Gate) {
+		t.Helper()
+		scope, err := all.Roster.Scope(t.Context(), c.ID)
+		if err != nil || scope.Gate != want || scope.Kind != people.Everybody {
+			t.Errorf("%+v, want the gate %s: %v", scope, want, err)
+		}
+	}
+	gate(people.None)
+	// As versions before 0.2 stored it.
+	item, err := s.Connections.Get(t.Context(), table.Key{Partition: "connection", Sort: string(c.ID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(item.Attrs, "keepsAll")
+	if err := s.Connections.Load(t.Context(), item); err != nil {
+		t.Fatal(err)
+	}
+	gate(people.Premium)
+	if _, err := all.Roster.SetScope(t.Context(), c.ID, people.Everybody, people.None, nil); err != nil {
+		t.Fatal(err)
+	}
+	gate(people.None)
 }
