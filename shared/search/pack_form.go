@@ -16,9 +16,10 @@ import (
 
 // What every segment has beside the terms. These names begin with "#", as no term does.
 const (
-	recordField   = "#record"  // the record's id: its 16 bytes where it is a GUID, else its text. Orders rows of one time.
-	hashColumn    = "#hash"    // of the record's id, as in event ids; its order is that of the hexadecimal text
-	expiresColumn = "#expires" // when the message stops being stored, in seconds
+	extensionField = "#ext"     // what follows the last dot of file.name, so that *.pdf need not look at every name
+	recordField    = "#record"  // the record's id: its 16 bytes where it is a GUID, else its text. Orders rows of one time.
+	hashColumn     = "#hash"    // of the record's id, as in event ids; its order is that of the hexadecimal text
+	expiresColumn  = "#expires" // when the message stops being stored, in seconds
 )
 
 // absent stands in a column for a value that is missing.
@@ -27,7 +28,7 @@ const absent = math.MinInt64
 // packForm is how the terms of an event lie in the rows of a segment.
 type packForm struct {
 	segment.Schema
-	fields  []*term // of the schema's fields, but for the last, which is recordField
+	fields  []*term // of the schema's fields, but for the last two
 	columns []*term // of the schema's columns, but for the last two
 	own     map[*term]bool
 }
@@ -75,7 +76,8 @@ var thePackForm = sync.OnceValue(func() packForm {
 		f.fields = append(f.fields, t)
 		f.Fields = append(f.Fields, segment.Field{Name: t.name, Parts: inParts(t.name), Ordinals: t.shape == scalar})
 	}
-	f.Fields = append(f.Fields, segment.Field{Name: recordField, Ordinals: true})
+	f.Fields = append(f.Fields,
+		segment.Field{Name: extensionField, Ordinals: true}, segment.Field{Name: recordField, Ordinals: true})
 	f.Columns = append(f.Columns, hashColumn, expiresColumn)
 	f.Key = recordField
 	return f
@@ -125,7 +127,12 @@ func (f packForm) row(e *event) (row segment.Row, long bool) {
 		}
 		row.Terms = append(row.Terms, terms)
 	}
-	row.Terms = append(row.Terms, []string{recordTerm(e.message.Record)})
+	var extension []string
+	if name := lower(e.message.Files[e.file].Name); strings.Contains(name, ".") {
+		cut := name[strings.LastIndexByte(name, '.')+1:]
+		extension = []string{cut[:min(len(cut), segment.MaxTerm)]}
+	}
+	row.Terms = append(row.Terms, extension, []string{recordTerm(e.message.Record)})
 	row.Numbers = make([]int64, 0, len(f.Columns))
 	for _, t := range f.columns {
 		n := int64(absent)

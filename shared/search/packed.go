@@ -239,11 +239,22 @@ func (p *packedRun) predicate(ctx context.Context, part *packedPart, q *predicat
 		}
 		return set, err
 	}
-	set, err := matchingTerms(ctx, part.s, field, q.patterns)
-	if err == nil && (q.operator == IsNot || q.operator == IsNone) {
+	patterns, byExtension := q.patterns, part.s.None()
+	if q.term.name == "file.name" {
+		var err error
+		if byExtension, patterns, err = endingIn(ctx, part.s, patterns); err != nil {
+			return segment.Set{}, err
+		}
+	}
+	set, err := matchingTerms(ctx, part.s, field, patterns)
+	if err != nil {
+		return segment.Set{}, err
+	}
+	set = segment.Or(set, byExtension)
+	if q.operator == IsNot || q.operator == IsNone {
 		set = segment.Not(set)
 	}
-	return set, err
+	return set, nil
 }
 
 // named is the rows for which a predicate on the event's id holds.
@@ -285,6 +296,39 @@ func (p *packedRun) named(ctx context.Context, part *packedPart, q *predicate) (
 		set = segment.Not(set)
 	}
 	return set, nil
+}
+
+// endingIn is the rows whose file's name matches a pattern that says only how it ends, from a dot on; and the other
+// patterns.
+func endingIn(ctx context.Context, s *segment.Segment, all []pattern) (segment.Set, []pattern, error) {
+	field := s.Schema().Field(extensionField)
+	if field < 0 {
+		return s.None(), all, nil
+	}
+	var endings []string
+	var others []pattern
+	for _, pattern := range all {
+		ending, ok := pattern.ending()
+		if !ok {
+			others = append(others, pattern)
+			continue
+		}
+		endings = append(endings, ending)
+	}
+	if len(endings) == 0 {
+		return s.None(), all, nil
+	}
+	set, err := s.Is(ctx, field, endings...)
+	return set, others, err
+}
+
+// ending returns what must follow the last dot, if the pattern asks for that alone.
+func (p pattern) ending() (string, bool) {
+	if !p.wild || len(p.parts) != 2 || len(p.parts[0].runes) > 0 || !p.parts[1].exact {
+		return "", false
+	}
+	after, ok := strings.CutPrefix(p.parts[1].text, ".")
+	return after, ok && !strings.Contains(after, ".")
 }
 
 // matchingTerms is the rows that have a term that any of the patterns matches.
