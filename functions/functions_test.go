@@ -74,8 +74,9 @@ func environment(function string, a *amazon) map[string]string {
 		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people",
 		"QUEUE_BLOBS":    a.url + "/queue",
 		"QUEUE_MESSAGES": a.url + "/messages", "MAILTRAIL_HASHES": "all", "MAILTRAIL_HASH_LIMIT_MB": "150",
-		"MAILTRAIL_ENRICH_MINUTES": "30", "MAILTRAIL_LOOK_DAYS": "14", "MAILTRAIL_RETENTION_DAYS": "90", "MAILTRAIL_CHECK_SENDS": "100",
-		"MAILTRAIL_CLIENT_ID": clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID,
+		"MAILTRAIL_ENRICH_MINUTES": "30", "MAILTRAIL_LOOK_DAYS": "14", "MAILTRAIL_RETENTION_DAYS": "90",
+		"MAILTRAIL_CHECK_SENDS": "100",
+		"MAILTRAIL_CLIENT_ID":   clientID, "MAILTRAIL_CREDENTIAL_ARN": arn, "MAILTRAIL_PUBLISHER": clientID,
 		"MAILTRAIL_CLOUD": "commercial",
 	}
 	env := map[string]string{}

@@ -153,7 +153,8 @@ func needs() map[string]map[string][]string {
 			"BlobQueue":   receive, "MessageQueue": send,
 		},
 		"enrich": {
-			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, query, put}, "EventsTable": {get, many, load, put,
+			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, query, put},
+			"EventsTable": {get, many, load, put,
 				remove}, "PeopleTable": {query},
 			"MessageQueue": receive,
 		},

@@ -37,13 +37,14 @@
 //   - m365 speaks to Microsoft.
 //   - trigger turns Lambda's events into HTTP requests, queued messages and ticks.
 //
-// The programs plug the adapters into the agents. Each folder of functions is one Lambda function. The room local is the
-// product on one machine: all agents in one process, and the command line.
+// The programs plug the adapters into the agents. Each folder of functions is one Lambda function. The room local is
+// the product on one machine: all agents in one process, and the command line.
 //
 // Beside the product stand what it is tried with and what proves it. None of them is part of it:
 //
-//   - sim holds simulated surroundings: a hostile Microsoft 365, a Lambda service, a browser. They import nothing of ours.
-//   - proof holds the programs that prove promises: the story on AWS's engines, the bench, and keep, which keeps a store of
-//     each release for the tests.
+//   - sim holds simulated surroundings: a hostile Microsoft 365, a Lambda service, a browser. They import nothing of
+//     ours.
+//   - proof holds the programs that prove promises: the story on AWS's engines, the bench, and keep, which keeps a
+//     store of each release for the tests.
 //   - tools holds an operator's tools: entra registers the application at Microsoft.
 package shared

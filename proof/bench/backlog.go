@@ -26,8 +26,8 @@ const (
 	oneCall    = 200 * time.Millisecond
 )
 
-// backlog measures how long the messages of one tenant take to be enriched while another has 100,000 waiting, all of one mailbox: by as
-// many workers as one machine has, and calls of 200 ms.
+// backlog measures how long the messages of one tenant take to be enriched while another has 100,000 waiting, all of
+// one mailbox: by as many workers as one machine has, and calls of 200 ms.
 func backlog(ctx context.Context, r *report) error {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
@@ -38,7 +38,8 @@ func backlog(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	q := store.Queue("messages", embedded.QueueOptions{MaxReceives: 500, MaxInFlightPerGroup: enrich.DefaultWorkers * 3 / 4})
+	q := store.Queue("messages", embedded.QueueOptions{MaxReceives: 500,
+		MaxInFlightPerGroup: enrich.DefaultWorkers * 3 / 4})
 	waiting := make([]queue.Message, 0, backlogged)
 	for n := range backlogged {
 		waiting = append(waiting, waitingOf("busy", n))
@@ -71,7 +72,8 @@ func backlog(ctx context.Context, r *report) error {
 	all.Wait()
 	slices.Sort(seconds)
 	return errors.Join(d.failed, store.Close(),
-		r.tell("backlog.p50", quantile(seconds, 0.5), "s until enriched, at 3 calls of 0.2 s, beside 100,000 messages of another tenant"),
+		r.tell("backlog.p50", quantile(seconds, 0.5),
+			"s until enriched, at 3 calls of 0.2 s, beside 100,000 messages of another tenant"),
 		r.below("backlog.p99", quantile(seconds, 0.99), "s until enriched", 2))
 }
 
@@ -122,13 +124,15 @@ func (d *desk) until(ctx context.Context, record string) (time.Time, error) {
 
 // Get, Load and Settle are what the agent asks of connections and messages.
 func (d *desk) Get(_ context.Context, id connection.ID) (connection.Connection, error) {
-	return connection.Connection{ID: id, Tenant: connection.Tenant{ID: connection.TenantID(id)}, Status: connection.Monitoring}, nil
+	return connection.Connection{ID: id, Tenant: connection.Tenant{ID: connection.TenantID(id)},
+		Status: connection.Monitoring}, nil
 }
 
 func (d *desk) Load(_ context.Context, c connection.ID, r forensic.RecordID) (forensic.Message, bool, error) {
 	who := "one@" + string(c) + ".example"
 	return forensic.Message{
-		Connection: c, Record: r, Observed: time.Now().Add(-time.Hour), Stored: time.Now(), Operation: "Send", Actor: who, From: who, Mailbox: who,
+		Connection: c, Record: r, Observed: time.Now().Add(-time.Hour), Stored: time.Now(), Operation: "Send", Actor: who,
+		From: who, Mailbox: who,
 		InternetMessageID: "<" + string(r) + ">", Files: []forensic.File{{Name: "a.txt", StoredSize: 300}},
 	}, false, nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
-// batched measures whether $batch would help: twenty messages are looked for by calls of their own, and in one batch; in twenty mailboxes,
-// and in one, where four calls at a time are allowed.
+// batched measures whether $batch would help: twenty messages are looked for by calls of their own, and in one batch;
+// in twenty mailboxes, and in one, where four calls at a time are allowed.
 func batched(ctx context.Context, r *report) error {
 	server, err := startMail(ctx, "serve-mailboxes")
 	if err != nil {
@@ -53,8 +53,10 @@ type teller struct {
 }
 
 func newTeller(ctx context.Context, doors m365.Endpoints) (*teller, error) {
-	form := url.Values{"client_id": {clientID}, "client_secret": {"bench-secret"}, "grant_type": {"client_credentials"}, "scope": {doors.GraphScope}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, doors.Login+"/"+mailTenant+"/oauth2/v2.0/token", bytes.NewBufferString(form.Encode()))
+	form := url.Values{"client_id": {clientID}, "client_secret": {"bench-secret"}, "grant_type": {"client_credentials"},
+		"scope": {doors.GraphScope}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, doors.Login+"/"+mailTenant+"/oauth2/v2.0/token",
+		bytes.NewBufferString(form.Encode()))
 	if err != nil {
 		return nil, err
 	}

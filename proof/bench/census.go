@@ -27,7 +27,8 @@ const (
 	censusTenant = "00000000-1111-4222-8333-444444444444"
 )
 
-// directory is what the process that simulates a large tenant tells of it. It is another process, so that its memory is not ours.
+// directory is what the process that simulates a large tenant tells of it. It is another process, so that its memory
+// is not ours.
 type directory struct {
 	Login, Manage, Graph, Control string
 	Truth                         map[people.Coverage]int64 // under the gate premium
@@ -36,7 +37,8 @@ type directory struct {
 // serveDirectory simulates a tenant of many people, refusing one request of twenty, until its input ends.
 func serveDirectory(ctx context.Context, in io.Reader, out io.Writer) error {
 	sim := m365sim.New(m365sim.Options{Seed: 1, RefuseRate: 0.05, TornRate: 0.02})
-	sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}}, GraphRoles: []string{"User.Read.All"}})
+	sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}},
+		GraphRoles: []string{"User.Read.All"}})
 	all, truth := inhabit()
 	sim.AddTenant(world.Tenant{ID: censusTenant, DefaultDomain: "large.example", Domains: []string{"large.example"}}, all)
 	if err := sim.Grant(censusTenant, clientID); err != nil {
@@ -61,8 +63,10 @@ func inhabit() ([]world.Person, map[people.Coverage]int64) {
 	for i := range all {
 		address, status := fmt.Sprintf("somebody.number%d@large.example", i), "Enabled"
 		p := world.Person{
-			ID: fmt.Sprintf("1a59e000-0000-4000-8000-%012d", i), DisplayName: fmt.Sprintf("Somebody Number %d", i), UserPrincipalName: address, Mail: address,
-			ProxyAddresses: []string{"SMTP:" + address, fmt.Sprintf("smtp:n%d@large.onmicrosoft.example", i)}, UserType: "Member", Enabled: true,
+			ID: fmt.Sprintf("1a59e000-0000-4000-8000-%012d", i), DisplayName: fmt.Sprintf("Somebody Number %d", i),
+			UserPrincipalName: address, Mail: address,
+			ProxyAddresses: []string{"SMTP:" + address, fmt.Sprintf("smtp:n%d@large.onmicrosoft.example", i)},
+			UserType:       "Member", Enabled: true,
 		}
 		coverage := people.Monitored
 		switch i % 10 {
@@ -92,7 +96,8 @@ func inhabit() ([]world.Person, map[people.Coverage]int64) {
 // plansEach is how many plans a person has: those of a large subscription.
 const plansEach = 111
 
-var subscriptions = map[string][]world.Plan{} //nolint:gochecknoglobals // people share their plans, for they fill the memory
+//nolint:gochecknoglobals // people share their plans, for they fill the memory
+var subscriptions = map[string][]world.Plan{}
 
 // subscription is the plans of a person, with that for auditing or without it.
 func subscription(audited bool, status string) []world.Plan {
@@ -123,8 +128,8 @@ func (o oneConnection) Followed(context.Context) ([]connection.Connection, error
 
 func (o oneConnection) ReportDirectory(context.Context, connection.ID, error) error { return nil }
 
-// census measures the census of a tenant of 100,000 people: read in pages, with throttles and torn answers, and stored with their names,
-// synced. The speed counts what Microsoft asks to wait; the second one does not.
+// census measures the census of a tenant of 100,000 people: read in pages, with throttles and torn answers, and
+// stored with their names, synced. The speed counts what Microsoft asks to wait; the second one does not.
 func census(ctx context.Context, r *report) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -175,7 +180,8 @@ func (d directory) census(ctx context.Context, r *report) error {
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	c := connection.Connection{ID: "aaaaaaaaaaaa", Tenant: connection.Tenant{ID: censusTenant, Cloud: connection.Commercial}}
+	c := connection.Connection{ID: "aaaaaaaaaaaa",
+		Tenant: connection.Tenant{ID: censusTenant, Cloud: connection.Commercial}}
 	people := &people.Census{
 		Connections: oneConnection{c}, Directory: client, Now: time.Now, Holder: rand.Text, Log: log,
 		Roster: &people.Roster{Table: store.Table("people"), Now: time.Now, Rand: rand.Reader},
@@ -235,8 +241,10 @@ func (d directory) take(ctx context.Context, r *report, c *people.Census, id con
 		r.atLeast("census.speed", inhabitants/took.Seconds(), "people/s, Microsoft's waits included", 500),
 		r.tell("census.speed_without_waits", inhabitants/(took-waited).Seconds(), "people/s"),
 		r.tell("census.sums", counting.Seconds(), "s to count everybody by coverage"),
-		// Sys never shrinks: it is the most that the program ever had, without the store's own tables, which are as large for any tenant.
-		r.below("census.peak", float64(memory.Sys)/(1<<20), "MB, all of the program but the tables that the store keeps in memory", 64),
+		// Sys never shrinks: it is the most that the program ever had, without the store's own tables, which are as large
+		// for any tenant.
+		r.below("census.peak", float64(memory.Sys)/(1<<20),
+			"MB, all of the program but the tables that the store keeps in memory", 64),
 		r.tell("census.resident", resident.peak, "MB, those included"),
 	)
 }

@@ -48,13 +48,15 @@ const (
 	batch       = 10   // that one invocation takes off a queue
 )
 
-// cost meters what a poll, a blob and a file event take, and adds up what that comes to in a month for 1, 100 and 10,000 tenants.
+// cost meters what a poll, a blob and a file event take, and adds up what that comes to in a month for 1, 100 and
+// 10,000 tenants.
 func cost(ctx context.Context, r *report) error {
 	m, err := meter(ctx)
 	if err != nil {
 		return err
 	}
-	p := prices{writes: dollarsPerMillion, reads: 0.125, storage: 0.25, backup: 0.20, compute: 0.0000133334, requests: 0.20, fixed: 5}
+	p := prices{writes: dollarsPerMillion, reads: 0.125, storage: 0.25, backup: 0.20, compute: 0.0000133334,
+		requests: 0.20, fixed: 5}
 	t := tenant{people: 1000, events: 88, blobs: 10_000, polls: 30 * 24 * 60, days: 90}
 	told := []error{
 		r.tell("cost.event.write", m.event.Write, "write units of a file event, from listed to enriched"),
@@ -87,22 +89,27 @@ func (p prices) month(m metered, t tenant, n float64) [6]float64 {
 	// A blob, and a message, is sent, received and deleted in batches; an invocation works on a batch, and a tick is one.
 	requests := n*(t.blobs+sent)*4/batch + 2*t.polls
 	return [6]float64{
-		writes / 1e6 * p.writes, reads / 1e6 * p.reads, stored * (p.storage + p.backup), seconds * p.compute, requests / 1e6 * p.requests, p.fixed,
+		writes / 1e6 * p.writes, reads / 1e6 * p.reads, stored * (p.storage + p.backup), seconds * p.compute,
+		requests / 1e6 * p.requests, p.fixed,
 	}
 }
 
-// meter polls, and reads blobs without and with file events, one kind after the other, and tells what one of each took. The mails are those
-// of an invented company, with their recipients and files in its mailboxes.
+// meter polls, and reads blobs without and with file events, one kind after the other, and tells what one of each
+// took. The mails are those of an invented company, with their recipients and files in its mailboxes.
 func meter(ctx context.Context) (metered, error) {
 	const polls, blobs, records = 20, 40, 60
 	// No tick but ours, and what is in no mailbox is given up soon.
-	st, err := open(ctx, 0, 0, time.Hour, func(c *machine.Config) { c.NoMailboxes, c.Settings.EnrichFor = false, 10*time.Second })
+	st, err := open(ctx, 0, 0, time.Hour, func(c *machine.Config) {
+		c.NoMailboxes, c.Settings.EnrichFor = false,
+			10*time.Second
+	})
 	if err != nil {
 		return metered{}, err
 	}
 	need := m365.RequiredPermissions()
 	st.sim.AddApp(m365sim.App{
-		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}}, ActivityRoles: need.Activity, GraphRoles: need.Graph,
+		ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}},
+		ActivityRoles: need.Activity, GraphRoles: need.Graph,
 	})
 	who := company.New(company.Options{Seed: 7, MailsPerHour: 400, Noise: 3})
 	if err := st.join(ctx, who.Tenant(), who.People()); err != nil {
@@ -127,7 +134,8 @@ func meter(ctx context.Context) (metered, error) {
 	// What others do in Exchange fills most blobs, and is rejected unread.
 	noise := make([]world.Record, records)
 	for i := range noise {
-		noise[i].JSON = fmt.Appendf(nil, `{"Id":"%08d-0000-4000-8000-000000000000","RecordType":50,"Operation":"MailItemsAccessed"}`, i)
+		noise[i].JSON = fmt.Appendf(nil, `{"Id":"%08d-0000-4000-8000-000000000000","RecordType":50,`+
+			`"Operation":"MailItemsAccessed"}`, i)
 	}
 	if m.blob, err = st.read(ctx, sized, slices.Repeat([][]world.Record{noise}, blobs)); err != nil {
 		return metered{}, err

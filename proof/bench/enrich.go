@@ -11,8 +11,8 @@ import (
 // tenLarge are ten files of the size that Exchange Online takes at the most.
 func tenLarge() post { return post{Mailboxes: 10, Messages: 1, Length: 150 << 20} }
 
-// hash measures how fast attachments are hashed while they stream in, against MD5 and SHA-256 alone, both in processor time of one core;
-// and the memory with ten of the largest in flight.
+// hash measures how fast attachments are hashed while they stream in, against MD5 and SHA-256 alone, both in
+// processor time of one core; and the memory with ten of the largest in flight.
 func hash(ctx context.Context, r *report) error {
 	p := tenLarge()
 	room, err := openMailroom(ctx, "serve-hash", p, p.Mailboxes)
@@ -76,7 +76,8 @@ func fullMailboxes() post {
 	return post{Mailboxes: 500, Messages: 12, Length: 2000, Latency: time.Second}
 }
 
-// fullSpeed measures how near the agent comes to what four calls at a time in each mailbox allow, when every call takes a second.
+// fullSpeed measures how near the agent comes to what four calls at a time in each mailbox allow, when every call
+// takes a second.
 func fullSpeed(ctx context.Context, r *report) error {
 	p := fullMailboxes()
 	workers := p.Mailboxes * callsAtATime
@@ -90,18 +91,23 @@ func fullSpeed(ctx context.Context, r *report) error {
 		return err
 	}
 	took := time.Since(begun)
-	ceiling, spans := time.Duration(p.Messages*callsPerMessage/callsAtATime)*p.Latency*time.Duration(p.Mailboxes), time.Duration(0)
+	ceiling := time.Duration(p.Messages*callsPerMessage/callsAtATime) * p.Latency * time.Duration(p.Mailboxes)
+	var spans time.Duration
 	for _, s := range room.spans {
 		spans += s.ended.Sub(s.begun)
 	}
-	// As long as calls really took: where the machine has other work too, that is longer than the latency that was asked for.
+	// As long as calls really took: where the machine has other work too, that is longer than the latency that was asked
+	// for.
 	busy := time.Duration(room.calls.sum.Load() - warm)
 	usage, err := used()
 	return errors.Join(err,
-		r.tell("mailboxes.messages", float64(p.Messages*p.Mailboxes)/took.Seconds(), "messages per second in 500 mailboxes, 1 s per call"),
-		r.tell("mailboxes.injected", ceiling.Seconds()/spans.Seconds(), "of what 4 calls at a time per mailbox allow, if a call takes 1 s"),
+		r.tell("mailboxes.messages", float64(p.Messages*p.Mailboxes)/took.Seconds(),
+			"messages per second in 500 mailboxes, 1 s per call"),
+		r.tell("mailboxes.injected", ceiling.Seconds()/spans.Seconds(),
+			"of what 4 calls at a time per mailbox allow, if a call takes 1 s"),
 		r.tell("mailboxes.call", busy.Seconds()/float64(p.Mailboxes*p.Messages*callsPerMessage), "s that a call took"),
-		r.atLeast("mailboxes.ratio", busy.Seconds()/callsAtATime/spans.Seconds(), "of what 4 calls at a time per mailbox allow, as long as they took", 0.95),
+		r.atLeast("mailboxes.ratio", busy.Seconds()/callsAtATime/spans.Seconds(),
+			"of what 4 calls at a time per mailbox allow, as long as they took", 0.95),
 		r.tell("mailboxes.cpu", usage.cpu.Seconds()/took.Seconds(), "of one core"),
 		r.tell("mailboxes.memory", usage.peak, "MB at the most, 2,000 calls at a time"),
 		room.wait(),

@@ -13,8 +13,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// enriched measures what it takes to store messages that are to be enriched, and to add to each what a mailbox typically tells: two
-// recipients and the hashes of its file. Nothing is asked of a mailbox here; that is measured by hash and mailboxes.
+// enriched measures what it takes to store messages that are to be enriched, and to add to each what a mailbox
+// typically tells: two recipients and the hashes of its file. Nothing is asked of a mailbox here; that is measured by
+// hash and mailboxes.
 func enriched(ctx context.Context, r *report) error {
 	const settlers = 32
 	s := shape{blobs: 130, records: 500}
@@ -114,7 +115,8 @@ func settle(ctx context.Context, d *forensic.Desk, w forensic.Waiting) error {
 	}
 	for i, file := range m.Files {
 		f.Files = append(f.Files, forensic.Attachment{
-			Record: i, Name: file.Name, ContentType: "application/octet-stream", ByBytes: forensic.TypeByName(file.Name).MIME, Kind: forensic.FileKind,
+			Record: i, Name: file.Name, ContentType: "application/octet-stream", ByBytes: forensic.TypeByName(file.Name).MIME,
+			Kind:       forensic.FileKind,
 			ID:         "AAMkAGI2TG93AAAAAAEJAAAiIsqMbYjsT5e-T7KzowPTAAAYbuK-AAABEgAQACKmVk6xoZBBkGkFGVv2V0E" + hash,
 			StoredSize: file.StoredSize, Size: file.StoredSize - 150, MD5: hash, SHA256: hash + hash,
 		})

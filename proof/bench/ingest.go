@@ -28,12 +28,13 @@ type shape struct {
 
 const (
 	recordSize = 1300
-	// dollarsPerMillion is the price of a million write units of a DynamoDB table on demand (us-east-1, 2025; docs/deploy.md).
+	// dollarsPerMillion is the price of a million write units of a DynamoDB table on demand (us-east-1, 2025;
+	// docs/deploy.md).
 	dollarsPerMillion = 0.625
 )
 
-// ingest measures the whole way from listing to searchable: list, fetch over HTTP, parse, derive, store with all terms, synced. The
-// simulated Microsoft runs in this process too, and its work counts.
+// ingest measures the whole way from listing to searchable: list, fetch over HTTP, parse, derive, store with all
+// terms, synced. The simulated Microsoft runs in this process too, and its work counts.
 func ingest(ctx context.Context, r *report, s shape) error {
 	st, err := open(ctx, s.latency, 1, time.Second)
 	if err != nil {
@@ -80,7 +81,8 @@ func ingest(ctx context.Context, r *report, s shape) error {
 		r.atLeast(name+".speed", speed, "events/s", goal),
 		r.tell(name+".baseline", baseline, "events/s into a plain JSON file, one blob after another"),
 		r.tell(name+".ratio", speed/baseline, "x baseline"),
-		r.tell(name+".cpu", float64((cpuAfter.cpu-cpuBefore.cpu).Microseconds())/events, "us/event, the simulated Microsoft included"),
+		r.tell(name+".cpu", float64((cpuAfter.cpu-cpuBefore.cpu).Microseconds())/events,
+			"us/event, the simulated Microsoft included"),
 		r.tell(name+".allocations", float64(after.Mallocs-before.Mallocs)/events, "allocations/event"),
 		r.below(name+".write_units", units.Write/events, "write units/event", 8.001),
 		r.tell(name+".cost", units.Write/events*dollarsPerMillion, "$ for the writes of a million file events"),
@@ -98,8 +100,8 @@ func (st *stage) publish(s shape, created time.Time) error {
 	return nil
 }
 
-// plain is what collectors do: one blob after another is fetched, decoded whole, and each record that matters is written to a file as a
-// line of JSON, indexing nothing. It uses the same client.
+// plain is what collectors do: one blob after another is fetched, decoded whole, and each record that matters is
+// written to a file as a line of JSON, indexing nothing. It uses the same client.
 func plain(ctx context.Context, st *stage, s shape) (float64, error) {
 	file, err := os.Create(filepath.Join(st.dir, "plain.json"))
 	if err != nil {
@@ -172,7 +174,8 @@ func poller(ctx context.Context, r *report) error {
 	}
 	records := company.SendRecords(1, tenants, recordSize)
 	for i, tenant := range st.tenants {
-		if _, err := st.sim.Publish(tenant, contentType, time.Now().Add(-time.Minute), []world.Record{records[i]}); err != nil {
+		if _, err := st.sim.Publish(tenant, contentType, time.Now().Add(-time.Minute),
+			[]world.Record{records[i]}); err != nil {
 			return err
 		}
 	}
@@ -203,7 +206,8 @@ func poller(ctx context.Context, r *report) error {
 	}
 	return errors.Join(
 		r.atLeast("poller.ratio", one.Seconds()*(tenants-serial)/took.Seconds(), "x one after the other", 100),
-		r.tell("poller.tick", took.Seconds(), "s for 980 tenants at 50 ms a call, the first poll of each: token, subscription, listing"),
+		r.tell("poller.tick", took.Seconds(), "s for 980 tenants at 50 ms a call, the first poll of each: token, "+
+			"subscription, listing"),
 		r.below("poller.peak", u.peak, "MB, the simulated Microsoft included", 256),
 		st.machine.Close(), st.close(),
 	)

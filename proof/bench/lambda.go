@@ -20,9 +20,9 @@ const (
 	module      = "github.com/mailtrail/mailtrail/"
 )
 
-// functions measures what the built functions cost beside their work: how large they are, how long the search function takes from the
-// start of its process to its first question for an event, against a function that does nothing, and how long a warm one takes to refuse
-// a request without a credential, which touches no table.
+// functions measures what the built functions cost beside their work: how large they are, how long the search
+// function takes from the start of its process to its first question for an event, against a function that does
+// nothing, and how long a warm one takes to refuse a request without a credential, which touches no table.
 func functions(ctx context.Context, r *report) error {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
@@ -41,7 +41,8 @@ func functions(ctx context.Context, r *report) error {
 	return errors.Join(coldStart(ctx, r, search, empty), warm(ctx, r, search))
 }
 
-// build builds a function with the flags that it is shipped with, for this machine unless the environment names another.
+// build builds a function with the flags that it is shipped with, for this machine unless the environment names
+// another.
 func build(ctx context.Context, binary, folder string, env ...string) error {
 	cmd := exec.CommandContext(ctx, "functions/flags", "go", "build", "-o", binary, module+folder)
 	cmd.Env = append(os.Environ(), env...)
@@ -107,7 +108,8 @@ func coldStart(ctx context.Context, r *report, search, empty string) error {
 		}
 	}
 	return errors.Join(
-		r.tell("functions.search.cold_start", median(ours), "ms from the start of the process to the first question for an event"),
+		r.tell("functions.search.cold_start", median(ours),
+			"ms from the start of the process to the first question for an event"),
 		r.tell("functions.empty.cold_start", median(least), "ms, a function that does nothing"),
 		r.below("functions.search.cold_start_ratio", median(ours)/median(least), "x a function that does nothing", 3),
 	)

@@ -22,8 +22,8 @@ const (
 	probeEvery = 50 * time.Millisecond
 )
 
-// latency measures how long a send takes from being listed to being found by a search over HTTP, while a backlog of six hours
-// ago is being worked off.
+// latency measures how long a send takes from being listed to being found by a search over HTTP, while a backlog of
+// six hours ago is being worked off.
 func latency(ctx context.Context, r *report) error {
 	st, err := open(ctx, 0, 1, 250*time.Millisecond)
 	if err != nil {
@@ -80,7 +80,8 @@ type asker struct {
 }
 
 func (st *stage) asker(ctx context.Context) (*asker, error) {
-	client, secret, err := st.machine.Clients.Create(ctx, "bench", access.NewClient{Name: "bench", Roles: []access.Role{access.Analyst}})
+	client, secret, err := st.machine.Clients.Create(ctx, "bench",
+		access.NewClient{Name: "bench", Roles: []access.Role{access.Analyst}})
 	if err != nil {
 		return nil, err
 	}

@@ -31,23 +31,27 @@ type post struct {
 
 const mailTenant = "11111111-2222-4333-8444-555555555555"
 
-// serveMail runs a simulated Microsoft 365 with the post until its input ends. It is a process of its own, so that making the files
-// costs nobody else's processor time. It prints where its doors are.
+// serveMail runs a simulated Microsoft 365 with the post until its input ends. It is a process of its own, so that
+// making the files costs nobody else's processor time. It prints where its doors are.
 func serveMail(ctx context.Context, p post) error {
 	sim := m365sim.New(m365sim.Options{Latency: p.Latency, HistorySize: 1})
-	sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}}, GraphRoles: []string{"Mail.Read"}})
+	sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}},
+		GraphRoles: []string{"Mail.Read"}})
 	people := make([]world.Person, p.Mailboxes)
 	for i := range people {
 		address := fmt.Sprintf("user%d@load.example", i)
-		people[i] = world.Person{ID: fmt.Sprintf("44444444-4444-4444-8444-%012d", i), UserPrincipalName: address, Mail: address, UserType: "Member", Enabled: true}
+		people[i] = world.Person{ID: fmt.Sprintf("44444444-4444-4444-8444-%012d", i), UserPrincipalName: address,
+			Mail: address, UserType: "Member", Enabled: true}
 	}
 	sim.AddTenant(world.Tenant{ID: mailTenant, DefaultDomain: "load.example", Domains: []string{"load.example"}}, people)
 	for n := range p.Messages * p.Mailboxes {
 		file := p.file(n)
 		m := world.Message{
-			ID: fmt.Sprint("s", n), ImmutableID: fmt.Sprint("l", n), Mailbox: people[n%p.Mailboxes].ID, Folder: "sentitems", InternetMessageID: messageID(n),
-			Sent: sim.Now().Add(-time.Hour), To: []world.Address{{Address: "out@partner.example"}},
-			Attachments: []world.Attachment{{ID: fmt.Sprint("a", n), Name: file.Name, ContentType: "application/zip", Kind: "file", Length: p.Length, StoredSize: file.StoredSize, Seed: uint64(n)}},
+			ID: fmt.Sprint("s", n), ImmutableID: fmt.Sprint("l", n), Mailbox: people[n%p.Mailboxes].ID, Folder: "sentitems",
+			InternetMessageID: messageID(n),
+			Sent:              sim.Now().Add(-time.Hour), To: []world.Address{{Address: "out@partner.example"}},
+			Attachments: []world.Attachment{{ID: fmt.Sprint("a", n), Name: file.Name, ContentType: "application/zip",
+				Kind: "file", Length: p.Length, StoredSize: file.StoredSize, Seed: uint64(n)}},
 		}
 		if err := sim.AddMessages(mailTenant, m); err != nil {
 			return err
@@ -154,10 +158,12 @@ func openMailroom(ctx context.Context, name string, p post, workers int) (*mailr
 	if err != nil {
 		return nil, err
 	}
-	room := &mailroom{post: p, calls: stopwatch{next: &http.Transport{MaxIdleConns: workers, MaxIdleConnsPerHost: workers}}, spans: make(map[int]*span), wait: server.stop}
+	room := &mailroom{post: p, calls: stopwatch{next: &http.Transport{MaxIdleConns: workers,
+		MaxIdleConnsPerHost: workers}}, spans: make(map[int]*span), wait: server.stop}
 	client, err := m365.New(m365.Config{
-		ClientID: clientID, Secret: "bench-secret", Publisher: publisher, RedirectURL: "https://mailtrail.example/consent/callback",
-		Endpoints: map[connection.Cloud]m365.Endpoints{connection.Commercial: server.doors},
+		ClientID: clientID, Secret: "bench-secret", Publisher: publisher,
+		RedirectURL: "https://mailtrail.example/consent/callback",
+		Endpoints:   map[connection.Cloud]m365.Endpoints{connection.Commercial: server.doors},
 		// Graph speaks HTTP/2, where calls need no connection of their own; the simulation's HTTP/1.1 needs one for each.
 		HTTP: &http.Client{Transport: &room.calls},
 	})
@@ -165,7 +171,8 @@ func openMailroom(ctx context.Context, name string, p post, workers int) (*mailr
 		return nil, errors.Join(err, room.wait())
 	}
 	// The tenant's token is there before anything is measured.
-	if _, err := client.FindSent(ctx, connection.Tenant{ID: mailTenant, Cloud: connection.Commercial}, "user0@load.example", "<none>"); err != nil {
+	if _, err := client.FindSent(ctx, connection.Tenant{ID: mailTenant, Cloud: connection.Commercial},
+		"user0@load.example", "<none>"); err != nil {
 		return nil, errors.Join(err, room.wait())
 	}
 	room.agent = enrich.New(enrich.Config{Graph: client, Messages: room, Connections: room, Workers: 2 * workers})
@@ -197,8 +204,9 @@ func (m *mailroom) run(ctx context.Context, workers int) error {
 	return m.failed
 }
 
-// feed gives the mailboxes as many messages as it may have calls, one mailbox after the other, and so on. The first ones come spread over one
-// call's latency, or all calls would go on in step for ever, and the simulation answer in bursts.
+// feed gives the mailboxes as many messages as it may have calls, one mailbox after the other, and so on. The first
+// ones come spread over one call's latency, or all calls would go on in step for ever, and the simulation answer in
+// bursts.
 func (m *mailroom) feed(work chan<- int) {
 	for first := 0; first < m.Messages; first += callsAtATime {
 		for box := range m.Mailboxes {
@@ -222,7 +230,8 @@ func (m *mailroom) keep(err error) {
 
 // Get, Load and Settle stand in for the tables, which this does not measure.
 func (m *mailroom) Get(context.Context, connection.ID) (connection.Connection, error) {
-	return connection.Connection{ID: "bench", Tenant: connection.Tenant{ID: mailTenant, Cloud: connection.Commercial}, Status: connection.Monitoring}, nil
+	return connection.Connection{ID: "bench", Tenant: connection.Tenant{ID: mailTenant, Cloud: connection.Commercial},
+		Status: connection.Monitoring}, nil
 }
 
 func (m *mailroom) Load(_ context.Context, c connection.ID, r forensic.RecordID) (forensic.Message, bool, error) {
@@ -238,7 +247,8 @@ func (m *mailroom) Load(_ context.Context, c connection.ID, r forensic.RecordID)
 	m.mu.Unlock()
 	who := fmt.Sprintf("user%d@load.example", box)
 	return forensic.Message{
-		Connection: c, Record: r, Observed: time.Now().Add(-time.Hour), Stored: time.Now(), Operation: "Send", Actor: who, Sender: who, From: who, Mailbox: who,
+		Connection: c, Record: r, Observed: time.Now().Add(-time.Hour), Stored: time.Now(), Operation: "Send", Actor: who,
+		Sender: who, From: who, Mailbox: who,
 		InternetMessageID: messageID(n), Files: []forensic.File{m.file(n)},
 	}, false, nil
 }
@@ -246,7 +256,8 @@ func (m *mailroom) Load(_ context.Context, c connection.ID, r forensic.RecordID)
 func (m *mailroom) Settle(_ context.Context, message forensic.Message, f forensic.Finding) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if f.Reason != "" || len(f.Files) != 1 || f.Files[0].Size != m.Length || f.Files[0].SHA256 == "" || len(f.Recipients) != 1 {
+	if f.Reason != "" || len(f.Files) != 1 || f.Files[0].Size != m.Length || f.Files[0].SHA256 == "" ||
+		len(f.Recipients) != 1 {
 		return fmt.Errorf("message %s: found %q, %d files", message.Record, f.Reason, len(f.Files))
 	}
 	m.settled++

@@ -1,5 +1,6 @@
-// Command bench measures speed and memory, and prints one JSON object a line: name, value, unit, goal, ok. Machines differ,
-// so each speed is a ratio against a baseline that was measured in the same run; absolute figures stand beside it.
+// Command bench measures speed and memory, and prints one JSON object a line: name, value, unit, goal, ok. Machines
+// differ, so each speed is a ratio against a baseline that was measured in the same run; absolute figures stand
+// beside it.
 //
 // Each scenario runs in a process of its own, so that its memory and processor time are its own.
 package main
@@ -25,8 +26,14 @@ func scenarios() []scenario {
 		{"reader-memory", readerMemory},
 		{"ingest-1000", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, 0}) }},
 		{"ingest-250", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, 0}) }},
-		{"ingest-1000-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{130, 1000, withLatency}) }},
-		{"ingest-250-50ms", func(ctx context.Context, r *report) error { return ingest(ctx, r, shape{260, 250, withLatency}) }},
+		{"ingest-1000-50ms", func(ctx context.Context,
+			r *report) error {
+			return ingest(ctx, r, shape{130, 1000, withLatency})
+		}},
+		{"ingest-250-50ms", func(ctx context.Context,
+			r *report) error {
+			return ingest(ctx, r, shape{260, 250, withLatency})
+		}},
 		{"enriched", enriched},
 		{"latency", latency},
 		{"poller", poller},

@@ -35,9 +35,10 @@ type stage struct {
 	addr    net.Listener
 }
 
-// open makes a stage; latency is that of every request to Microsoft, and change is made to the machine's configuration, which looks into no
-// mailboxes.
-func open(ctx context.Context, latency time.Duration, tenants int, tick time.Duration, change ...func(*machine.Config)) (*stage, error) {
+// open makes a stage; latency is that of every request to Microsoft, and change is made to the machine's
+// configuration, which looks into no mailboxes.
+func open(ctx context.Context, latency time.Duration, tenants int, tick time.Duration,
+	change ...func(*machine.Config)) (*stage, error) {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
 		return nil, err
@@ -82,7 +83,8 @@ func open(ctx context.Context, latency time.Duration, tenants int, tick time.Dur
 func (s *stage) connect(ctx context.Context, i int) error {
 	tenant := fmt.Sprintf("%08d-1111-4222-8333-444444444444", i)
 	domain := fmt.Sprintf("t%d.example", i)
-	return s.join(ctx, world.Tenant{ID: tenant, DisplayName: domain, DefaultDomain: domain, Domains: []string{domain}, Cloud: "commercial"}, company.LoadPeople())
+	return s.join(ctx, world.Tenant{ID: tenant, DisplayName: domain, DefaultDomain: domain, Domains: []string{domain},
+		Cloud: "commercial"}, company.LoadPeople())
 }
 
 // join adds a tenant to Microsoft's, and connects it.

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// answers are what the release said of its own store. The client is one of the store's, and worth nothing anywhere else.
+// answers are what the release said of its own store. The client is one of the store's, and worth nothing anywhere
+// else.
 type answers struct {
 	Release      string                     `json:"release"`
 	At           time.Time                  `json:"at"`
@@ -124,7 +125,8 @@ func do(req *http.Request) ([]byte, error) {
 	return b, err
 }
 
-// act does what should leave its mark in the store, stops Microsoft from listing more, and returns the company's connection.
+// act does what should leave its mark in the store, stops Microsoft from listing more, and returns the company's
+// connection.
 func (c *caller) act(ctx context.Context, control string) (id string, err error) {
 	b, err := c.call(ctx, "GET", "/v1/connections", "")
 	if err != nil {

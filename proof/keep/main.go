@@ -3,8 +3,8 @@
 //	go run ./proof/keep 0.1.0 5d45e87
 //
 // It builds that commit in a worktree, lets it follow its simulated company for a minute, asks what an analyst and an
-// administrator would ask, stops it, and packs its store and those answers into local/machine/testdata/stores/0.1.0.tar.gz.
-// A release keeps its file for ever: what is in it, later code must read.
+// administrator would ask, stops it, and packs its store and those answers into
+// local/machine/testdata/stores/0.1.0.tar.gz. A release keeps its file for ever: what is in it, later code must read.
 package main
 
 import (

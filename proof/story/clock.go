@@ -14,8 +14,8 @@ import (
 	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
-// tick invokes what the template's schedules invoke, once, as EventBridge Scheduler does. In bad weather a tick may fail: nobody tries it
-// again, the next one does the same and more.
+// tick invokes what the template's schedules invoke, once, as EventBridge Scheduler does. In bad weather a tick may
+// fail: nobody tries it again, the next one does the same and more.
 func (s *stage) tick(ctx context.Context) error {
 	for source, p := range s.template.events("ScheduleV2") {
 		input, err := text(p["Input"])
@@ -41,7 +41,8 @@ func (s *stage) tick(ctx context.Context) error {
 		if _, err := function.Invoke(ctx, []byte(input)); err != nil && ctx.Err() == nil {
 			// Lambda keeps what failed with the function's role ("Capturing records of Lambda asynchronous invocations").
 			s.record.suffer(function.id + " failed: " + kind(err))
-			if err := s.bury(ctx, function.role, at(s.template.Resources[function.id].Properties, "DeadLetterQueue", "TargetArn"), input); err != nil {
+			if err := s.bury(ctx, function.role, at(s.template.Resources[function.id].Properties, "DeadLetterQueue",
+				"TargetArn"), input); err != nil {
 				return fmt.Errorf("function %s: %w", function.id, err)
 			}
 		}
@@ -60,7 +61,8 @@ func (s *stage) bury(ctx context.Context, role string, target any, input string)
 	if _, ok := s.policy[a]; !ok {
 		return fmt.Errorf("not allowed by the template: %s", a)
 	}
-	if _, err := s.cloud.sqs.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(s.known[id]), MessageBody: &input}); err != nil {
+	if _, err := s.cloud.sqs.SendMessage(ctx,
+		&sqs.SendMessageInput{QueueUrl: aws.String(s.known[id]), MessageBody: &input}); err != nil {
 		return fmt.Errorf("keep a tick that failed: %w", err)
 	}
 	s.missed[id]++

@@ -30,7 +30,8 @@ func (c issued) String() string {
 
 func issuedSecret() issued { return issued{secret: secret, kept: secret} }
 
-// issueCertificate makes a certificate as docs/deploy.md does: RSA, 2048 bits, signed by itself, with its key in one PEM text.
+// issueCertificate makes a certificate as docs/deploy.md does: RSA, 2048 bits, signed by itself, with its key in one
+// PEM text.
 func issueCertificate() (issued, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -38,7 +39,8 @@ func issueCertificate() (issued, error) {
 	}
 	now := time.Now()
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "mailtrail"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "mailtrail"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 	}
 	raw, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
 	if err != nil {
@@ -51,7 +53,8 @@ func issueCertificate() (issued, error) {
 	if leaf, err = x509.ParseCertificate(raw); err != nil {
 		return issued{}, fmt.Errorf("make a certificate: %w", err)
 	}
-	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
 	return issued{certificate: leaf, kept: string(text)}, nil
 }
 
@@ -70,7 +73,8 @@ func (s *stage) register(c issued) {
 	s.sim.AddApp(app)
 }
 
-// rotate changes the credential at Microsoft and in Secrets Manager, and restarts nothing: what runs finds out when it is refused.
+// rotate changes the credential at Microsoft and in Secrets Manager, and restarts nothing: what runs finds out when
+// it is refused.
 func (t *teller) rotate(context.Context) error {
 	c, err := issueCertificate()
 	if err != nil {

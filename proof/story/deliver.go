@@ -15,8 +15,8 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// mapping is an event source mapping from a queue to a function, as Lambda runs it: batches, partial batch responses, and messages that
-// come back after the queue's visibility when the function fails.
+// mapping is an event source mapping from a queue to a function, as Lambda runs it: batches, partial batch responses,
+// and messages that come back after the queue's visibility when the function fails.
 type mapping struct {
 	stage    *stage
 	function *function
@@ -61,9 +61,11 @@ func (s *stage) mappings() ([]*mapping, error) {
 
 // run delivers until ctx ends, and returns when all that it began has ended.
 func (m *mapping) run(ctx context.Context) error {
-	// Lambda asks what the queue is like before it takes anything ("Using Lambda with Amazon SQS": the permissions of the role).
+	// Lambda asks what the queue is like before it takes anything ("Using Lambda with Amazon SQS": the permissions of
+	// the role).
 	m.act("GetQueueAttributes")
-	if _, err := m.stage.cloud.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: aws.String(m.stage.known[m.queue])}); err != nil {
+	if _, err := m.stage.cloud.sqs.GetQueueAttributes(ctx,
+		&sqs.GetQueueAttributesInput{QueueUrl: aws.String(m.stage.known[m.queue])}); err != nil {
 		return fmt.Errorf("map queue %s to %s: %w", m.queue, m.function.id, err)
 	}
 	var all sync.WaitGroup
@@ -153,7 +155,8 @@ func (m *mapping) deliver(ctx context.Context, batch []sqstypes.Message) {
 	}
 }
 
-// settle tells the queue what became of a message. Of one that was delivered twice it may not know any more: that is as in AWS.
+// settle tells the queue what became of a message. Of one that was delivered twice it may not know any more: that is
+// as in AWS.
 func (m *mapping) settle(ctx context.Context, tell func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -162,7 +165,8 @@ func (m *mapping) settle(ctx context.Context, tell func(context.Context) error) 
 	}
 }
 
-// failures reads a partial batch response. One that is not to be understood fails the batch whole ("Using Lambda with Amazon SQS").
+// failures reads a partial batch response. One that is not to be understood fails the batch whole
+// ("Using Lambda with Amazon SQS").
 func failures(answer []byte) (back map[string]bool, whole bool) {
 	var out struct {
 		BatchItemFailures []struct {
@@ -189,7 +193,8 @@ func batchEvent(arn string, batch []sqstypes.Message) []byte {
 		attributes := map[string]any{}
 		for name, a := range m.MessageAttributes {
 			attributes[name] = map[string]any{
-				"dataType": a.DataType, "stringValue": a.StringValue, "stringListValues": []string{}, "binaryListValues": []string{},
+				"dataType": a.DataType, "stringValue": a.StringValue, "stringListValues": []string{},
+				"binaryListValues": []string{},
 			}
 		}
 		records[i] = map[string]any{

@@ -47,7 +47,8 @@ func running(t *testing.T, id, answer string) *function {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := lambdasim.Start(t.Context(), lambdasim.Function{Binary: own, Env: map[string]string{"ANSWER": answer}, Timeout: time.Minute})
+	f, err := lambdasim.Start(t.Context(), lambdasim.Function{Binary: own, Env: map[string]string{"ANSWER": answer},
+		Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,8 @@ func (q *queues) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var out struct{ Messages []map[string]string }
 	for range min(in.MaxNumberOfMessages, len(q.wait)) {
-		out.Messages = append(out.Messages, map[string]string{"MessageId": "id-" + q.wait[0], "ReceiptHandle": "receipt-" + q.wait[0], "Body": q.wait[0]})
+		out.Messages = append(out.Messages, map[string]string{"MessageId": "id-" + q.wait[0], "ReceiptHandle": "receipt-" +
+			q.wait[0], "Body": q.wait[0]})
 		q.wait = q.wait[1:]
 	}
 	_ = json.NewEncoder(w).Encode(out)
@@ -108,12 +110,14 @@ func staged(t *testing.T, q *queues, tmpl *template, functions ...*function) *st
 	server := httptest.NewServer(q)
 	t.Cleanup(server.Close)
 	client := sqs.New(sqs.Options{
-		BaseEndpoint: aws.String(server.URL), Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("id", "key", ""),
+		BaseEndpoint: aws.String(server.URL), Region: "eu-central-1",
+		Credentials:                      credentials.NewStaticCredentialsProvider("id", "key", ""),
 		DisableMessageChecksumValidation: true,
 	})
 	s := &stage{
-		plan: plan{template: tmpl, cloud: cloud{sqs: client}}, record: newRecord(), functions: map[string]*function{}, missed: map[string]int{},
-		known: values{"Work": server.URL + "/work", "Work.Arn": "arn:work", "Dead": server.URL + "/dead"},
+		plan: plan{template: tmpl, cloud: cloud{sqs: client}}, record: newRecord(), functions: map[string]*function{},
+		missed: map[string]int{},
+		known:  values{"Work": server.URL + "/work", "Work.Arn": "arn:work", "Dead": server.URL + "/dead"},
 	}
 	var err error
 	if s.policy, err = readPolicy(tmpl); err != nil {
@@ -133,7 +137,8 @@ func TestMappingsAreThoseOfTheTemplate(t *testing.T) {
 	if m := all[0]; m.queue != "Work" || m.batch != 5 || !m.partial || cap(m.slots) != 3 || m.function.id != "Reader" {
 		t.Errorf("%+v", m)
 	}
-	if _, err := staged(t, &queues{}, parsed(t, small, "Queue: !GetAtt Work.Arn", "Queue: !GetAtt Other.Arn"), idle(t, "Reader")).mappings(); err == nil {
+	if _, err := staged(t, &queues{}, parsed(t, small, "Queue: !GetAtt Work.Arn", "Queue: !GetAtt Other.Arn"),
+		idle(t, "Reader")).mappings(); err == nil {
 		t.Error("a queue that is not there is mapped")
 	}
 }
@@ -148,10 +153,14 @@ func TestABatchIsSettledAsLambdaDoes(t *testing.T) {
 		{"all is well", `{"batchItemFailures":[]}`, true, []string{"DeleteMessage receipt-a", "DeleteMessage receipt-b"}},
 		{"no answer is all is well", `null`, true, []string{"DeleteMessage receipt-a", "DeleteMessage receipt-b"}},
 		{"one failed", `{"batchItemFailures":[{"itemIdentifier":"id-b"}]}`, true, []string{"DeleteMessage receipt-a"}},
-		{"one failed, and nobody asked", `{"batchItemFailures":[{"itemIdentifier":"id-b"}]}`, false, []string{"DeleteMessage receipt-a", "DeleteMessage receipt-b"}},
-		{"an answer that names nothing", `{"batchItemFailures":[{"itemIdentifier":""}]}`, true, []string{"ChangeMessageVisibility receipt-a", "ChangeMessageVisibility receipt-b"}},
-		{"no answer to be understood", `"well"`, true, []string{"ChangeMessageVisibility receipt-a", "ChangeMessageVisibility receipt-b"}},
-		{"the function failed", "fail", true, []string{"ChangeMessageVisibility receipt-a", "ChangeMessageVisibility receipt-b"}},
+		{"one failed, and nobody asked", `{"batchItemFailures":[{"itemIdentifier":"id-b"}]}`, false,
+			[]string{"DeleteMessage receipt-a", "DeleteMessage receipt-b"}},
+		{"an answer that names nothing", `{"batchItemFailures":[{"itemIdentifier":""}]}`, true,
+			[]string{"ChangeMessageVisibility receipt-a", "ChangeMessageVisibility receipt-b"}},
+		{"no answer to be understood", `"well"`, true,
+			[]string{"ChangeMessageVisibility receipt-a", "ChangeMessageVisibility receipt-b"}},
+		{"the function failed", "fail", true, []string{"ChangeMessageVisibility receipt-a",
+			"ChangeMessageVisibility receipt-b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := &queues{wait: []string{"a", "b"}}
@@ -210,12 +219,15 @@ func TestBadWeatherDeliversTwice(t *testing.T) {
 	}
 }
 
-// TestABatchsEventIsWhatATriggerTakes hands the story's event to the room that reads events; the two know nothing of each other.
+// TestABatchsEventIsWhatATriggerTakes hands the story's event to the room that reads events; the two know nothing of
+// each other.
 func TestABatchsEventIsWhatATriggerTakes(t *testing.T) {
 	encoding := sqstypes.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String("base64")}
 	batch := []sqstypes.Message{
-		{MessageId: aws.String("1"), ReceiptHandle: aws.String("r1"), Body: aws.String("plain"), Attributes: map[string]string{"ApproximateReceiveCount": "3"}},
-		{MessageId: aws.String("2"), ReceiptHandle: aws.String("r2"), Body: aws.String("AP8="), MessageAttributes: map[string]sqstypes.MessageAttributeValue{"encoding": encoding}},
+		{MessageId: aws.String("1"), ReceiptHandle: aws.String("r1"), Body: aws.String("plain"),
+			Attributes: map[string]string{"ApproximateReceiveCount": "3"}},
+		{MessageId: aws.String("2"), ReceiptHandle: aws.String("r2"), Body: aws.String("AP8="),
+			MessageAttributes: map[string]sqstypes.MessageAttributeValue{"encoding": encoding}},
 	}
 	var mu sync.Mutex
 	var got []string
@@ -228,7 +240,8 @@ func TestABatchsEventIsWhatATriggerTakes(t *testing.T) {
 		}
 		return nil
 	}
-	answer, err := (&trigger.Queue{Work: work, Log: slog.New(slog.DiscardHandler)}).Invoke(t.Context(), batchEvent("arn:work", batch))
+	answer, err := (&trigger.Queue{Work: work, Log: slog.New(slog.DiscardHandler)}).Invoke(t.Context(),
+		batchEvent("arn:work", batch))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,11 +257,13 @@ func TestTicksThatFailAreKeptByWhomTheTemplateSays(t *testing.T) {
 	tick := func(s *stage) error { return s.tick(t.Context()) }
 	q := &queues{}
 	s := staged(t, q, parsed(t, small), idle(t, "Clock"))
-	if err := tick(s); err != nil || len(q.said()) != 0 || s.record.acts[act{"TickRole", "lambda:InvokeFunction", "Clock"}] != 1 {
+	if err := tick(s); err != nil || len(q.said()) != 0 ||
+		s.record.acts[act{"TickRole", "lambda:InvokeFunction", "Clock"}] != 1 {
 		t.Errorf("a tick that works: %v, acts %v", err, s.record.acts)
 	}
 	s.weather.turnedAway = 2
-	if err := tick(s); err != nil || s.missed["Dead"] != 1 || s.record.acts[act{"TickRole", "sqs:SendMessage", "Dead"}] != 1 {
+	if err := tick(s); err != nil || s.missed["Dead"] != 1 ||
+		s.record.acts[act{"TickRole", "sqs:SendMessage", "Dead"}] != 1 {
 		t.Errorf("a tick that is turned away: %v, %v missed, acts %v", err, s.missed, s.record.acts)
 	}
 	if got := q.said(); len(got) != 1 || !strings.Contains(got[0], `SendMessage {"time":"2`) {
@@ -256,14 +271,19 @@ func TestTicksThatFailAreKeptByWhomTheTemplateSays(t *testing.T) {
 	}
 
 	failing := running(t, "Clock", "fail")
-	if err := tick(staged(t, q, parsed(t, small), failing)); err == nil || !strings.Contains(err.Error(), "no queue of the template") {
+	if err := tick(staged(t, q, parsed(t, small), failing)); err == nil ||
+		!strings.Contains(err.Error(), "no queue of the template") {
 		t.Errorf("a function that fails, and has no dead letters: %v", err)
 	}
-	kept := []string{"CodeUri: functions/clock/", "CodeUri: functions/clock/\n      DeadLetterQueue: { TargetArn: !GetAtt Dead.Arn }"}
-	if err := tick(staged(t, q, parsed(t, small, kept...), failing)); err == nil || !strings.Contains(err.Error(), "not allowed by the template: ReadRole sqs:SendMessage Dead") {
+	kept := []string{"CodeUri: functions/clock/",
+		"CodeUri: functions/clock/\n      DeadLetterQueue: { TargetArn: !GetAtt Dead.Arn }"}
+	if err := tick(staged(t, q, parsed(t, small, kept...), failing)); err == nil ||
+		!strings.Contains(err.Error(), "not allowed by the template: ReadRole sqs:SendMessage Dead") {
 		t.Errorf("a function that fails, and may not keep its ticks: %v", err)
 	}
-	if err := tick(staged(t, q, parsed(t, small, "Sid: Invoke, Effect: Allow, Action: lambda:InvokeFunction", "Sid: Invoke, Effect: Allow, Action: lambda:GetFunction"), failing)); err == nil || !strings.Contains(err.Error(), "may not invoke") {
+	if err := tick(staged(t, q, parsed(t, small, "Sid: Invoke, Effect: Allow, Action: lambda:InvokeFunction",
+		"Sid: Invoke, Effect: Allow, Action: lambda:GetFunction"), failing)); err == nil ||
+		!strings.Contains(err.Error(), "may not invoke") {
 		t.Errorf("a schedule that may not invoke: %v", err)
 	}
 }

@@ -22,7 +22,8 @@ type cloud struct {
 	sqs    *sqs.Client
 }
 
-// deploy makes the template's tables and queues, named after the stack, and adds to known what references to them stand for.
+// deploy makes the template's tables and queues, named after the stack, and adds to known what references to them
+// stand for.
 func (c cloud) deploy(ctx context.Context, t *template, stack string, known values) error {
 	for _, id := range t.named(typeTable) {
 		name := stack + "-" + id
@@ -60,7 +61,8 @@ func (c cloud) createTable(ctx context.Context, name string, properties map[stri
 	if _, err := c.dynamo.CreateTable(ctx, &in); err != nil {
 		return err
 	}
-	waiter := dynamodb.NewTableExistsWaiter(c.dynamo, func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay = 50 * time.Millisecond })
+	waiter := dynamodb.NewTableExistsWaiter(c.dynamo,
+		func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay = 50 * time.Millisecond })
 	if err := waiter.Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute); err != nil {
 		return err
 	}
@@ -68,7 +70,8 @@ func (c cloud) createTable(ctx context.Context, name string, properties map[stri
 	if err := convert(properties["TimeToLiveSpecification"], &ttl); err != nil {
 		return err
 	}
-	_, err := c.dynamo.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{TableName: &name, TimeToLiveSpecification: &ttl})
+	_, err := c.dynamo.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{TableName: &name,
+		TimeToLiveSpecification: &ttl})
 	return err
 }
 

@@ -39,12 +39,14 @@ func (t *teller) send(context.Context) error {
 		t.truth[l]++
 	}
 	// What is no record is kept aside, and the blob settles all the same.
-	_, err = t.sim.PublishRaw(t.company.Tenant().ID, "Audit.Exchange", t.sim.Now(), []byte(`[42,"text",null,{"Operation":"Send","Item":{"Attachments":"no id.txt (1b)"}}]`))
+	_, err = t.sim.PublishRaw(t.company.Tenant().ID, "Audit.Exchange", t.sim.Now(),
+		[]byte(`[42,"text",null,{"Operation":"Send","Item":{"Attachments":"no id.txt (1b)"}}]`))
 	t.blobs++
 	return err
 }
 
-// follow ticks and delivers as the template says, until all blobs have ended and all that was sent is found, with its recipients and hashes.
+// follow ticks and delivers as the template says, until all blobs have ended and all that was sent is found, with its
+// recipients and hashes.
 func (t *teller) follow(ctx context.Context) error {
 	mappings, err := t.mappings()
 	if err != nil {
@@ -68,19 +70,20 @@ func (t *teller) follow(ctx context.Context) error {
 }
 
 func (t *teller) found(ctx context.Context) error {
-	return t.until(ctx, fmt.Sprintf("%d blobs to end and %d events to be found", t.blobs, total(t.truth)), func() (bool, error) {
-		if err := t.tick(ctx); err != nil {
-			return false, err
-		}
-		c, err := t.connection(ctx)
-		if err != nil || c.Ledger.Listed < t.blobs || c.Ledger.Open > 0 {
-			return false, err
-		}
-		events, err := t.search(ctx)
-		if err != nil {
-			return false, err
-		}
-		t.seen = len(events)
-		return t.seen >= total(t.truth), compare(events, t.truth)
-	})
+	return t.until(ctx, fmt.Sprintf("%d blobs to end and %d events to be found", t.blobs, total(t.truth)),
+		func() (bool, error) {
+			if err := t.tick(ctx); err != nil {
+				return false, err
+			}
+			c, err := t.connection(ctx)
+			if err != nil || c.Ledger.Listed < t.blobs || c.Ledger.Open > 0 {
+				return false, err
+			}
+			events, err := t.search(ctx)
+			if err != nil {
+				return false, err
+			}
+			t.seen = len(events)
+			return t.seen >= total(t.truth), compare(events, t.truth)
+		})
 }

@@ -20,8 +20,8 @@ const (
 	noHash   = "no hash"
 )
 
-// truth is what a company really sent, one line for each attachment, and how often. Recipients and hashes can be known of what is kept in
-// a mailbox; of a mail or a link that is attached there is no hash.
+// truth is what a company really sent, one line for each attachment, and how often. Recipients and hashes can be
+// known of what is kept in a mailbox; of a mail or a link that is attached there is no hash.
 func truth(c *company.Company, slice company.Slice) (map[string]int, error) {
 	kept := map[string]bool{}
 	for _, m := range slice.Messages {
@@ -54,7 +54,8 @@ func line(at time.Time, actor, sender, from, subject, name, hash string, recipie
 		to = append(to, strings.ToLower(r))
 	}
 	slices.Sort(to)
-	return fmt.Sprintf("%s | %s | %s | %s | %s | %s", at.UTC().Format(time.RFC3339), people, subject, name, hash, slices.Compact(to))
+	return fmt.Sprintf("%s | %s | %s | %s | %s | %s", at.UTC().Format(time.RFC3339), people, subject, name, hash,
+		slices.Compact(to))
 }
 
 func total(lines map[string]int) int {
@@ -93,7 +94,8 @@ func (e found) line() string {
 	case h.SHA256Error != nil && strings.Contains(*h.SHA256Error, notFound):
 		hash, recipients = notFound, nil
 	}
-	return line(e.Timestamp, e.User.Email, e.Source.Email.Sender, e.Source.Email.From, e.Destination.Email.Subject, e.File.Name, hash, recipients)
+	return line(e.Timestamp, e.User.Email, e.Source.Email.Sender, e.Source.Email.From, e.Destination.Email.Subject,
+		e.File.Name, hash, recipients)
 }
 
 // search returns all events, page by page in the order of their ids, which ends at what has settled.
@@ -103,14 +105,16 @@ func (t *teller) search(ctx context.Context) ([]found, error) {
 
 // matching are all events whose term is value.
 func (t *teller) matching(ctx context.Context, term, value string) ([]found, error) {
-	const query = `{"groups":[{"filters":[{"term":%q,"operator":"IS","value":%q}]}],"pgSize":97,"pgToken":%s,"srtKey":"event.id","srtDir":"asc"}`
+	const query = `{"groups":[{"filters":[{"term":%q,"operator":"IS","value":%q}]}],"pgSize":97,"pgToken":%s,` +
+		`"srtKey":"event.id","srtDir":"asc"}`
 	var all []found
 	for token := `""`; ; {
 		var page struct {
 			FileEvents  []found
 			NextPgToken *string
 		}
-		if err := t.ask(ctx, http.MethodPost, "/v2/file-events", fmt.Sprintf(query, term, value, token), http.StatusOK, &page); err != nil {
+		if err := t.ask(ctx, http.MethodPost, "/v2/file-events", fmt.Sprintf(query, term, value, token), http.StatusOK,
+			&page); err != nil {
 			return nil, err
 		}
 		all = append(all, page.FileEvents...)
@@ -121,7 +125,8 @@ func (t *teller) matching(ctx context.Context, term, value string) ([]found, err
 	}
 }
 
-// compare tells what of the events was never sent, or was found too often, and, once there are as many as were sent, what is missing.
+// compare tells what of the events was never sent, or was found too often, and, once there are as many as were sent,
+// what is missing.
 func compare(events []found, want map[string]int) error {
 	got, ids := map[string]int{}, map[string]bool{}
 	for _, e := range events {

@@ -11,8 +11,10 @@ import (
 func TestWhatIsFoundIsHeldAgainstWhatWasSent(t *testing.T) {
 	event := func(id, name string) found {
 		var e found
-		document := `{"@timestamp":"2026-11-16T09:00:00.000Z","event":{"id":"` + id + `"},"user":{"email":"A@x.example"},"file":{"name":"` + name + `","hash":{"sha256":"0a","sha256Error":null}},` +
-			`"source":{"email":{"sender":"a@x.example","from":"a@X.example"}},"destination":{"email":{"subject":"s","recipients":["b@y.example"]}}}`
+		document := `{"@timestamp":"2026-11-16T09:00:00.000Z","event":{"id":"` + id +
+			`"},"user":{"email":"A@x.example"},"file":{"name":"` + name + `","hash":{"sha256":"0a","sha256Error":null}},` +
+			`"source":{"email":{"sender":"a@x.example","from":"a@X.example"}},"destination":{"email":{"subject":"s",` +
+			`"recipients":["b@y.example"]}}}`
 		if err := json.Unmarshal([]byte(document), &e); err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +34,8 @@ func TestWhatIsFoundIsHeldAgainstWhatWasSent(t *testing.T) {
 		{"one too often", []found{one, event("4", "a.pdf")}, "found 2 times, sent 1 times"},
 		{"one event twice", []found{one, one}, "event 1 is found twice"},
 	} {
-		if err := compare(c.events, sent); (err != nil) != (c.says != "") || err != nil && !strings.Contains(err.Error(), c.says) {
+		if err := compare(c.events, sent); (err != nil) != (c.says != "") || err != nil &&
+			!strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

@@ -16,8 +16,8 @@ const (
 	largeID    = "1a26e000-0000-4000-8000-000000000001"
 )
 
-// large is one of a slice's sends once more, as another mail with very many files, which is kept in no mailbox: its record, and the
-// lines that it adds to the truth.
+// large is one of a slice's sends once more, as another mail with very many files, which is kept in no mailbox: its
+// record, and the lines that it adds to the truth.
 func large(slice company.Slice) (world.Record, []string, error) {
 	records := map[string][]byte{}
 	for _, r := range slice.Records {
@@ -38,7 +38,8 @@ func large(slice company.Slice) (world.Record, []string, error) {
 			files = append(files, fmt.Sprintf("%s (%db)", name, 1000+i))
 			lines = append(lines, line(sent.Observed, sent.Actor, sent.Sender, sent.From, sent.Subject, name, notFound, nil))
 		}
-		record["Id"], item["InternetMessageId"], item["Attachments"] = largeID, "<large@fernhill.example>", strings.Join(files, "; ")
+		record["Id"], item["InternetMessageId"] = largeID, "<large@fernhill.example>"
+		item["Attachments"] = strings.Join(files, "; ")
 		text, err := json.Marshal(record)
 		return world.Record{ID: largeID, Created: sent.Observed, JSON: text}, lines, err
 	}

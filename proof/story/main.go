@@ -1,9 +1,11 @@
-// Command story proves the AWS side without an account. It deploys template.yaml's tables and queues to engines that speak AWS's
-// protocols, runs the built functions the way Lambda does, and goes the whole way: an administrator consents at a simulated Microsoft
-// 365, the schedule polls, the queue is read, and search finds each attachment once. Then it does so in bad weather, and asks of each
-// call whether the function's role allows it, and of each statement whether it is needed.
+// Command story proves the AWS side without an account. It deploys template.yaml's tables and queues to engines that
+// speak AWS's protocols, runs the built functions the way Lambda does, and goes the whole way: an administrator
+// consents at a simulated Microsoft 365, the schedule polls, the queue is read, and search finds each attachment
+// once. Then it does so in bad weather, and asks of each call whether the function's role allows it, and of each
+// statement whether it is needed.
 //
-// AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SQS name the engines. It prints what it has proved, and ends with 1 at what it could not.
+// AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SQS name the engines. It prints what it has proved, and ends with 1
+// at what it could not.
 package main
 
 import (
@@ -32,7 +34,8 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	engines := map[string]string{"dynamodb": os.Getenv("AWS_ENDPOINT_URL_DYNAMODB"), "sqs": os.Getenv("AWS_ENDPOINT_URL_SQS")}
+	engines := map[string]string{"dynamodb": os.Getenv("AWS_ENDPOINT_URL_DYNAMODB"),
+		"sqs": os.Getenv("AWS_ENDPOINT_URL_SQS")}
 	if engines["dynamodb"] == "" || engines["sqs"] == "" {
 		return errors.New("AWS_ENDPOINT_URL_DYNAMODB or AWS_ENDPOINT_URL_SQS is missing: run this by `make check-aws`")
 	}
@@ -53,7 +56,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	return prove(ctx, plan{
-		template: t, binaries: binaries, cloud: cloud{dynamodb.NewFromConfig(amazon), sqs.NewFromConfig(amazon)}, engines: engines,
+		template: t, binaries: binaries, cloud: cloud{dynamodb.NewFromConfig(amazon), sqs.NewFromConfig(amazon)},
+		engines:    engines,
 		credential: issuedSecret(), seed: 7, domain: domain,
 	})
 }

@@ -14,7 +14,8 @@ func (t *teller) counted(ctx context.Context) error {
 	for _, p := range t.company.People() {
 		for _, plan := range p.Plans {
 			usable := plan.CapabilityStatus == "Enabled" || plan.CapabilityStatus == "Warning"
-			if plan.ID == "2f442157-a11c-46b9-ae5b-6e39ff4e5849" && usable && p.Enabled && p.Mail != "" && p.UserType == "Member" {
+			if plan.ID == "2f442157-a11c-46b9-ae5b-6e39ff4e5849" && usable && p.Enabled && p.Mail != "" &&
+				p.UserType == "Member" {
 				premium++
 			}
 		}
@@ -35,7 +36,8 @@ func (t *teller) counted(ctx context.Context) error {
 			return false, err
 		}
 		if s := page.Sums; s.People != len(t.company.People()) || s.ByCoverage["monitored"] != premium {
-			return false, fmt.Errorf("the census counts %+v; %d people are in the company, %d of them with the plan", s, len(t.company.People()), premium)
+			return false, fmt.Errorf("the census counts %+v; %d people are in the company, %d of them with the plan", s,
+				len(t.company.People()), premium)
 		}
 		return true, nil
 	})
@@ -45,11 +47,13 @@ func (t *teller) counted(ctx context.Context) error {
 func (t *teller) scoped(ctx context.Context) error {
 	base, who := "/v1/connections/"+t.id, t.company.People()[0].UserPrincipalName
 	var person struct{ Coverage string }
-	if err := t.ask(ctx, http.MethodGet, base+"/people/"+who, "", http.StatusOK, &person); err != nil || person.Coverage != "monitored" {
+	if err := t.ask(ctx, http.MethodGet, base+"/people/"+who, "", http.StatusOK, &person); err != nil ||
+		person.Coverage != "monitored" {
 		return errors.Join(err, fmt.Errorf("the administrator is %q", person.Coverage))
 	}
 	var listed struct{ UnknownCount int }
-	if err := t.ask(ctx, http.MethodPut, base+"/scope/users", "email\r\n"+who+"\r\nnobody@elsewhere.example\r\n", http.StatusOK, &listed); err != nil || listed.UnknownCount != 1 {
+	if err := t.ask(ctx, http.MethodPut, base+"/scope/users", "email\r\n"+who+"\r\nnobody@elsewhere.example\r\n",
+		http.StatusOK, &listed); err != nil || listed.UnknownCount != 1 {
 		return errors.Join(err, fmt.Errorf("%d of the list are unknown", listed.UnknownCount))
 	}
 	for _, kind := range []string{"users", "all"} {

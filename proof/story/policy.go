@@ -16,8 +16,8 @@ func (a act) String() string { return a.role + " " + a.action + " " + a.resource
 // policy is all that the template's roles allow, with the statement that does.
 type policy map[act]string
 
-// readPolicy reads every statement of every role. Anything but an action and a resource named one by one is an error: nothing here is
-// allowed by a star.
+// readPolicy reads every statement of every role. Anything but an action and a resource named one by one is an error:
+// nothing here is allowed by a star.
 func readPolicy(t *template) (policy, error) {
 	all := policy{}
 	for _, role := range t.named(typeRole) {
@@ -80,7 +80,8 @@ func sorted(all []act) []act {
 	return all
 }
 
-// excuses tell why an act is allowed although no call of the story needs it: each would take longer than the story, or another setting.
+// excuses tell why an act is allowed although no call of the story needs it: each would take longer than the story,
+// or another setting.
 func excuses() map[act]string {
 	const (
 		hold  = "the poller moves a blob that nothing was read of for 10 minutes"
@@ -97,8 +98,10 @@ func excuses() map[act]string {
 		{"PollRole", "dynamodb:DeleteItem", "PeopleTable"}:     purge,
 		{"CensusRole", "dynamodb:GetItem", "ConnectionsTable"}: deny,
 		{"CensusRole", "dynamodb:PutItem", "ConnectionsTable"}: deny,
-		{"CensusRole", "dynamodb:DeleteItem", "PeopleTable"}:   "names that somebody has no more, and lists, are taken away by the census of another day",
-		{"EnrichRole", "dynamodb:Query", "PeopleTable"}:        "the company's own domains matter where Hashes is external, and the story hashes all",
+		{"CensusRole", "dynamodb:DeleteItem", "PeopleTable"}: "names that somebody has no more, and lists, are taken " +
+			"away by the census of another day",
+		{"EnrichRole", "dynamodb:Query", "PeopleTable"}: "the company's own domains matter where Hashes is " +
+			"external, and the story hashes all",
 	}
 }
 

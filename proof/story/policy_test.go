@@ -68,7 +68,8 @@ func TestMeasureNamesEveryActThatNobodyNeeds(t *testing.T) {
 	delete(acts, act{"ReadRole", "dynamodb:Query", "Things"})
 	delete(acts, act{"TickRole", "sqs:SendMessage", "Dead"})
 	err = measure(tmpl, acts)
-	for _, want := range []string{"ReadRole dynamodb:Query Things (statement Read)", "TickRole sqs:SendMessage Dead (statement Bury)"} {
+	for _, want := range []string{"ReadRole dynamodb:Query Things (statement Read)",
+		"TickRole sqs:SendMessage Dead (statement Bury)"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}

@@ -12,14 +12,16 @@ import (
 	"time"
 )
 
-// prove tells the story on a fine day and on a bad one, which share nothing but the engines, and holds what was done against the template.
+// prove tells the story on a fine day and on a bad one, which share nothing but the engines, and holds what was done
+// against the template.
 func prove(ctx context.Context, p plan) error {
 	begins, err := issueCertificate()
 	if err != nil {
 		return err
 	}
 	fine, bad := p.with(begins), p
-	fine.stack, bad.stack = fmt.Sprintf("story-%d-fine", time.Now().UnixNano()), fmt.Sprintf("story-%d-bad", time.Now().UnixNano())
+	fine.stack, bad.stack = fmt.Sprintf("story-%d-fine", time.Now().UnixNano()), fmt.Sprintf("story-%d-bad",
+		time.Now().UnixNano())
 	bad.weather = storm()
 	bad.domain, bad.parameters = "mailtrail.example.com", values{"BaseUrl": "https://mailtrail.example.com"}
 	var (
@@ -56,9 +58,11 @@ func (p plan) with(c issued) plan {
 func storm() weather {
 	const ingest, enrich, search = "IngestFunction", "EnrichFunction", "SearchFunction"
 	return weather{
-		throttled: 0.03, broken: 0.01, lost: 0.01, twice: 0.3, shuffled: true, turnedAway: 3, limit: 8 * time.Second, outage: true,
+		throttled: 0.03, broken: 0.01, lost: 0.01, twice: 0.3, shuffled: true, turnedAway: 3, limit: 8 * time.Second,
+		outage: true,
 		endings: []ending{
-			killed(ingest, 5), killed(ingest, 40), broken(ingest, 65), killed(ingest, 90), killed(ingest, 150), killed(ingest, 190),
+			killed(ingest, 5), killed(ingest, 40), broken(ingest, 65), killed(ingest, 90), killed(ingest, 150),
+			killed(ingest, 190),
 			frozen(ingest, 220), // the last one, or the next would end it before its time
 			killed(enrich, 7), broken(enrich, 30), killed(enrich, 60),
 			broken(search, 3), frozen(search, 5),
@@ -89,7 +93,8 @@ func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 	if err != nil {
 		return nil, err
 	}
-	say("%s: %d blobs were listed and settled, and search found %d attachments, each once, as it was sent, to whom, and with its hash, in %.1f s",
+	say("%s: %d blobs were listed and settled, and search found %d attachments, each once, as it was sent, to whom, "+
+		"and with its hash, in %.1f s",
 		p.stack, c.Ledger.Settled, total(t.truth), time.Since(begun).Seconds())
 	if left := s.reaper.left; len(left) > 0 {
 		return nil, fmt.Errorf("these processes lived on: %v", left)
@@ -107,7 +112,8 @@ func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 	if len(p.weather.endings) > 0 && !strings.Contains(s.log.String(), `"trace":"`) {
 		return nil, errors.New("no function says which tick its work began with")
 	}
-	say("%s: the application proved itself by %s, and then by another certificate, with nothing restarted (%d readings of it)",
+	say("%s: the application proved itself by %s, and then by another certificate, with nothing restarted (%d "+
+		"readings of it)",
 		p.stack, p.credential, s.keeper.since())
 	say("%s: %d calls to AWS, all allowed; %s", p.stack, s.record.calls, mishaps(s.record.mishap))
 	return s.record.acts, nil
@@ -124,7 +130,8 @@ func mishaps(all map[string]int) string {
 	return "mishaps: " + strings.Join(words, ", ")
 }
 
-// measure holds the template's roles against what was done: nothing is allowed that nobody needs, and whatever is struck out is missed.
+// measure holds the template's roles against what was done: nothing is allowed that nobody needs, and whatever is
+// struck out is missed.
 func measure(t *template, acts map[act]int) error {
 	all, err := readPolicy(t)
 	if err != nil {
@@ -147,7 +154,8 @@ func measure(t *template, acts map[act]int) error {
 	if len(wrong) > 0 {
 		return errors.Join(wrong...)
 	}
-	say("policy: the template allows %d acts (action on resource, by role): %d were used, and without any one of them the story is denied",
+	say("policy: the template allows %d acts (action on resource, by role): %d were used, and without any one of "+
+		"them the story is denied",
 		len(all), len(acts))
 	for _, why := range slices.Sorted(maps.Keys(reasons)) {
 		say("policy: %d acts were not used: %s", reasons[why], why)

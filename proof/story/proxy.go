@@ -68,7 +68,8 @@ func (r *record) count(what string) int {
 	return r.mishap[what]
 }
 
-// proxy stands between one function and AWS: it knows who calls, asks the policy as IAM does, writes down, and makes the weather.
+// proxy stands between one function and AWS: it knows who calls, asks the policy as IAM does, writes down, and makes
+// the weather.
 type proxy struct {
 	role      string
 	policy    policy
@@ -200,7 +201,8 @@ func (p *proxy) forward(r *http.Request, service string, body []byte) (*http.Res
 }
 
 func isWrite(service, operation string) bool {
-	return service == "dynamodb" && (strings.Contains(operation, "Write") || operation == "PutItem" || operation == "DeleteItem")
+	return service == "dynamodb" && (strings.Contains(operation, "Write") || operation == "PutItem" ||
+		operation == "DeleteItem")
 }
 
 // operands are where a call's JSON names what it is about.
@@ -212,8 +214,8 @@ type operands struct {
 	TransactItems []map[string]struct{ TableName string }
 }
 
-// acts are what a call asks IAM for. A transaction asks for each of its parts, and a batch of messages for what one message
-// asks ("Actions, resources, and condition keys" of Amazon DynamoDB and of Amazon SQS).
+// acts are what a call asks IAM for. A transaction asks for each of its parts, and a batch of messages for what one
+// message asks ("Actions, resources, and condition keys" of Amazon DynamoDB and of Amazon SQS).
 func (p *proxy) acts(service, operation string, body []byte) ([]act, error) {
 	var o operands
 	if err := json.Unmarshal(body, &o); err != nil {
@@ -231,7 +233,8 @@ func (p *proxy) acts(service, operation string, body []byte) ([]act, error) {
 	}
 	for _, item := range o.TransactItems {
 		for verb, of := range item {
-			add(map[string]string{"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}[verb], of.TableName)
+			add(map[string]string{"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem",
+				"ConditionCheck": "ConditionCheckItem"}[verb], of.TableName)
 		}
 	}
 	if one := o.TableName + o.QueueURL + o.SecretID; one != "" {

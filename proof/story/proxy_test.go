@@ -20,11 +20,14 @@ func TestCallsAskForWhatIAMSaysTheyDo(t *testing.T) {
 	}{
 		{"dynamodb", "GetItem", `{"TableName":"stack-Things"}`, []string{"R dynamodb:GetItem Things"}},
 		{"dynamodb", "BatchGetItem", `{"RequestItems":{"stack-Things":{}}}`, []string{"R dynamodb:BatchGetItem Things"}},
-		{"dynamodb", "BatchWriteItem", `{"RequestItems":{"stack-Things":[],"other":[]}}`, []string{"R dynamodb:BatchWriteItem Things", "R dynamodb:BatchWriteItem other"}},
+		{"dynamodb", "BatchWriteItem", `{"RequestItems":{"stack-Things":[],"other":[]}}`,
+			[]string{"R dynamodb:BatchWriteItem Things", "R dynamodb:BatchWriteItem other"}},
 		{
 			"dynamodb", "TransactWriteItems",
-			`{"TransactItems":[{"Put":{"TableName":"stack-Things"}},{"Delete":{"TableName":"stack-Things"}},{"ConditionCheck":{"TableName":"stack-Things"}},{"Update":{"TableName":"stack-Things"}}]}`,
-			[]string{"R dynamodb:ConditionCheckItem Things", "R dynamodb:DeleteItem Things", "R dynamodb:PutItem Things", "R dynamodb:UpdateItem Things"},
+			`{"TransactItems":[{"Put":{"TableName":"stack-Things"}},{"Delete":{"TableName":"stack-Things"}},` +
+				`{"ConditionCheck":{"TableName":"stack-Things"}},{"Update":{"TableName":"stack-Things"}}]}`,
+			[]string{"R dynamodb:ConditionCheckItem Things", "R dynamodb:DeleteItem Things", "R dynamodb:PutItem Things",
+				"R dynamodb:UpdateItem Things"},
 		},
 		{"sqs", "SendMessageBatch", `{"QueueUrl":"http://q/Work"}`, []string{"R sqs:SendMessage Work"}},
 		{"sqs", "ChangeMessageVisibility", `{"QueueUrl":"http://q/Work"}`, []string{"R sqs:ChangeMessageVisibility Work"}},
@@ -57,9 +60,11 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"done":true}`)
 }
 
-// TestWeather: what is throttled or broken is not done, what is lost is done and nobody hears of it, and what is denied meets no weather.
+// TestWeather: what is throttled or broken is not done, what is lost is done and nobody hears of it, and what is
+// denied meets no weather.
 func TestWeather(t *testing.T) {
-	allowed := policy{{"R", "dynamodb:PutItem", "T"}: "W", {"R", "dynamodb:GetItem", "T"}: "R", {"R", "sqs:SendMessage", "T"}: "S"}
+	allowed := policy{{"R", "dynamodb:PutItem", "T"}: "W", {"R", "dynamodb:GetItem", "T"}: "R",
+		{"R", "sqs:SendMessage", "T"}: "S"}
 	for _, c := range []struct {
 		name, target string
 		weather      weather
@@ -70,7 +75,8 @@ func TestWeather(t *testing.T) {
 	}{
 		{"fine", "DynamoDB_20120810.PutItem", weather{}, 200, "done", 1, 1, ""},
 		{"a read", "DynamoDB_20120810.GetItem", weather{}, 200, "done", 1, 0, ""},
-		{"throttled", "DynamoDB_20120810.PutItem", weather{throttled: 1}, 400, "ProvisionedThroughputExceededException", 0, 0, "dynamodb throttled"},
+		{"throttled", "DynamoDB_20120810.PutItem", weather{throttled: 1}, 400, "ProvisionedThroughputExceededException", 0,
+			0, "dynamodb throttled"},
 		{"a queue throttles nobody", "AmazonSQS.SendMessage", weather{throttled: 1}, 200, "done", 1, 0, ""},
 		{"broken", "AmazonSQS.SendMessage", weather{broken: 1}, 500, "InternalServerError", 0, 0, "sqs broken"},
 		{"lost", "DynamoDB_20120810.PutItem", weather{lost: 1}, 0, "", 1, 1, "dynamodb lost"},
@@ -87,7 +93,8 @@ func TestWeather(t *testing.T) {
 				weather: c.weather, dice: rand.New(rand.NewPCG(1, 2)), wrote: func() { writes++ },
 			})
 			defer front.Close()
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front.URL, strings.NewReader(`{"TableName":"T"}`))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front.URL,
+				strings.NewReader(`{"TableName":"T"}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +108,8 @@ func TestWeather(t *testing.T) {
 				_ = resp.Body.Close()
 			}
 			front.Close() // so that whatever it did is done
-			if status != c.status || !strings.Contains(string(body), c.says) || len(behind.done) != c.done || writes != c.writes {
+			if status != c.status || !strings.Contains(string(body), c.says) || len(behind.done) != c.done ||
+				writes != c.writes {
 				t.Errorf("status %d, %s; done %v, %d writes", status, body, behind.done, writes)
 			}
 			want := map[string]int{}
@@ -136,7 +144,8 @@ func TestEndingsComeAtTheirWrites(t *testing.T) {
 	if want := []bool{false, true, true, false, true, false}; !slices.Equal(got, want) || len(r.left) != 0 {
 		t.Errorf("ended at %v, want %v; left %v", got, want, r.left)
 	}
-	if want := (map[string]int{"One killed": 1, "One broken by a panic": 1, "Two timed out": 1}); !maps.Equal(told.mishap, want) {
+	if want := (map[string]int{"One killed": 1, "One broken by a panic": 1, "Two timed out": 1}); !maps.Equal(told.mishap,
+		want) {
 		t.Errorf("mishaps %v", told.mishap)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// ending is how processes of a function end in the middle of their work: after its how-manieth write to a table, which is done, and whose
-// answer never comes.
+// ending is how processes of a function end in the middle of their work: after its how-manieth write to a table,
+// which is done, and whose answer never comes.
 type ending struct {
 	function string // in the template
 	write    int    // counts from 1
@@ -21,7 +21,8 @@ func killed(function string, write int) ending {
 	return ending{function, write, "killed", syscall.SIGKILL, "Runtime.ExitError"}
 }
 
-// broken is a process that a panic ends which nobody recovers. Go's runtime does the same at SIGQUIT: it writes the stacks, and exits with 2.
+// broken is a process that a panic ends which nobody recovers. Go's runtime does the same at SIGQUIT: it writes the
+// stacks, and exits with 2.
 func broken(function string, write int) ending {
 	return ending{function, write, "broken by a panic", syscall.SIGQUIT, "Runtime.ExitError"}
 }
@@ -38,7 +39,8 @@ type reaper struct {
 	left   []ending
 }
 
-// wrote counts a write of the function, and ends the processes that are at work when it is time: then it does not return.
+// wrote counts a write of the function, and ends the processes that are at work when it is time: then it does not
+// return.
 func (r *reaper) wrote(f *function, told *record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,8 +22,8 @@ func hold(ctx context.Context, owners *sync.WaitGroup, l net.Listener, h http.Ha
 	})
 }
 
-// keeper is as much of Secrets Manager as the functions use: GetSecretValue of one secret ("AWS Secrets Manager API reference"). It is safe
-// for concurrent use.
+// keeper is as much of Secrets Manager as the functions use: GetSecretValue of one secret
+// ("AWS Secrets Manager API reference"). It is safe for concurrent use.
 type keeper struct {
 	arn string
 

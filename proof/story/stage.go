@@ -42,7 +42,8 @@ type plan struct {
 	domain     string // that browsers and clients reach the API by
 }
 
-// stage is the deployed template: its tables and queues in the engines, its functions under lambdasim, and a simulated Microsoft 365.
+// stage is the deployed template: its tables and queues in the engines, its functions under lambdasim, and a
+// simulated Microsoft 365.
 type stage struct {
 	plan
 	known     values
@@ -168,7 +169,8 @@ func (s *stage) start(ctx context.Context, id string, engines map[string]string)
 		return fmt.Errorf("function %s: Timeout: %w", id, err)
 	}
 	f.spec = lambdasim.Function{
-		Binary: filepath.Join(s.binaries, filepath.Base(folder)), Env: env, Timeout: s.weather.shorter(time.Duration(timeout) * time.Second),
+		Binary: filepath.Join(s.binaries, filepath.Base(folder)), Env: env,
+		Timeout:     s.weather.shorter(time.Duration(timeout) * time.Second),
 		Concurrency: 4, Log: &s.log,
 	}
 	if f.Running, err = lambdasim.Start(ctx, f.spec); err != nil {

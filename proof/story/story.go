@@ -35,7 +35,8 @@ func morning() time.Time { return time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC) 
 // tell tells the whole story, until search has found what was sent, and returns what it found.
 func (s *stage) tell(ctx context.Context) (*teller, error) {
 	t := &teller{
-		stage: s, client: &http.Client{Transport: s}, company: company.New(company.Options{Seed: 7, MailsPerHour: 150, Noise: 10}),
+		stage: s, client: &http.Client{Transport: s},
+		company: company.New(company.Options{Seed: 7, MailsPerHour: 150, Noise: 10}),
 	}
 	s.sim.AddTenant(t.company.Tenant(), t.company.People())
 	for _, c := range t.chapters() {
@@ -47,8 +48,8 @@ func (s *stage) tell(ctx context.Context) (*teller, error) {
 	return t, s.honest()
 }
 
-// chapter is one part of the story. Tables, queues, schedules and routes come from the template by themselves; what a new function does is told
-// in a chapter of its own, and how its processes may end stands in storm.
+// chapter is one part of the story. Tables, queues, schedules and routes come from the template by themselves; what a
+// new function does is told in a chapter of its own, and how its processes may end stands in storm.
 type chapter struct {
 	title string
 	tell  func(context.Context) error
@@ -60,7 +61,8 @@ func (t *teller) chapters() []chapter {
 		all = append(all, chapter{"start anew while the credential cannot be read", t.outage})
 	}
 	return append(all,
-		chapter{"take the census", t.counted}, chapter{"change the credential", t.rotate}, chapter{"send mail", t.send}, chapter{"follow the audit log", t.follow},
+		chapter{"take the census", t.counted}, chapter{"change the credential", t.rotate}, chapter{"send mail", t.send},
+		chapter{"follow the audit log", t.follow},
 		chapter{"see the new credential", t.reread}, chapter{"walk the other routes", t.others},
 	)
 }
@@ -110,7 +112,8 @@ func (s *stage) answering(pattern string) (*function, error) {
 
 func (t *teller) add(ctx context.Context) error {
 	var made struct{ ID, AuthorizeURL string }
-	if err := t.ask(ctx, http.MethodPost, "/v1/connections", `{"displayName":"Fernhill","cloud":"commercial"}`, http.StatusCreated, &made); err != nil {
+	if err := t.ask(ctx, http.MethodPost, "/v1/connections", `{"displayName":"Fernhill","cloud":"commercial"}`,
+		http.StatusCreated, &made); err != nil {
 		return err
 	}
 	t.id = made.ID
@@ -155,8 +158,9 @@ func (t *teller) connection(ctx context.Context) (shownConnection, error) {
 	return c, err
 }
 
-// outage has every instance go, as Lambda lets them go at times, while the credential cannot be read: what needs it does not start, and says
-// why; what does not need it goes on. When the credential can be read again everything does, and nobody has done anything.
+// outage has every instance go, as Lambda lets them go at times, while the credential cannot be read: what needs it
+// does not start, and says why; what does not need it goes on. When the credential can be read again everything does,
+// and nobody has done anything.
 func (t *teller) outage(ctx context.Context) error {
 	t.keeper.close(true)
 	for _, f := range t.functions {
@@ -237,10 +241,12 @@ func (t *teller) others(ctx context.Context) error {
 // deleted adds a connection, renames it and has it deleted: the name is free after the next tick.
 func (t *teller) deleted(ctx context.Context) error {
 	var made struct{ ID string }
-	if err := t.ask(ctx, http.MethodPost, "/v1/connections", `{"displayName":"Brindle"}`, http.StatusCreated, &made); err != nil {
+	if err := t.ask(ctx, http.MethodPost, "/v1/connections", `{"displayName":"Brindle"}`, http.StatusCreated,
+		&made); err != nil {
 		return err
 	}
-	if err := t.ask(ctx, http.MethodPatch, "/v1/connections/"+made.ID, `{"displayName":"Bramble"}`, http.StatusOK, nil); err != nil {
+	if err := t.ask(ctx, http.MethodPatch, "/v1/connections/"+made.ID, `{"displayName":"Bramble"}`, http.StatusOK,
+		nil); err != nil {
 		return err
 	}
 	if err := t.ask(ctx, http.MethodDelete, "/v1/connections/"+made.ID, "", http.StatusAccepted, nil); err != nil {

@@ -19,15 +19,24 @@ type loss struct {
 func losses() []loss {
 	return []loss{
 		{
-			"ingest's permission to store terms", func(t *template) error { return dropStatement(t, "IngestRole", "StoreTerms") },
+			"ingest's permission to store terms", func(t *template) error {
+				return dropStatement(t, "IngestRole",
+					"StoreTerms")
+			},
 			"not allowed by the template: [IngestRole dynamodb:BatchWriteItem EventsTable]",
 		},
 		{
-			"poll's variable QUEUE_BLOBS", func(t *template) error { return drop(t, "QUEUE_BLOBS", "PollFunction", "Environment", "Variables") },
+			"poll's variable QUEUE_BLOBS", func(t *template) error {
+				return drop(t, "QUEUE_BLOBS", "PollFunction",
+					"Environment", "Variables")
+			},
 			"QUEUE_BLOBS is missing",
 		},
 		{
-			"consent's route GET /consent/callback", func(t *template) error { return drop(t, "Callback", "ConsentFunction", "Events") },
+			"consent's route GET /consent/callback", func(t *template) error {
+				return drop(t, "Callback", "ConsentFunction",
+					"Events")
+			},
 			"the consent ends with status 404",
 		},
 		{
@@ -41,7 +50,8 @@ func losses() []loss {
 	}
 }
 
-// strip takes one thing after the other out of the template, and wants the story to miss just that. The stories share nothing but the engines.
+// strip takes one thing after the other out of the template, and wants the story to miss just that. The stories share
+// nothing but the engines.
 func (p plan) strip(ctx context.Context) error {
 	all := losses()
 	wrong := make([]error, len(all))

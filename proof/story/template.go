@@ -46,7 +46,8 @@ func readTemplate(name string) (*template, error) {
 	return t, nil
 }
 
-// plain is a node as JSON has it, with the short form of a function written out: !Ref X is {"Ref": X}, !GetAtt X is {"Fn::GetAtt": X}.
+// plain is a node as JSON has it, with the short form of a function written out: !Ref X is {"Ref": X}, !GetAtt X is
+// {"Fn::GetAtt": X}.
 func plain(n *yaml.Node) (any, error) {
 	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
 		function := strings.TrimPrefix(n.Tag, "!")

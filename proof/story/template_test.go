@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// small is a template as the story reads them: two functions, of which one is fed by a queue and one by a schedule and a route.
+// small is a template as the story reads them: two functions, of which one is fed by a queue and one by a schedule
+// and a route.
 const small = `
 Parameters:
   Name: { Type: String }
@@ -27,7 +28,8 @@ Resources:
           PolicyDocument:
             Statement:
               - { Sid: Read, Effect: Allow, Action: [dynamodb:GetItem, dynamodb:Query], Resource: !GetAtt Things.Arn }
-              - { Sid: Take, Effect: Allow, Action: [sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes], Resource: !GetAtt Work.Arn }
+              - { Sid: Take, Effect: Allow, Action: [sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes],
+                  Resource: !GetAtt Work.Arn }
   TickRole:
     Type: AWS::IAM::Role
     Properties:
@@ -46,7 +48,8 @@ Resources:
       Events:
         Work:
           Type: SQS
-          Properties: { Queue: !GetAtt Work.Arn, BatchSize: 5, FunctionResponseTypes: [ReportBatchItemFailures], ScalingConfig: { MaximumConcurrency: 3 } }
+          Properties: { Queue: !GetAtt Work.Arn, BatchSize: 5, FunctionResponseTypes: [ReportBatchItemFailures],
+                        ScalingConfig: { MaximumConcurrency: 3 } }
   Clock:
     Type: AWS::Serverless::Function
     Properties:
@@ -55,7 +58,8 @@ Resources:
       Events:
         Tick:
           Type: ScheduleV2
-          Properties: { RoleArn: !GetAtt TickRole.Arn, DeadLetterConfig: { Arn: !GetAtt Dead.Arn }, Input: '{"time":"<aws.scheduler.scheduled-time>"}' }
+          Properties: { RoleArn: !GetAtt TickRole.Arn, DeadLetterConfig: { Arn: !GetAtt Dead.Arn },
+                        Input: '{"time":"<aws.scheduler.scheduled-time>"}' }
         Get:
           Type: HttpApi
           Properties: { Method: get, Path: "/things/{id}" }
@@ -81,7 +85,8 @@ func parsed(t *testing.T, text string, change ...string) *template {
 }
 
 func TestShortFormsOfFunctionsAreWrittenOut(t *testing.T) {
-	tmpl := parsed(t, "Resources:\n  A: { Type: T, Properties: { R: !Ref X, G: !GetAtt X.Arn, L: [!Sub \"${X}-b\", 3, true], N: { O: !If [C, !Ref Y, \"\"] } } }\n")
+	tmpl := parsed(t, "Resources:\n  A: { Type: T, Properties: { R: !Ref X, G: !GetAtt X.Arn, L: [!Sub \"${X}-b\", "+
+		"3, true], N: { O: !If [C, !Ref Y, \"\"] } } }\n")
 	p := tmpl.Resources["A"].Properties
 	if reference(p["R"]) != "X" || reference(p["G"]) != "X.Arn" {
 		t.Errorf("R is %v, G is %v", p["R"], p["G"])
@@ -151,7 +156,8 @@ func TestRoutesAreThoseOfTheTemplate(t *testing.T) {
 	if err != nil || !slices.Equal(all, []route{{"GET", "/things/{id}", "Clock"}}) {
 		t.Errorf("%v, %v", all, err)
 	}
-	if _, err := parsed(t, small, `Path: "/things/{id}"`, "Paths: 1").routes(); err == nil || !strings.Contains(err.Error(), "event Get of Clock: Path") {
+	if _, err := parsed(t, small, `Path: "/things/{id}"`, "Paths: 1").routes(); err == nil ||
+		!strings.Contains(err.Error(), "event Get of Clock: Path") {
 		t.Errorf("%v", err)
 	}
 }
@@ -163,13 +169,15 @@ func TestWhatIsTakenOutOfACopyIsStillInTheTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, take := range []error{
-		dropStatement(less, "ReadRole", "Read"), drop(less, "TABLE", "Reader", "Environment", "Variables"), drop(less, "Tick", "Clock", "Events"),
+		dropStatement(less, "ReadRole", "Read"), drop(less, "TABLE", "Reader", "Environment", "Variables"),
+		drop(less, "Tick", "Clock", "Events"),
 	} {
 		if take != nil {
 			t.Error(take)
 		}
 	}
-	for _, take := range []error{dropStatement(less, "ReadRole", "Read"), drop(less, "Tick", "Clock", "Events"), drop(less, "A", "Clock", "Nowhere")} {
+	for _, take := range []error{dropStatement(less, "ReadRole", "Read"), drop(less, "Tick", "Clock", "Events"),
+		drop(less, "A", "Clock", "Nowhere")} {
 		if take == nil {
 			t.Error("what is not there was taken")
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Commit implements table.Table. One operation alone is a PutItem or a DeleteItem, at half the price, where it can be told after a
-// lost answer whether it was done; everything else is a transaction, which its token makes idempotent. A lone Delete at a
-// revision is one too: it leaves nothing by which it could be known.
+// Commit implements table.Table. One operation alone is a PutItem or a DeleteItem, at half the price, where it can be
+// told after a lost answer whether it was done; everything else is a transaction, which its token makes idempotent. A
+// lone Delete at a revision is one too: it leaves nothing by which it could be known.
 func (t *Table) Commit(ctx context.Context, ops ...table.Op) error {
 	if err := table.ValidCommit(ops); err != nil {
 		return err
@@ -47,8 +47,9 @@ func (t *Table) delete(ctx context.Context, key table.Key) error {
 	return err
 }
 
-// transact makes every attempt with the same token: DynamoDB answers it like the first one if that was done, up to 10 minutes ago.
-// It is cancelled while another transaction has one of its items, which passes, and says nothing about conditions.
+// transact makes every attempt with the same token: DynamoDB answers it like the first one if that was done, up to 10
+// minutes ago. It is cancelled while another transaction has one of its items, which passes, and says nothing about
+// conditions.
 func (t *Table) transact(ctx context.Context, ops []table.Op) error {
 	token, err := t.token()
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package dynamo is table.Table on Amazon DynamoDB. An item is stored under the partition key "pk" and the sort key "sk", its
-// attributes as DynamoDB's own, its revision in "rev", and the second at which it expires in "ttl", which is also the
-// table's TTL attribute. DynamoDB deletes what has expired days late, so it is left out here, on every read and in every condition.
+// Package dynamo is table.Table on Amazon DynamoDB. An item is stored under the partition key "pk" and the sort key
+// "sk", its attributes as DynamoDB's own, its revision in "rev", and the second at which it expires in "ttl", which
+// is also the table's TTL attribute. DynamoDB deletes what has expired days late, so it is left out here, on every
+// read and in every condition.
 package dynamo
 
 import (
@@ -25,12 +26,15 @@ import (
 // API is what a Table uses of *dynamodb.Client.
 type API interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
-	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput,
+		error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
-	BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
-	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+	BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput,
+		...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
+	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput,
+		...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
 var _ API = (*dynamodb.Client)(nil)
@@ -38,8 +42,8 @@ var _ API = (*dynamodb.Client)(nil)
 // Options are what a Table takes from outside; the zero value is for production.
 type Options struct {
 	Now func() time.Time // tells what has expired; nil is time.Now
-	// Rand gives revisions, the tokens of transactions and the jitter of waits. It need not be safe for concurrent use, and must
-	// never repeat itself, not even in another process; nil is crypto/rand.
+	// Rand gives revisions, the tokens of transactions and the jitter of waits. It need not be safe for concurrent use,
+	// and must never repeat itself, not even in another process; nil is crypto/rand.
 	Rand io.Reader
 }
 
@@ -56,8 +60,9 @@ type Table struct {
 
 var _ table.Table = (*Table)(nil)
 
-// New returns the table of that name, which must exist, with the key schema of the package. Retries are the Table's alone: it turns
-// those of the client off in every call, because only it knows whether a write that failed may have happened.
+// New returns the table of that name, which must exist, with the key schema of the package. Retries are the Table's
+// alone: it turns those of the client off in every call, because only it knows whether a write that failed may have
+// happened.
 func New(client API, name string, o Options) *Table {
 	t := &Table{client: client, name: name, now: o.Now, rand: o.Rand}
 	if t.now == nil {
@@ -69,8 +74,8 @@ func New(client API, name string, o Options) *Table {
 	return t
 }
 
-// Units returns what this Table's calls have cost since New, as DynamoDB told. Of conditions that failed it does not tell what they
-// cost; they are counted by its published formula.
+// Units returns what this Table's calls have cost since New, as DynamoDB told. Of conditions that failed it does not
+// tell what they cost; they are counted by its published formula.
 func (t *Table) Units() table.Units { return t.meter.total() }
 
 // once turns the client's own retries off.
@@ -101,8 +106,8 @@ func (t *Table) random(b []byte) error {
 	return err
 }
 
-// revision returns a new one. It is random, so that it does not come back when an item is deleted and created again, and so that
-// whoever wrote an item knows it as its own.
+// revision returns a new one. It is random, so that it does not come back when an item is deleted and created again,
+// and so that whoever wrote an item knows it as its own.
 func (t *Table) revision() (int64, error) {
 	var b [8]byte
 	if err := t.random(b[:]); err != nil {

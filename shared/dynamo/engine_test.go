@@ -80,7 +80,8 @@ func TestTableKeepsTheContract(t *testing.T) {
 	})
 }
 
-// TestUnitsAreAsMetered compares what the engine says that operations cost with the formula that every other adapter counts by.
+// TestUnitsAreAsMetered compares what the engine says that operations cost with the formula that every other adapter
+// counts by.
 func TestUnitsAreAsMetered(t *testing.T) {
 	client := engine(t)
 	tab := dynamo.New(client, createTable(t, client), dynamo.Options{})
@@ -88,8 +89,9 @@ func TestUnitsAreAsMetered(t *testing.T) {
 	var meter table.Meter
 	for i, bytes := range []int{10, 900, 1500, 4000, 5000, 20_000} {
 		it := table.Item{
-			Key:   table.Key{Partition: "p", Sort: fmt.Sprint(i)},
-			Attrs: table.Attrs{"fill": strings.Repeat("x", bytes), "n": int64(-27), "yes": true, "list": []string{"a", "b"}, "map": table.Attrs{"k": "v"}},
+			Key: table.Key{Partition: "p", Sort: fmt.Sprint(i)},
+			Attrs: table.Attrs{"fill": strings.Repeat("x", bytes), "n": int64(-27), "yes": true, "list": []string{"a", "b"},
+				"map": table.Attrs{"k": "v"}},
 		}
 		size := table.Size(it)
 		created := it
@@ -102,13 +104,19 @@ func TestUnitsAreAsMetered(t *testing.T) {
 		}{
 			{"load", func() error { return tab.Load(ctx, it) }, func() { meter.Write(size) }},
 			{"put", func() error { return tab.Commit(ctx, table.Op{Verb: table.Put, Item: it}) }, func() { meter.Write(size) }},
-			{"put with a check", func() error { return tab.Commit(ctx, table.Op{Verb: table.Put, Item: it}, check) }, func() { meter.Commit(size, 0) }},
-			{"create in vain", func() error { _, err := tab.Create(ctx, it); return err }, func() { meter.Write(table.Size(created)) }},
+			{"put with a check", func() error { return tab.Commit(ctx, table.Op{Verb: table.Put, Item: it}, check) },
+				func() { meter.Commit(size, 0) }},
+			{"create in vain", func() error { _, err := tab.Create(ctx, it); return err },
+				func() { meter.Write(table.Size(created)) }},
 			{"get", func() error { _, err := tab.Get(ctx, it.Key); return err }, func() { meter.Get(size) }},
-			{"get many", func() error { _, err := tab.GetMany(ctx, []table.Key{it.Key}); return err }, func() { meter.Get(size) }},
-			{"query", func() error { return all(tab.Query(ctx, table.Query{Partition: "p"})) }, func() { meter.Page(size, false) }},
-			{"eventual query", func() error { return all(tab.Query(ctx, table.Query{Partition: "p", Eventual: true})) }, func() { meter.Page(size, true) }},
-			{"delete", func() error { return tab.Commit(ctx, table.Op{Verb: table.Delete, Item: it}) }, func() { meter.Write(size) }},
+			{"get many", func() error { _, err := tab.GetMany(ctx, []table.Key{it.Key}); return err },
+				func() { meter.Get(size) }},
+			{"query", func() error { return all(tab.Query(ctx, table.Query{Partition: "p"})) },
+				func() { meter.Page(size, false) }},
+			{"eventual query", func() error { return all(tab.Query(ctx, table.Query{Partition: "p", Eventual: true})) },
+				func() { meter.Page(size, true) }},
+			{"delete", func() error { return tab.Commit(ctx, table.Op{Verb: table.Delete, Item: it}) },
+				func() { meter.Write(size) }},
 		}
 		for _, step := range steps {
 			told, counted := tab.Units(), meter.Units()

@@ -48,8 +48,8 @@ func get(ctx context.Context, tab *dynamo.Table) error {
 	return err
 }
 
-// TestFailures goes through the answers that DynamoDB documents ("Error handling with DynamoDB", TransactWriteItems, PutItem),
-// and those that never come. What is written is one of the sentinels, and no other.
+// TestFailures goes through the answers that DynamoDB documents ("Error handling with DynamoDB", TransactWriteItems,
+// PutItem), and those that never come. What is written is one of the sentinels, and no other.
 func TestFailures(t *testing.T) {
 	create := commit(table.Op{Verb: table.Create, Item: item("s")})
 	replace := commit(table.Op{Verb: table.Replace, Item: at(item("s"), 7)})
@@ -71,7 +71,8 @@ func TestFailures(t *testing.T) {
 		calls   int
 	}{
 		{"throttled once", create, []answer{throttled, done}, fine, 2},
-		{"throughput exceeded once", create, []answer{refusal(400, "ProvisionedThroughputExceededException", ""), done}, fine, 2},
+		{"throughput exceeded once", create, []answer{refusal(400, "ProvisionedThroughputExceededException", ""), done},
+			fine, 2},
 		{"request limit exceeded once", create, []answer{refusal(400, "RequestLimitExceeded", ""), done}, fine, 2},
 		{"throttled for long", create, []answer{throttled}, fault.Retry, 9},
 		{"broken once", get, []answer{broken, ok(`{"Item":` + foreign + `}`)}, fine, 2},
@@ -92,20 +93,27 @@ func TestFailures(t *testing.T) {
 		{"replace another revision", replace, []answer{taken(foreign)}, table.ErrConflict, 1},
 		{"replaced, told it failed", replace, []answer{lost, {own: true}}, fine, 2},
 		{"replaced or not, another has it", replace, []answer{broken, taken(foreign)}, fault.Retry, 2},
-		{"another transaction has the item", create, []answer{refusal(400, "TransactionConflictException", ""), done}, fine, 2},
+		{"another transaction has the item", create, []answer{refusal(400, "TransactionConflictException", ""), done}, fine,
+			2},
 
-		{"transaction whose condition failed", both, []answer{cancelled("None", "ConditionalCheckFailed")}, table.ErrConflict, 1},
-		{"condition failed and contended", both, []answer{cancelled("TransactionConflict", "ConditionalCheckFailed")}, table.ErrConflict, 1},
-		{"contended twice", both, []answer{cancelled("TransactionConflict", "None"), cancelled("None", "TransactionConflict"), done}, fine, 3},
+		{"transaction whose condition failed", both, []answer{cancelled("None", "ConditionalCheckFailed")},
+			table.ErrConflict, 1},
+		{"condition failed and contended", both, []answer{cancelled("TransactionConflict", "ConditionalCheckFailed")},
+			table.ErrConflict, 1},
+		{"contended twice", both, []answer{cancelled("TransactionConflict", "None"),
+			cancelled("None", "TransactionConflict"), done}, fine, 3},
 		{"contended for long", both, []answer{cancelled("TransactionConflict", "None")}, fault.Retry, 9},
-		{"transaction throttled", both, []answer{cancelled("ThrottlingError", "None"), cancelled("ProvisionedThroughputExceeded", "None"), done}, fine, 3},
+		{"transaction throttled", both, []answer{cancelled("ThrottlingError", "None"),
+			cancelled("ProvisionedThroughputExceeded", "None"), done}, fine, 3},
 		{"transaction invalid", both, []answer{cancelled("TransactionConflict", "ValidationError")}, table.ErrInvalid, 1},
-		{"transaction too large for an index", both, []answer{cancelled("ItemCollectionSizeLimitExceeded", "None")}, other, 1},
+		{"transaction too large for an index", both, []answer{cancelled("ItemCollectionSizeLimitExceeded", "None")}, other,
+			1},
 		{"transaction in progress", both, []answer{lost, refusal(400, "TransactionInProgressException", ""), done}, fine, 3},
 		{"transaction, answer lost", both, []answer{lost, done}, fine, 2},
 
 		{"batch throttled", load(3), []answer{throttled, done}, fine, 2},
-		{"batch never processed", load(1), []answer{ok(`{"UnprocessedItems":{"events":[` + put("a") + `]}}`)}, fault.Retry, 9},
+		{"batch never processed", load(1), []answer{ok(`{"UnprocessedItems":{"events":[` + put("a") + `]}}`)}, fault.Retry,
+			9},
 	}
 	sentinels := []error{fault.Retry, table.ErrConflict, table.ErrInvalid, table.ErrAbsent}
 	for _, test := range tests {
@@ -138,12 +146,14 @@ func TestFailures(t *testing.T) {
 
 // TestEnded ends a call's context while it waits to make it again, and while it waits for an answer.
 func TestEnded(t *testing.T) {
-	for name, a := range map[string]answer{"throttled": refusal(400, "ThrottlingException", ""), "no answer": {never: true}} {
+	for name, a := range map[string]answer{"throttled": refusal(400, "ThrottlingException", ""),
+		"no answer": {never: true}} {
 		on(t, []answer{a}, func(t *testing.T, tab *dynamo.Table, w *wire) {
-			for do, call := range map[string]func(context.Context, *dynamo.Table) error{"load": load(60), "get": get, "create": func(ctx context.Context, tab *dynamo.Table) error {
-				_, err := tab.Create(ctx, item("a"), item("b"))
-				return err
-			}} {
+			for do, call := range map[string]func(context.Context, *dynamo.Table) error{"load": load(60), "get": get,
+				"create": func(ctx context.Context, tab *dynamo.Table) error {
+					_, err := tab.Create(ctx, item("a"), item("b"))
+					return err
+				}} {
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 				if err := call(ctx, tab); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, fault.Retry) {
 					t.Errorf("%s, %s: got %v, want what the context said", name, do, err)
@@ -180,12 +190,14 @@ func TestCreateTells(t *testing.T) {
 	})
 }
 
-// TestUnprocessed leaves parts of batches unprocessed, as BatchWriteItem and BatchGetItem do when they throttle: only those are asked
-// for again, and not at once.
+// TestUnprocessed leaves parts of batches unprocessed, as BatchWriteItem and BatchGetItem do when they throttle: only
+// those are asked for again, and not at once.
 func TestUnprocessed(t *testing.T) {
 	on(t, []answer{
-		ok(`{"UnprocessedItems":{"events":[` + put("b") + `,` + put("c") + `]},"ConsumedCapacity":[{"TableName":"events","CapacityUnits":1}]}`),
-		ok(`{"UnprocessedItems":{"events":[` + put("c") + `]},"ConsumedCapacity":[{"TableName":"events","CapacityUnits":1}]}`),
+		ok(`{"UnprocessedItems":{"events":[` + put("b") + `,` + put("c") +
+			`]},"ConsumedCapacity":[{"TableName":"events","CapacityUnits":1}]}`),
+		ok(`{"UnprocessedItems":{"events":[` + put("c") +
+			`]},"ConsumedCapacity":[{"TableName":"events","CapacityUnits":1}]}`),
 		ok(`{"UnprocessedItems":{},"ConsumedCapacity":[{"TableName":"events","CapacityUnits":1}]}`),
 	}, func(t *testing.T, tab *dynamo.Table, w *wire) {
 		if err := load(3)(t.Context(), tab); err != nil {
@@ -204,7 +216,8 @@ func TestUnprocessed(t *testing.T) {
 
 	const found = `{"pk":{"S":"p"},"sk":{"S":"a"}}`
 	on(t, []answer{
-		ok(`{"Responses":{"events":[` + found + `]},"UnprocessedKeys":{"events":{"Keys":[{"pk":{"S":"p"},"sk":{"S":"b"}}]}},"ConsumedCapacity":[{"CapacityUnits":1}]}`),
+		ok(`{"Responses":{"events":[` + found + `]},"UnprocessedKeys":{"events":{"Keys":[{"pk":{"S":"p"},` +
+			`"sk":{"S":"b"}}]}},"ConsumedCapacity":[{"CapacityUnits":1}]}`),
 		ok(`{"Responses":{"events":[{"pk":{"S":"p"},"sk":{"S":"b"}}]},"ConsumedCapacity":[{"CapacityUnits":1}]}`),
 	}, func(t *testing.T, tab *dynamo.Table, w *wire) {
 		a, b := item("a").Key, item("b").Key

@@ -42,7 +42,8 @@ func TestWire(t *testing.T) {
 			func() error { return tab.Commit(t.Context(), op(table.Delete, item("s"))) },
 			func() error { return tab.Commit(t.Context(), op(table.Delete, at(item("s"), 7))) },
 			func() error {
-				return tab.Commit(t.Context(), op(table.Put, item("a")), op(table.Create, item("b")), op(table.Replace, at(item("c"), 7)),
+				return tab.Commit(t.Context(), op(table.Put, item("a")), op(table.Create, item("b")),
+					op(table.Replace, at(item("c"), 7)),
 					op(table.Delete, item("d")), op(table.Check, item("e")), op(table.Check, at(item("f"), 7)))
 			},
 		}
@@ -145,11 +146,12 @@ func TestForeignItems(t *testing.T) {
 		`"x":{"L":[{"S":"a"},{"N":"1"}]}`, `"x":{"L":[{"M":{}},{"S":"a"}]}`, `"x":{"M":{"y":{"NULL":true}}}`,
 		`"x":{"L":[{"M":{"y":{"N":"1.5"}}}]}`, `"rev":{"S":"1"}`, `"ttl":{"N":"x"}`,
 	} {
-		on(t, []answer{ok(`{"Item":{"pk":{"S":"p"},"sk":{"S":"s"},` + attribute + `}}`)}, func(t *testing.T, tab *dynamo.Table, _ *wire) {
-			if it, err := tab.Get(t.Context(), item("s").Key); err == nil || errors.Is(err, table.ErrAbsent) {
-				t.Errorf("%s: got %v, %v", attribute, it, err)
-			}
-		})
+		on(t, []answer{ok(`{"Item":{"pk":{"S":"p"},"sk":{"S":"s"},` + attribute + `}}`)},
+			func(t *testing.T, tab *dynamo.Table, _ *wire) {
+				if it, err := tab.Get(t.Context(), item("s").Key); err == nil || errors.Is(err, table.ErrAbsent) {
+					t.Errorf("%s: got %v, %v", attribute, it, err)
+				}
+			})
 	}
 	on(t, []answer{ok(`{"Item":{"pk":{"N":"1"},"sk":{"S":"s"}}}`)}, func(t *testing.T, tab *dynamo.Table, _ *wire) {
 		if it, err := tab.Get(t.Context(), item("s").Key); err == nil {
@@ -171,9 +173,12 @@ func TestUnits(t *testing.T) {
 	}{
 		{"told", []table.Op{create}, ok(`{"ConsumedCapacity":{"CapacityUnits":1}}`), table.Units{Write: 1, Writes: 1}},
 		{"failed, by the greater of both items", []table.Op{create}, taken(big), table.Units{Write: 3, Writes: 1}},
-		{"transaction", []table.Op{create, check}, ok(`{"ConsumedCapacity":[{"CapacityUnits":4,"WriteCapacityUnits":4}]}`), table.Units{Write: 4, Writes: 2}},
-		{"transaction known by its token", []table.Op{create, check}, ok(`{"ConsumedCapacity":[{"CapacityUnits":4,"ReadCapacityUnits":4}]}`), table.Units{Read: 4, Writes: 2}},
-		{"transaction failed", []table.Op{create, check}, cancelled("None", "ConditionalCheckFailed"), table.Units{Write: 4, Writes: 2}},
+		{"transaction", []table.Op{create, check}, ok(`{"ConsumedCapacity":[{"CapacityUnits":4,"WriteCapacityUnits":4}]}`),
+			table.Units{Write: 4, Writes: 2}},
+		{"transaction known by its token", []table.Op{create, check},
+			ok(`{"ConsumedCapacity":[{"CapacityUnits":4,"ReadCapacityUnits":4}]}`), table.Units{Read: 4, Writes: 2}},
+		{"transaction failed", []table.Op{create, check}, cancelled("None", "ConditionalCheckFailed"),
+			table.Units{Write: 4, Writes: 2}},
 	} {
 		on(t, []answer{test.answer}, func(t *testing.T, tab *dynamo.Table, _ *wire) {
 			if err := tab.Commit(t.Context(), test.ops...); err != nil && !errors.Is(err, table.ErrConflict) {

@@ -94,7 +94,8 @@ func (t *Table) GetMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 	return slices.Concat(found...), nil
 }
 
-// getChunk asks again for what DynamoDB left unprocessed, because the answer would have passed 16 MB or because it throttles.
+// getChunk asks again for what DynamoDB left unprocessed, because the answer would have passed 16 MB or because it
+// throttles.
 func (t *Table) getChunk(ctx context.Context, keys []table.Key) (items []table.Item, err error) {
 	pending := make([]attributes, len(keys))
 	for i, key := range keys {
@@ -120,8 +121,8 @@ func (t *Table) getChunk(ctx context.Context, keys []table.Key) (items []table.I
 	})
 }
 
-// drain makes a batch call until it leaves nothing, waiting longer and longer between calls. It gives up with a fault.Retry when
-// as many calls in turn as there are attempts have processed nothing.
+// drain makes a batch call until it leaves nothing, waiting longer and longer between calls. It gives up with a
+// fault.Retry when as many calls in turn as there are attempts have processed nothing.
 func (t *Table) drain(ctx context.Context, size int, call func(context.Context) (left int, err error)) error {
 	for vain := 0; ; {
 		left := 0

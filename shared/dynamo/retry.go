@@ -18,8 +18,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/pace"
 )
 
-// How long is waited before a call is made again: a random part of firstWait, and of twice as much each time, up to longestWait.
-// All waits together are 2.6 s on average, and 5.2 s at most.
+// How long is waited before a call is made again: a random part of firstWait, and of twice as much each time, up to
+// longestWait. All waits together are 2.6 s on average, and 5.2 s at most.
 const (
 	attempts    = 9
 	firstWait   = 25 * time.Millisecond
@@ -28,8 +28,8 @@ const (
 	longestCall = 20 * time.Second
 )
 
-// try makes a call until it is answered with anything but "later". When it gives up, the error is a fault.Retry. It is unsure
-// when an attempt before the last one got no answer, and so may have been done.
+// try makes a call until it is answered with anything but "later". When it gives up, the error is a fault.Retry. It
+// is unsure when an attempt before the last one got no answer, and so may have been done.
 func (t *Table) try(ctx context.Context, call func(context.Context) error) (unsure bool, err error) {
 	for n := 1; ; n++ {
 		if ctx.Err() != nil {
@@ -68,8 +68,8 @@ func (t *Table) pause(ctx context.Context, n int) error {
 	return pace.Sleep(ctx, time.Duration(binary.BigEndian.Uint64(b[:])%uint64(longest)))
 }
 
-// later tells whether the same call may succeed later: it was throttled, another transaction had the item, DynamoDB broke,
-// or there was no answer.
+// later tells whether the same call may succeed later: it was throttled, another transaction had the item, DynamoDB
+// broke, or there was no answer.
 func later(err error) bool {
 	var canceled *types.TransactionCanceledException
 	if errors.As(err, &canceled) {
@@ -95,13 +95,15 @@ func laterForAll(reasons []types.CancellationReason) bool {
 	return passing
 }
 
-// cancelledFor returns which operation of a transaction was the first to be cancelled for that reason, or -1 when none was.
+// cancelledFor returns which operation of a transaction was the first to be cancelled for that reason, or -1 when
+// none was.
 func cancelledFor(err error, code string) int {
 	var canceled *types.TransactionCanceledException
 	if !errors.As(err, &canceled) {
 		return -1
 	}
-	return slices.IndexFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool { return aws.ToString(r.Code) == code })
+	return slices.IndexFunc(canceled.CancellationReasons,
+		func(r types.CancellationReason) bool { return aws.ToString(r.Code) == code })
 }
 
 // answered tells whether DynamoDB itself said no, which it says with a 4xx, and so did nothing.

@@ -158,7 +158,8 @@ func decodeValue(value types.AttributeValue) (any, error) {
 	return nil, fmt.Errorf("a value of type %T", value)
 }
 
-// decodeList gives []string or []Attrs, by its first element. An empty list is stored by nobody here, and reads as no strings.
+// decodeList gives []string or []Attrs, by its first element. An empty list is stored by nobody here, and reads as no
+// strings.
 func decodeList(list []types.AttributeValue) (any, error) {
 	if len(list) > 0 {
 		if _, ok := list[0].(*types.AttributeValueMemberM); ok {

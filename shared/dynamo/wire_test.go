@@ -37,7 +37,8 @@ func ok(body string) answer { return answer{status: http.StatusOK, body: body} }
 
 // refusal is an error as DynamoDB writes it.
 func refusal(status int, code, more string) answer {
-	return answer{status: status, body: `{"__type":"com.amazonaws.dynamodb.v20120810#` + code + `","message":"` + code + `"` + more + `}`}
+	return answer{status: status, body: `{"__type":"com.amazonaws.dynamodb.v20120810#` + code + `","message":"` + code +
+		`"` + more + `}`}
 }
 
 // taken is the answer to a put whose condition failed, on that item.
@@ -51,7 +52,8 @@ func cancelled(codes ...string) answer {
 	for _, code := range codes {
 		reasons = append(reasons, `{"Code":"`+code+`"}`)
 	}
-	return refusal(http.StatusBadRequest, "TransactionCanceledException", `,"CancellationReasons":[`+strings.Join(reasons, ",")+`]`)
+	return refusal(http.StatusBadRequest, "TransactionCanceledException",
+		`,"CancellationReasons":[`+strings.Join(reasons, ",")+`]`)
 }
 
 // wire answers requests in turn, and keeps them. The last answer is given again and again.

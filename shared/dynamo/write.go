@@ -37,7 +37,8 @@ func (t *Table) Load(ctx context.Context, items ...table.Item) error {
 		}
 	}
 	chunks := slices.Collect(slices.Chunk(kept, batchItems))
-	err := pace.Each(ctx, len(chunks), batches, func(ctx context.Context, i int) error { return t.loadChunk(ctx, chunks[i]) })
+	err := pace.Each(ctx, len(chunks), batches,
+		func(ctx context.Context, i int) error { return t.loadChunk(ctx, chunks[i]) })
 	if err != nil {
 		return t.failed("load", err)
 	}
@@ -94,10 +95,11 @@ func (t *Table) Create(ctx context.Context, items ...table.Item) ([]bool, error)
 	return created, nil
 }
 
-// put does a Put, Create or Replace with a PutItem, for half the price of a transaction. A PutItem has no token, but when its
-// condition fails DynamoDB gives back the item that is there: if it is at the revision that this call chose, an attempt of this
-// call has written it, though its answer was lost. If it is at another one, and an answer was lost, then whether this call wrote
-// is not known, because another writer may have replaced its item since; that is a fault.Retry, not an ErrConflict.
+// put does a Put, Create or Replace with a PutItem, for half the price of a transaction. A PutItem has no token, but
+// when its condition fails DynamoDB gives back the item that is there: if it is at the revision that this call chose,
+// an attempt of this call has written it, though its answer was lost. If it is at another one, and an answer was
+// lost, then whether this call wrote is not known, because another writer may have replaced its item since; that is a
+// fault.Retry, not an ErrConflict.
 func (t *Table) put(ctx context.Context, op table.Op) error {
 	condition, item := conditionOf(op, t.now()), op.Item
 	if err := t.stamp(&item, op.Verb); err != nil {

@@ -100,7 +100,8 @@ func BenchmarkQuery(b *testing.B) {
 		var n uint64
 		for b.Loop() {
 			n += 7919
-			for _, err := range tab.Query(b.Context(), table.Query{Partition: posting(n % items).Partition, Backward: true, Limit: 10}) {
+			for _, err := range tab.Query(b.Context(),
+				table.Query{Partition: posting(n % items).Partition, Backward: true, Limit: 10}) {
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -140,7 +141,8 @@ func BenchmarkSend(b *testing.B) {
 
 // BenchmarkReceive receives ten at a time and finishes each of them, in 32 goroutines.
 func BenchmarkReceive(b *testing.B) {
-	q := open(b, b.TempDir(), embedded.Options{}).Queue("q", embedded.QueueOptions{MaxReceives: 3, MaxInFlightPerGroup: 1000})
+	q := open(b, b.TempDir(), embedded.Options{}).Queue("q",
+		embedded.QueueOptions{MaxReceives: 3, MaxInFlightPerGroup: 1000})
 	for n := 0; n < b.N; n += 1000 {
 		if err := q.Send(b.Context(), messages(1000)...); err != nil {
 			b.Fatal(err)

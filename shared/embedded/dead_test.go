@@ -66,7 +66,8 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatalf("got %d dead letters, %v", len(letters), err)
 	}
 	for i, l := range letters {
-		if string(l.Body) != fmt.Sprint(i) || l.Group != []string{"a", "b", "a"}[i] || l.Receives != 2 || !l.Sent.Equal(sent) || !l.Died.Equal(c.now()) {
+		if string(l.Body) != fmt.Sprint(i) || l.Group != []string{"a", "b", "a"}[i] || l.Receives != 2 ||
+			!l.Sent.Equal(sent) || !l.Died.Equal(c.now()) {
 			t.Errorf("dead letter %d is %+v", i, l)
 		}
 	}

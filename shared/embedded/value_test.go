@@ -146,7 +146,8 @@ func FuzzKey(f *testing.F) {
 			return 0
 		}
 		first, second := key(table1, partition1, sort1), key(table2, partition2, sort2)
-		if got, want := bytes.Compare(first, second), compare(table1, table2, partition1, partition2, sort1, sort2); got != want {
+		if got, want := bytes.Compare(first, second), compare(table1, table2, partition1, partition2, sort1,
+			sort2); got != want {
 			t.Errorf("%q and %q compare as %d, want %d", first, second, got, want)
 		}
 		name, rest, err := cutName(first[1:])

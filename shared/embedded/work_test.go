@@ -62,7 +62,8 @@ func work(s *embedded.Store, round int, say func(line string)) error {
 }
 
 func numbered(partition, sort string, n int) table.Item {
-	return table.Item{Key: table.Key{Partition: partition, Sort: sort}, Attrs: table.Attrs{"n": int64(n), "fill": strings.Repeat("x", 50)}}
+	return table.Item{Key: table.Key{Partition: partition, Sort: sort},
+		Attrs: table.Attrs{"n": int64(n), "fill": strings.Repeat("x", 50)}}
 }
 
 func commitWork(ctx context.Context, tab table.Table, say func(string), w string, n int) error {
@@ -193,7 +194,8 @@ func verify(t *testing.T, s *embedded.Store, before, meanwhile said) {
 			}
 			for got, count := range found {
 				if got < n || got > meanwhile[kind][w]+1 || count != items {
-					t.Errorf("%s %s: %d items are at %d, it was told %d before and %d meanwhile", kind, w, count, got, n, meanwhile[kind][w])
+					t.Errorf("%s %s: %d items are at %d, it was told %d before and %d meanwhile", kind, w, count, got, n,
+						meanwhile[kind][w])
 				}
 			}
 		}

@@ -15,9 +15,9 @@ var (
 	Refused = errors.New("refused")
 	// Poison means that this one thing can never be processed: malformed, expired, gone. Keep it, count it, go on.
 	Poison = errors.New("cannot be processed")
-	// Ours means that we are at fault: the vendor's secret or certificate is wrong or has expired, our application is registered
-	// wrongly, or a request of ours is not as Microsoft wants it. It raises the operator's alarm, and is never a tenant's Error. Until
-	// it is mended, try again later.
+	// Ours means that we are at fault: the vendor's secret or certificate is wrong or has expired, our application is
+	// registered wrongly, or a request of ours is not as Microsoft wants it. It raises the operator's alarm, and is
+	// never a tenant's Error. Until it is mended, try again later.
 	Ours = errors.New("our own credential or request was refused")
 )
 

@@ -38,8 +38,8 @@ func encodeBody(body []byte) (string, map[string]types.MessageAttributeValue) {
 	}
 }
 
-// isText tells whether SQS takes the body: characters that XML 1.0 has, "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD |
-// #x10000 to #x10FFFF" (SendMessage).
+// isText tells whether SQS takes the body: characters that XML 1.0 has, "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to
+// #xFFFD | #x10000 to #x10FFFF" (SendMessage).
 func isText(body []byte) bool {
 	if !utf8.Valid(body) {
 		return false
@@ -62,7 +62,8 @@ func decodeBody(body string, attributes map[string]types.MessageAttributeValue) 
 	return []byte(body)
 }
 
-// size is how much a message counts against the limit of a batch: its body, and names, types and values of its attributes.
+// size is how much a message counts against the limit of a batch: its body, and names, types and values of its
+// attributes.
 func size(body string, attributes map[string]types.MessageAttributeValue) int {
 	n := len(body)
 	for name, value := range attributes {

@@ -50,8 +50,9 @@ func createQueue(t *testing.T, client *awssqs.Client) string {
 	return *out.QueueUrl
 }
 
-// elastic makes ElasticMQ answer as SQS does to a stale receipt: with InvalidParameterValue or success ("How do I troubleshoot
-// ReceiptHandleIsInvalid and InvalidParameterValue errors", AWS Knowledge Center), where ElasticMQ says that it never was one.
+// elastic makes ElasticMQ answer as SQS does to a stale receipt: with InvalidParameterValue or success ("How do I
+// troubleshoot ReceiptHandleIsInvalid and InvalidParameterValue errors", AWS Knowledge Center), where ElasticMQ says
+// that it never was one.
 type elastic struct{ *awssqs.Client }
 
 // elasticReceipt is how ElasticMQ's receipts look: a message and a delivery.
@@ -65,12 +66,14 @@ func asSQS(receipt string, err error) error {
 	return err
 }
 
-func (e elastic) DeleteMessage(ctx context.Context, in *awssqs.DeleteMessageInput, o ...func(*awssqs.Options)) (*awssqs.DeleteMessageOutput, error) {
+func (e elastic) DeleteMessage(ctx context.Context, in *awssqs.DeleteMessageInput,
+	o ...func(*awssqs.Options)) (*awssqs.DeleteMessageOutput, error) {
 	out, err := e.Client.DeleteMessage(ctx, in, o...)
 	return out, asSQS(*in.ReceiptHandle, err)
 }
 
-func (e elastic) ChangeMessageVisibility(ctx context.Context, in *awssqs.ChangeMessageVisibilityInput, o ...func(*awssqs.Options)) (*awssqs.ChangeMessageVisibilityOutput, error) {
+func (e elastic) ChangeMessageVisibility(ctx context.Context, in *awssqs.ChangeMessageVisibilityInput,
+	o ...func(*awssqs.Options)) (*awssqs.ChangeMessageVisibilityOutput, error) {
 	out, err := e.Client.ChangeMessageVisibility(ctx, in, o...)
 	return out, asSQS(*in.ReceiptHandle, err)
 }

@@ -29,8 +29,8 @@ const (
 	longestWait = 8 * time.Second
 )
 
-// Send implements queue.Queue. It sends batch by batch, and of a batch again what SQS did not take; a crash leaves the first
-// ones sent.
+// Send implements queue.Queue. It sends batch by batch, and of a batch again what SQS did not take; a crash leaves
+// the first ones sent.
 func (q *Queue) Send(ctx context.Context, messages ...queue.Message) error {
 	for _, m := range messages {
 		if err := m.Valid(); err != nil {
@@ -75,8 +75,8 @@ func nextBatch(messages []queue.Message, trace string) []types.SendMessageBatchR
 	return batch
 }
 
-// sendBatch sends entries until SQS has taken all. What it calls the sender's fault is ErrInvalid, but only when nothing
-// was sent before it: that is what ErrInvalid promises.
+// sendBatch sends entries until SQS has taken all. What it calls the sender's fault is ErrInvalid, but only when
+// nothing was sent before it: that is what ErrInvalid promises.
 func (q *Queue) sendBatch(ctx context.Context, entries []types.SendMessageBatchRequestEntry, first bool) error {
 	backoff := retry.NewExponentialJitterBackoff(longestWait)
 	for vain := 0; ; {
@@ -112,7 +112,8 @@ func (q *Queue) sendBatch(ctx context.Context, entries []types.SendMessageBatchR
 }
 
 // unsent returns the entries that failed for a reason that may pass, and an error when one failed for another.
-func unsent(entries []types.SendMessageBatchRequestEntry, failed []types.BatchResultErrorEntry) ([]types.SendMessageBatchRequestEntry, error) {
+func unsent(entries []types.SendMessageBatchRequestEntry,
+	failed []types.BatchResultErrorEntry) ([]types.SendMessageBatchRequestEntry, error) {
 	again := make(map[string]bool, len(failed))
 	for _, f := range failed {
 		if f.SenderFault {

@@ -1,6 +1,7 @@
-// Package sqs is queue.Queue on a standard queue of Amazon SQS. A message's group is its MessageGroupId, by which SQS keeps
-// groups fair to each other. A body that is text, in the sense of SQS, is sent as it is, and any other in base64, which the message
-// attribute "encoding" then says. The attribute "trace" names the work that sent it. Dead letters are the queue's own redrive policy.
+// Package sqs is queue.Queue on a standard queue of Amazon SQS. A message's group is its MessageGroupId, by which SQS
+// keeps groups fair to each other. A body that is text, in the sense of SQS, is sent as it is, and any other in
+// base64, which the message attribute "encoding" then says. The attribute "trace" names the work that sent it. Dead
+// letters are the queue's own redrive policy.
 package sqs
 
 import (
@@ -16,21 +17,23 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// API is what a Queue uses of *sqs.Client. Calls that fail as a whole are repeated by the client, with its own retryer: sending
-// twice makes duplicates, which the contract allows, and everything else is idempotent.
+// API is what a Queue uses of *sqs.Client. Calls that fail as a whole are repeated by the client, with its own
+// retryer: sending twice makes duplicates, which the contract allows, and everything else is idempotent.
 type API interface {
-	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput,
+		error)
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
 	DeleteMessage(context.Context, *sqs.DeleteMessageInput, ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error)
-	ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
+	ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput,
+		...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
 }
 
 var _ API = (*sqs.Client)(nil)
 
 // Queue is a queue.Queue on SQS.
 type Queue struct {
-	// Trace names the work that a message is sent for, in up to 128 bytes of text; nil, and "", is nothing. It travels as the message
-	// attribute "trace", for the logs of whoever works on the message. It is set before the first Send.
+	// Trace names the work that a message is sent for, in up to 128 bytes of text; nil, and "", is nothing. It travels
+	// as the message attribute "trace", for the logs of whoever works on the message. It is set before the first Send.
 	Trace func(ctx context.Context) string
 
 	client API

@@ -38,8 +38,8 @@ type call struct {
 	WaitTimeSeconds int
 }
 
-// wire answers requests with what answer says to the nth of them, counted from 0: a status and a body, or an error when the
-// connection breaks.
+// wire answers requests with what answer says to the nth of them, counted from 0: a status and a body, or an error
+// when the connection breaks.
 type wire struct {
 	answer func(n int, c call) (int, string, error)
 
@@ -65,7 +65,8 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: r, Header: http.Header{}}, nil
+	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: r,
+		Header: http.Header{}}, nil
 }
 
 // on runs a test on time of its own, over a wire that answers so.
@@ -158,7 +159,8 @@ func TestSendFailures(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			on(t, test.answer, func(t *testing.T, q *sqs.Queue, w *wire) {
-				err := q.Send(t.Context(), queue.Message{Body: []byte("a")}, queue.Message{Body: []byte("b")}, queue.Message{Body: []byte("c")})
+				err := q.Send(t.Context(), queue.Message{Body: []byte("a")}, queue.Message{Body: []byte("b")},
+					queue.Message{Body: []byte("c")})
 				if (err == nil) != (test.want == nil) {
 					t.Errorf("got %v, want %v", err, test.want)
 				}
@@ -184,26 +186,27 @@ func TestSendBatches(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"small": []byte("x"), "text": bytes.Repeat([]byte("x"), queue.MaxBody), "binary": make([]byte, queue.MaxBody),
 	} {
-		on(t, func(_ int, c call) (int, string, error) { return 200, taken(c, nil), nil }, func(t *testing.T, q *sqs.Queue, w *wire) {
-			const n = 23
-			if err := q.Send(t.Context(), slices.Repeat([]queue.Message{{Body: body}}, n)...); err != nil {
-				t.Fatal(err)
-			}
-			sent := 0
-			for _, c := range w.calls {
-				bytes := 0
-				for _, e := range c.Entries {
-					bytes += len(e.MessageBody)
+		on(t, func(_ int, c call) (int, string, error) { return 200, taken(c, nil), nil },
+			func(t *testing.T, q *sqs.Queue, w *wire) {
+				const n = 23
+				if err := q.Send(t.Context(), slices.Repeat([]queue.Message{{Body: body}}, n)...); err != nil {
+					t.Fatal(err)
 				}
-				if len(c.Entries) == 0 || len(c.Entries) > 10 || bytes > 1<<20 {
-					t.Errorf("%s: a call of %d messages, %d bytes", name, len(c.Entries), bytes)
+				sent := 0
+				for _, c := range w.calls {
+					bytes := 0
+					for _, e := range c.Entries {
+						bytes += len(e.MessageBody)
+					}
+					if len(c.Entries) == 0 || len(c.Entries) > 10 || bytes > 1<<20 {
+						t.Errorf("%s: a call of %d messages, %d bytes", name, len(c.Entries), bytes)
+					}
+					sent += len(c.Entries)
 				}
-				sent += len(c.Entries)
-			}
-			if sent != n {
-				t.Errorf("%s: sent %d messages of %d", name, sent, n)
-			}
-		})
+				if sent != n {
+					t.Errorf("%s: sent %d messages of %d", name, sent, n)
+				}
+			})
 	}
 }
 
@@ -219,16 +222,17 @@ func TestTraces(t *testing.T) {
 		{strings.Repeat("x", 129), "", []byte("text")},
 		{"\x00", "", []byte("text")},
 	} {
-		on(t, func(_ int, c call) (int, string, error) { return 200, taken(c, nil), nil }, func(t *testing.T, q *sqs.Queue, w *wire) {
-			q.Trace = func(context.Context) string { return c.trace }
-			if err := q.Send(t.Context(), queue.Message{Body: c.body}); err != nil {
-				t.Fatal(err)
-			}
-			got := w.calls[0].Entries[0].MessageAttributes
-			if got["trace"].StringValue != c.want || (got["encoding"].StringValue == "base64") != (c.body[0] == 0xff) {
-				t.Errorf("trace %q is sent as %v", c.trace, got)
-			}
-		})
+		on(t, func(_ int, c call) (int, string, error) { return 200, taken(c, nil), nil },
+			func(t *testing.T, q *sqs.Queue, w *wire) {
+				q.Trace = func(context.Context) string { return c.trace }
+				if err := q.Send(t.Context(), queue.Message{Body: c.body}); err != nil {
+					t.Fatal(err)
+				}
+				got := w.calls[0].Entries[0].MessageAttributes
+				if got["trace"].StringValue != c.want || (got["encoding"].StringValue == "base64") != (c.body[0] == 0xff) {
+					t.Errorf("trace %q is sent as %v", c.trace, got)
+				}
+			})
 	}
 }
 
@@ -240,15 +244,16 @@ func TestReceipts(t *testing.T) {
 		"ReceiptHandleIsInvalid":         queue.ErrInvalid,
 		"RequestThrottled":               fault.Retry,
 	} {
-		on(t, func(int, call) (int, string, error) { return 400, refusal(code), nil }, func(t *testing.T, q *sqs.Queue, _ *wire) {
-			d := queue.Delivery{Receipt: "receipt"}
-			if err := q.Done(t.Context(), d); !errors.Is(err, want) {
-				t.Errorf("done, %s: got %v, want %v", code, err, want)
-			}
-			if err := q.Hide(t.Context(), d, time.Second); !errors.Is(err, want) {
-				t.Errorf("hide, %s: got %v, want %v", code, err, want)
-			}
-		})
+		on(t, func(int, call) (int, string, error) { return 400, refusal(code), nil },
+			func(t *testing.T, q *sqs.Queue, _ *wire) {
+				d := queue.Delivery{Receipt: "receipt"}
+				if err := q.Done(t.Context(), d); !errors.Is(err, want) {
+					t.Errorf("done, %s: got %v, want %v", code, err, want)
+				}
+				if err := q.Hide(t.Context(), d, time.Second); !errors.Is(err, want) {
+					t.Errorf("hide, %s: got %v, want %v", code, err, want)
+				}
+			})
 	}
 }
 
@@ -276,11 +281,13 @@ func TestLongPolls(t *testing.T) {
 
 // TestEnded ends a send's context while it waits to send again.
 func TestEnded(t *testing.T) {
-	on(t, func(_ int, c call) (int, string, error) { return 200, taken(c, map[string]string{"a": internal}), nil }, func(t *testing.T, q *sqs.Queue, _ *wire) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		if err := q.Send(ctx, queue.Message{Body: []byte("a")}); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, fault.Retry) {
-			t.Errorf("got %v, want what the context said", err)
-		}
-	})
+	on(t, func(_ int, c call) (int, string, error) { return 200, taken(c, map[string]string{"a": internal}), nil },
+		func(t *testing.T, q *sqs.Queue, _ *wire) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if err := q.Send(ctx, queue.Message{Body: []byte("a")}); !errors.Is(err, context.DeadlineExceeded) ||
+				errors.Is(err, fault.Retry) {
+				t.Errorf("got %v, want what the context said", err)
+			}
+		})
 }

@@ -111,8 +111,9 @@ func TestMeterCountsOperationsOfMany(t *testing.T) {
 
 func BenchmarkSize(b *testing.B) {
 	item := table.Item{
-		Key:   table.Key{Partition: "connection|sender|ann@example.com", Sort: "20260301T120000Z|message"},
-		Attrs: table.Attrs{"subject": strings.Repeat("x", 80), "bytes": int64(123456), "to": []string{"a@example.com", "b@example.com"}},
+		Key: table.Key{Partition: "connection|sender|ann@example.com", Sort: "20260301T120000Z|message"},
+		Attrs: table.Attrs{"subject": strings.Repeat("x", 80), "bytes": int64(123456),
+			"to": []string{"a@example.com", "b@example.com"}},
 	}
 	for b.Loop() {
 		table.Size(item)

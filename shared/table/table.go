@@ -109,8 +109,9 @@ const (
 	Put     Verb = iota + 1 // write, whatever is there
 	Create                  // write if the key is free
 	Replace                 // write if the item is at Item.Revision, which is not 0
-	Delete                  // delete; if Item.Revision is not 0, only at that revision. At revision 0 an absent item may be deleted
-	Check                   // write nothing, but conflict unless the item is at Item.Revision (0: unless the key is free)
+	// delete; if Item.Revision is not 0, only at that revision. At revision 0 an absent item may be deleted
+	Delete
+	Check // write nothing, but conflict unless the item is at Item.Revision (0: unless the key is free)
 )
 
 // Query asks for items of one partition. A bound that no key could have (too long, not UTF-8), and a Limit below 0, is

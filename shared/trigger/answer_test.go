@@ -44,7 +44,8 @@ func decode(t *testing.T, b []byte) answer {
 	if err := json.Unmarshal(b, &out); err != nil {
 		t.Fatal(err)
 	}
-	a := answer{status: out.StatusCode, header: out.Headers, cookies: out.Cookies, body: out.Body, base64: out.IsBase64Encoded}
+	a := answer{status: out.StatusCode, header: out.Headers, cookies: out.Cookies, body: out.Body,
+		base64: out.IsBase64Encoded}
 	if a.base64 {
 		plain, err := base64.StdEncoding.DecodeString(a.body)
 		if err != nil {
@@ -98,21 +99,27 @@ func TestAnswersArriveAsTheyWereWritten(t *testing.T) {
 			w.WriteHeader(303)
 			w.WriteHeader(500)
 		}, answer{status: 303}},
-		{"text", "GET", "gzip", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ä\x00<&>") }, answer{status: 200, body: "ä\x00<&>"}},
-		{"bytes", "GET", "", func(w http.ResponseWriter, r *http.Request) { w.Write(noise) }, answer{status: 200, body: string(noise), base64: true}},
-		{"much text", "GET", "gzip", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, text) }, answer{status: 200, body: text, base64: true, gzip: true}},
+		{"text", "GET", "gzip", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ä\x00<&>") },
+			answer{status: 200, body: "ä\x00<&>"}},
+		{"bytes", "GET", "", func(w http.ResponseWriter, r *http.Request) { w.Write(noise) },
+			answer{status: 200, body: string(noise), base64: true}},
+		{"much text", "GET", "gzip", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, text) },
+			answer{status: 200, body: text, base64: true, gzip: true}},
 		{"much text in small parts", "GET", "br, gzip;q=0.5", func(w http.ResponseWriter, r *http.Request) {
 			for _, part := range strings.SplitAfter(text, "\n") {
 				io.WriteString(w, part)
 			}
 		}, answer{status: 200, body: text, base64: true, gzip: true}},
-		{"much text for who does not unpack", "GET", "br, gzip;q=0", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, text) }, answer{status: 200, body: text}},
+		{"much text for who does not unpack", "GET", "br, gzip;q=0",
+			func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, text) }, answer{status: 200, body: text}},
 		{"text that is packed", "GET", "gzip", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Encoding", "br")
 			w.Write(noise)
 		}, answer{status: 200, body: string(noise), base64: true}},
-		{"to HEAD", "HEAD", "gzip", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, text) }, answer{status: 200}},
-		{"204", "GET", "gzip", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204); io.WriteString(w, text) }, answer{status: 204}},
+		{"to HEAD", "HEAD", "gzip", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, text) },
+			answer{status: 200}},
+		{"204", "GET", "gzip", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204); io.WriteString(w, text) },
+			answer{status: 204}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, _ := ask(t, c.method, c.accept, c.write)
@@ -139,7 +146,8 @@ func TestHeadersAndCookiesOfAnswers(t *testing.T) {
 		h.Set("X-Late", "1")
 	})
 	want := map[string]string{"Allow": "GET, POST", "Content-Type": "text/html; charset=utf-8"}
-	if len(got.header) != len(want) || got.header["Allow"] != want["Allow"] || got.header["Content-Type"] != want["Content-Type"] {
+	if len(got.header) != len(want) || got.header["Allow"] != want["Allow"] ||
+		got.header["Content-Type"] != want["Content-Type"] {
 		t.Errorf("headers %q, want %q", got.header, want)
 	}
 	if !slices.Equal(got.cookies, []string{"a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "b=2"}) {
@@ -187,7 +195,8 @@ func TestAnswersAreBoundedByWhatLambdaTakes(t *testing.T) {
 			if got.status != c.want {
 				t.Fatalf("status %d, want %d", got.status, c.want)
 			}
-			if c.want == 413 && (!strings.Contains(got.body, `"type":"RESPONSE_CONTENT_TOO_LARGE"`) || !strings.Contains(said, "answer too large")) {
+			if c.want == 413 && (!strings.Contains(got.body, `"type":"RESPONSE_CONTENT_TOO_LARGE"`) ||
+				!strings.Contains(said, "answer too large")) {
 				t.Errorf("answered %s, logged %s", got.body, said)
 			}
 		})
@@ -201,10 +210,12 @@ func TestAPanicTellsTheCallerNothingButAReference(t *testing.T) {
 		io.WriteString(w, "half of an answer")
 		panic("index out of reach")
 	})
-	if got.status != 500 || len(got.cookies) > 0 || strings.Contains(got.body, "half") || strings.Contains(got.body, "reach") || !strings.Contains(got.body, reference) {
+	if got.status != 500 || len(got.cookies) > 0 || strings.Contains(got.body, "half") ||
+		strings.Contains(got.body, "reach") || !strings.Contains(got.body, reference) {
 		t.Errorf("%d %s %q", got.status, got.body, got.cookies)
 	}
-	if !strings.Contains(said, reference) || !strings.Contains(said, "index out of reach") || !strings.Contains(said, "answer_test.go") {
+	if !strings.Contains(said, reference) || !strings.Contains(said, "index out of reach") ||
+		!strings.Contains(said, "answer_test.go") {
 		t.Errorf("the log says %s", said)
 	}
 	if strings.Contains(said, "Bearer") {

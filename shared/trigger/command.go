@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// Command runs a direct invocation of the function, {"<Name>": <In as JSON>}: who may give it is whom IAM lets invoke the function. No
-// event of another trigger looks like that; all others go on to Else.
+// Command runs a direct invocation of the function, {"<Name>": <In as JSON>}: who may give it is whom IAM lets invoke
+// the function. No event of another trigger looks like that; all others go on to Else.
 type Command[In any] struct {
 	Name string
 	// Run does what In asks for, and returns what is answered as JSON. Neither is logged.

@@ -24,8 +24,10 @@ func TestACommandIsRunAndEverythingElseGoesOn(t *testing.T) {
 	}{
 		{"a command", string(event(t, "create-client")), `{"secret":"hush"}`, false, 0},
 		{"a request", string(event(t, "http-search")), `"statusCode":200`, false, 1},
-		{"a request whose body is a command", strings.Replace(string(event(t, "http-search")), `"body": "`, `"body": "{\"createClient\":{}}`, 1), `"statusCode":200`, false, 1},
-		{"a request that also is a command", strings.Replace(string(event(t, "http-search")), `{`, `{"createClient":{"name":"x","roles":[]},`, 1), `"statusCode":200`, false, 1},
+		{"a request whose body is a command", strings.Replace(string(event(t, "http-search")), `"body": "`,
+			`"body": "{\"createClient\":{}}`, 1), `"statusCode":200`, false, 1},
+		{"a request that also is a command", strings.Replace(string(event(t, "http-search")), `{`,
+			`{"createClient":{"name":"x","roles":[]},`, 1), `"statusCode":200`, false, 1},
 		{"an unknown field", `{"createClient":{"name":"x","rules":[]}}`, "rules", true, 0},
 		{"no object", `{"createClient":7}`, "createClient", true, 0},
 		{"a command that fails", `{"createClient":{"name":"fail"}}`, "it failed", true, 0},

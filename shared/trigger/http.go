@@ -66,8 +66,9 @@ func (t *HTTP) serve(r *http.Request) (a *answer) {
 			"encoding", a.sent.Get("Content-Encoding"))
 		a = newAnswer(r)
 		access.WriteProblems(a, http.StatusRequestEntityTooLarge, access.Problem{
-			Type:        "RESPONSE_CONTENT_TOO_LARGE",
-			Description: fmt.Sprintf("The answer has more than the %d bytes that can be sent at once. Ask for less at a time, page by token, or accept gzip.", MaxAnswer),
+			Type: "RESPONSE_CONTENT_TOO_LARGE",
+			Description: fmt.Sprintf("The answer has more than the %d bytes that can be sent at once. Ask for less at a "+
+				"time, page by token, or accept gzip.", MaxAnswer),
 		})
 	}
 	return a

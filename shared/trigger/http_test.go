@@ -41,12 +41,16 @@ func told(r *http.Request) string {
 
 func TestRequestsReachTheHandlerAsTheyWereSent(t *testing.T) {
 	for _, name := range []string{
-		"http-oauth", "http-oauth-form", "http-search", "http-search-base64", "http-consent-begin", "http-consent-callback-cookies", "http-unknown-route",
+		"http-oauth", "http-oauth-form", "http-search", "http-search-base64", "http-consent-begin",
+		"http-consent-callback-cookies", "http-unknown-route",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got string
 			log, _ := logger()
-			h := &trigger.HTTP{Log: log, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { got = told(r) })}
+			h := &trigger.HTTP{Log: log, Handler: http.HandlerFunc(func(w http.ResponseWriter,
+				r *http.Request) {
+				got = told(r)
+			})}
 			if _, err := h.Invoke(invocation(t, time.Minute), event(t, name)); err != nil {
 				t.Fatal(err)
 			}
@@ -72,9 +76,16 @@ func TestEventsOfOtherTriggersAreRefusedAndNamed(t *testing.T) {
 	handlers := map[string]interface {
 		Invoke(ctx, []byte) ([]byte, error)
 	}{
-		"http":     &trigger.HTTP{Log: log, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler was called") })},
-		"queue":    &trigger.Queue{Log: log, Work: func(ctx, []byte) error { t.Error("work was done"); return nil }},
-		"schedule": &trigger.Schedule{Log: log, Tick: func(ctx, time.Time, trigger.Shard) error { t.Error("ticked"); return nil }},
+		"http": &trigger.HTTP{Log: log, Handler: http.HandlerFunc(func(http.ResponseWriter,
+			*http.Request) {
+			t.Error("the handler was called")
+		})},
+		"queue": &trigger.Queue{Log: log, Work: func(ctx, []byte) error { t.Error("work was done"); return nil }},
+		"schedule": &trigger.Schedule{Log: log, Tick: func(ctx, time.Time,
+			trigger.Shard) error {
+			t.Error("ticked")
+			return nil
+		}},
 	}
 	cases := []struct{ event, names, own string }{
 		{"http-search", `[\"body\"`, "http"},
@@ -120,7 +131,10 @@ func TestMalformedHTTPEventsAreRefused(t *testing.T) {
 		{`"headers": {`, `"headers": 1, "was": {`},
 	} {
 		log, _ := logger()
-		h := &trigger.HTTP{Log: log, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Errorf("%s: handled", c.to) })}
+		h := &trigger.HTTP{Log: log, Handler: http.HandlerFunc(func(http.ResponseWriter,
+			*http.Request) {
+			t.Errorf("%s: handled", c.to)
+		})}
 		broken := strings.Replace(whole, c.from, c.to, 1)
 		if broken == whole {
 			t.Fatalf("the event has no %s", c.from)
@@ -134,8 +148,10 @@ func TestMalformedHTTPEventsAreRefused(t *testing.T) {
 func FuzzHTTP(f *testing.F) {
 	// Small ones: the fuzzer would spend its time on making the golden events smaller.
 	for _, seed := range []string{
-		`{"version":"2.0","rawPath":"/a b%2F","rawQueryString":"x=%20","cookies":["a=1"],"requestContext":{"domainName":"d","http":{"method":"GET"}}}`,
-		`{"version":"2.0","rawPath":"/","headers":{"A":"b,c"},"requestContext":{"domainName":"d","http":{"method":"PUT"}},"body":"/w==","isBase64Encoded":true}`,
+		`{"version":"2.0","rawPath":"/a b%2F","rawQueryString":"x=%20","cookies":["a=1"],` +
+			`"requestContext":{"domainName":"d","http":{"method":"GET"}}}`,
+		`{"version":"2.0","rawPath":"/","headers":{"A":"b,c"},"requestContext":{"domainName":"d",` +
+			`"http":{"method":"PUT"}},"body":"/w==","isBase64Encoded":true}`,
 		`{"version":"1.0","path":"/"}`, `"ping"`,
 	} {
 		f.Add([]byte(seed))

@@ -18,17 +18,17 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// Queue does the work of messages that come from SQS in batches ("Using Lambda with Amazon SQS", with ReportBatchItemFailures
-// switched on). It reports the messages that failed, and only those come back.
+// Queue does the work of messages that come from SQS in batches ("Using Lambda with Amazon SQS", with
+// ReportBatchItemFailures switched on). It reports the messages that failed, and only those come back.
 //
-// Up to ten messages are worked on at once. A message whose work panics fails alone. Shortly before the function's time is over the
-// context of all work ends, and what was not begun is reported as failed.
+// Up to ten messages are worked on at once. A message whose work panics fails alone. Shortly before the function's
+// time is over the context of all work ends, and what was not begun is reported as failed.
 type Queue struct {
-	// Work does one message's work: nil means that the message is done with. It is called concurrently, and again for the same
-	// message. Trace tells of its ctx which work sent the message.
+	// Work does one message's work: nil means that the message is done with. It is called concurrently, and again for
+	// the same message. Trace tells of its ctx which work sent the message.
 	Work func(ctx context.Context, body []byte) error
-	// Hide makes a message come back after d instead of at the end of its visibility, which is as long as the longest work; the
-	// receipt is the one that the event told. nil leaves it at that.
+	// Hide makes a message come back after d instead of at the end of its visibility, which is as long as the longest
+	// work; the receipt is the one that the event told. nil leaves it at that.
 	Hide func(ctx context.Context, receipt string, d time.Duration) error
 	Log  *slog.Logger
 }
@@ -98,7 +98,8 @@ func (t *Queue) work(ctx context.Context, m events.SQSMessage) (err error) {
 	}
 	defer func() {
 		if why := recover(); why != nil {
-			t.Log.ErrorContext(ctx, "panic while a message was worked on", "message", m.MessageId, "panic", fmt.Sprint(why), "stack", string(debug.Stack()))
+			t.Log.ErrorContext(ctx, "panic while a message was worked on", "message", m.MessageId, "panic", fmt.Sprint(why),
+				"stack", string(debug.Stack()))
 			err = errors.New("panic")
 		}
 	}()
@@ -115,10 +116,12 @@ func body(m events.SQSMessage) []byte {
 	return []byte(m.Body)
 }
 
-// fail tells the log, and says when the message is to come back. ctx is the function's own: that of the work may have ended.
+// fail tells the log, and says when the message is to come back. ctx is the function's own: that of the work may have
+// ended.
 func (t *Queue) fail(ctx context.Context, m events.SQSMessage, err error) {
 	receives, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"]) // what cannot be read is the first time
-	t.Log.WarnContext(ctx, "message comes back later", "message", m.MessageId, "receives", receives, "code", fault.Code(err), "err", err)
+	t.Log.WarnContext(ctx, "message comes back later", "message", m.MessageId, "receives", receives, "code",
+		fault.Code(err), "err", err)
 	if t.Hide == nil {
 		return
 	}

@@ -141,7 +141,8 @@ func TestABodyThatIsNoTextComesOutAsItWasSent(t *testing.T) {
 			}
 			return nil
 		}}
-		e := strings.Replace(string(batch(t, 1, c.body)), `"messageId"`, `"messageAttributes":{"encoding":{"dataType":"String","stringValue":"`+c.attribute+`"}},"messageId"`, 1)
+		e := strings.Replace(string(batch(t, 1, c.body)), `"messageId"`,
+			`"messageAttributes":{"encoding":{"dataType":"String","stringValue":"`+c.attribute+`"}},"messageId"`, 1)
 		if _, err := q.Invoke(t.Context(), []byte(e)); err != nil {
 			t.Fatal(err)
 		}

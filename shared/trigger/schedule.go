@@ -13,8 +13,8 @@ import (
 //
 //	{"time": "<aws.scheduler.scheduled-time>", "shard": 0, "shards": 1}
 //
-// in which EventBridge writes the time of the tick (RFC 3339), so that a tick that is late, or delivered twice, is still that tick. Many
-// shards are as many schedules. An error makes the invocation fail.
+// in which EventBridge writes the time of the tick (RFC 3339), so that a tick that is late, or delivered twice, is
+// still that tick. Many shards are as many schedules. An error makes the invocation fail.
 type Schedule struct {
 	// Tick does what is due at a time, for one shard. Its context ends a little before the function's time does.
 	Tick func(ctx context.Context, at time.Time, s Shard) error

@@ -62,7 +62,11 @@ func TestMalformedTicksAreRefused(t *testing.T) {
 		`null`, ``, `[]`,
 	} {
 		log, _ := logger()
-		s := &trigger.Schedule{Log: log, Tick: func(ctx, time.Time, trigger.Shard) error { t.Errorf("%s: ticked", in); return nil }}
+		s := &trigger.Schedule{Log: log, Tick: func(ctx, time.Time,
+			trigger.Shard) error {
+			t.Errorf("%s: ticked", in)
+			return nil
+		}}
 		if _, err := s.Invoke(t.Context(), []byte(in)); !errors.Is(err, trigger.ErrUnknown) {
 			t.Errorf("%s: %v", in, err)
 		}

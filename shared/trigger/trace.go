@@ -14,8 +14,8 @@ const (
 
 type traceKey struct{}
 
-// Trace names the invocation with which the work of ctx began, by its request id: the tick's, in all that comes of it over queues. So one
-// word finds a blob's whole way in the logs of all functions. "" is outside of an invocation.
+// Trace names the invocation with which the work of ctx began, by its request id: the tick's, in all that comes of it
+// over queues. So one word finds a blob's whole way in the logs of all functions. "" is outside of an invocation.
 func Trace(ctx context.Context) string {
 	if id, ok := ctx.Value(traceKey{}).(string); ok {
 		return id

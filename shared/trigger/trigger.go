@@ -1,8 +1,9 @@
-// Package trigger turns the events that AWS hands to a Lambda function into what the rooms understand: an HTTP request, the body
-// of a queued message, the time of a tick, a command. It is the only room that knows how such events look.
+// Package trigger turns the events that AWS hands to a Lambda function into what the rooms understand: an HTTP
+// request, the body of a queued message, the time of a tick, a command. It is the only room that knows how such
+// events look.
 //
-// Each trigger is a lambda.Handler. An event that is not of its kind is refused with ErrUnknown and a line in the log that names
-// what came, never guessed at.
+// Each trigger is a lambda.Handler. An event that is not of its kind is refused with ErrUnknown and a line in the log
+// that names what came, never guessed at.
 package trigger
 
 import (
@@ -30,8 +31,8 @@ const (
 	maxKeyBytes = 40
 )
 
-// early is ctx, ended so long before the function's deadline that what was begun can be put away and answered: a quarter of the
-// time that is left, or the margin if that is shorter.
+// early is ctx, ended so long before the function's deadline that what was begun can be put away and answered: a
+// quarter of the time that is left, or the margin if that is shorter.
 func early(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -46,7 +47,8 @@ func refuse(ctx context.Context, log *slog.Logger, event []byte, want string) er
 	return fmt.Errorf("%w: this function takes %s, and what came is %s", ErrUnknown, want, came)
 }
 
-// describe names what an event is without repeating what it holds: its keys, and the service that says it is the source.
+// describe names what an event is without repeating what it holds: its keys, and the service that says it is the
+// source.
 func describe(event []byte) string {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(event, &fields); err != nil || fields == nil {

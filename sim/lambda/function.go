@@ -73,7 +73,8 @@ func Start(ctx context.Context, f Function) (*Running, error) {
 	if f.Log == nil {
 		f.Log = io.Discard
 	}
-	r := &Running{function: f, slots: make(chan struct{}, f.Concurrency), log: &shared{to: f.Log}, busy: map[*sandbox]bool{}}
+	r := &Running{function: f, slots: make(chan struct{}, f.Concurrency), log: &shared{to: f.Log},
+		busy: map[*sandbox]bool{}}
 	r.ctx, r.stop = context.WithCancel(ctx)
 	s, err := r.start()
 	if err != nil {
@@ -94,7 +95,8 @@ func (r *Running) Close() {
 // the middle of its work, as if its machine had died.
 func (r *Running) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if len(event) > MaxPayload {
-		return nil, fmt.Errorf("invoke %s: the event has %d bytes, and at most %d are taken", filepath.Base(r.function.Binary), len(event), MaxPayload)
+		return nil, fmt.Errorf("invoke %s: the event has %d bytes, and at most %d are taken",
+			filepath.Base(r.function.Binary), len(event), MaxPayload)
 	}
 	select {
 	case r.slots <- struct{}{}:

@@ -90,9 +90,11 @@ func (g *Gateway) event(r *http.Request, body []byte) ([]byte, error) {
 	e := map[string]any{
 		"version": "2.0", "routeKey": "$default", "rawPath": r.URL.Path, "rawQueryString": r.URL.RawQuery, "headers": headers,
 		"requestContext": map[string]any{
-			"accountId": "000000000000", "apiId": prefix, "domainName": domain, "domainPrefix": prefix, "routeKey": "$default", "stage": "$default",
+			"accountId": "000000000000", "apiId": prefix, "domainName": domain, "domainPrefix": prefix, "routeKey": "$default",
+			"stage":     "$default",
 			"requestId": "local", "time": now.Format("02/Jan/2006:15:04:05 -0700"), "timeEpoch": now.UnixMilli(),
-			"http": map[string]string{"method": r.Method, "path": r.URL.Path, "protocol": r.Proto, "sourceIp": source, "userAgent": r.UserAgent()},
+			"http": map[string]string{"method": r.Method, "path": r.URL.Path, "protocol": r.Proto, "sourceIp": source,
+				"userAgent": r.UserAgent()},
 		},
 		"isBase64Encoded": false,
 	}
@@ -123,7 +125,8 @@ func parameters(r *http.Request) map[string]string {
 // isText reports whether API Gateway passes a body of this type on as text. It encodes a form.
 func isText(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (strings.HasPrefix(kind, "text/") || slices.Contains([]string{"application/json", "application/javascript", "application/xml"}, kind))
+	return err == nil && (strings.HasPrefix(kind, "text/") ||
+		slices.Contains([]string{"application/json", "application/javascript", "application/xml"}, kind))
 }
 
 func respond(w http.ResponseWriter, answer []byte) error {

@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 		select {}
 	case "init":
 		report := strings.NewReader(`{"errorType":"Config","errorMessage":"TABLE is wrong"}`)
-		_, _ = http.Post("http://"+os.Getenv("AWS_LAMBDA_RUNTIME_API")+"/2018-06-01/runtime/init/error", "application/json", report)
+		_, _ = http.Post("http://"+os.Getenv("AWS_LAMBDA_RUNTIME_API")+"/2018-06-01/runtime/init/error", "application/json",
+			report)
 		select {} // it must be killed
 	}
 	if os.Getenv("ROLE") == "mirror" {
@@ -87,7 +88,8 @@ func (o order) obey(ctx context.Context, count int) (any, error) {
 	}
 	lc, _ := lambdacontext.FromContext(ctx)
 	deadline, _ := ctx.Deadline()
-	return report{Count: count, Request: lc.AwsRequestID, Left: time.Until(deadline), Own: os.Getenv("OWN"), Home: os.Getenv("HOME"), Memory: lambdacontext.MemoryLimitInMB}, nil
+	return report{Count: count, Request: lc.AwsRequestID, Left: time.Until(deadline), Own: os.Getenv("OWN"),
+		Home: os.Getenv("HOME"), Memory: lambdacontext.MemoryLimitInMB}, nil
 }
 
 // report is what the test function says of itself.
@@ -141,7 +143,8 @@ func TestInvocationsShareAProcessAndSeeItsEnvironmentOnly(t *testing.T) {
 	for want := 1; want <= 3; want++ {
 		got := ask(t, r)
 		requests[got.Request] = true
-		if got.Count != want || got.Own != "value" || got.Home != "" || got.Memory != 1769 || got.Left <= 0 || got.Left > time.Minute {
+		if got.Count != want || got.Own != "value" || got.Home != "" || got.Memory != 1769 || got.Left <= 0 ||
+			got.Left > time.Minute {
 			t.Errorf("invocation %d: %+v", want, got)
 		}
 	}
@@ -190,7 +193,8 @@ func TestAnInvocationThatTakesTooLongIsKilled(t *testing.T) {
 	r := start(t, lambdasim.Function{Timeout: 500 * time.Millisecond})
 	_, err := r.Invoke(t.Context(), []byte(`{"Do":"sleep"}`))
 	var failed *lambdasim.Error
-	if !errors.As(err, &failed) || failed.Type != "Sandbox.Timedout" || failed.Message != "Task timed out after 0.50 seconds" {
+	if !errors.As(err, &failed) || failed.Type != "Sandbox.Timedout" ||
+		failed.Message != "Task timed out after 0.50 seconds" {
 		t.Errorf("%v", err)
 	}
 	if got := ask(t, r); got.Count != 1 {
@@ -232,7 +236,8 @@ func TestSignalsLookLikeWhatTheProcessDidItself(t *testing.T) {
 		}()
 		_, err := r.Invoke(t.Context(), []byte(`{"Do":"sleep"}`))
 		var failed *lambdasim.Error
-		if !errors.As(err, &failed) || failed.Type != c.typ || !strings.HasSuffix(failed.Message, c.message) || !strings.Contains(failed.Output, c.output) {
+		if !errors.As(err, &failed) || failed.Type != c.typ || !strings.HasSuffix(failed.Message, c.message) ||
+			!strings.Contains(failed.Output, c.output) {
 			t.Errorf("%s: %v", c.signal, err)
 		}
 		if n := <-reached; n != 1 {
@@ -289,9 +294,11 @@ func TestAFunctionThatCannotStartSaysWhy(t *testing.T) {
 		if role == "silent" {
 			limit = 200 * time.Millisecond
 		}
-		_, err := lambdasim.Start(t.Context(), lambdasim.Function{Binary: own, Env: map[string]string{"ROLE": role}, Start: limit})
+		_, err := lambdasim.Start(t.Context(), lambdasim.Function{Binary: own, Env: map[string]string{"ROLE": role},
+			Start: limit})
 		var failed *lambdasim.Error
-		if !errors.As(err, &failed) || failed.Type != want.Type || !strings.Contains(failed.Message, want.Message) || !strings.Contains(failed.Output, want.Output) {
+		if !errors.As(err, &failed) || failed.Type != want.Type || !strings.Contains(failed.Message, want.Message) ||
+			!strings.Contains(failed.Output, want.Output) {
 			t.Errorf("%s: %v", role, err)
 		}
 	}

@@ -120,7 +120,8 @@ func (r *runtime) end(w http.ResponseWriter, req *http.Request, status int, answ
 	i := r.current
 	if i == nil || req.PathValue("id") != requestID(r.begun) {
 		r.mu.Unlock()
-		http.Error(w, `{"errorType":"InvalidRequestID","errorMessage":"this invocation is not under way"}`, http.StatusBadRequest)
+		http.Error(w, `{"errorType":"InvalidRequestID","errorMessage":"this invocation is not under way"}`,
+			http.StatusBadRequest)
 		return
 	}
 	r.current = nil

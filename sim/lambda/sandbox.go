@@ -37,7 +37,8 @@ func (r *Running) start() (*sandbox, error) {
 		return nil, fmt.Errorf("listen for the runtime API: %w", err)
 	}
 	ctx, kill := context.WithCancel(r.ctx)
-	s := &sandbox{runtime: newRuntime(), timeout: r.function.Timeout, kill: kill, tail: &tail{to: r.log}, gone: make(chan struct{})}
+	s := &sandbox{runtime: newRuntime(), timeout: r.function.Timeout, kill: kill, tail: &tail{to: r.log},
+		gone: make(chan struct{})}
 	command := exec.CommandContext(ctx, r.function.Binary)
 	command.Env = environment(r.function, listener.Addr().String())
 	command.Dir = filepath.Dir(r.function.Binary)
@@ -78,7 +79,8 @@ func (s *sandbox) started(limit time.Duration) error {
 		return s.exited()
 	case <-clock.C:
 		s.end()
-		return &Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("the start took more than %s", limit), Output: s.tail.String()}
+		return &Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("the start took more than %s", limit),
+			Output: s.tail.String()}
 	}
 }
 
@@ -143,7 +145,8 @@ func (s *sandbox) wait(ctx context.Context, clock <-chan time.Time, sign <-chan 
 		return s.exited()
 	case <-clock:
 		s.end()
-		return &Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("Task timed out after %.2f seconds", s.timeout.Seconds()), Output: s.tail.String()}
+		return &Error{Type: "Sandbox.Timedout", Message: fmt.Sprintf("Task timed out after %.2f seconds",
+			s.timeout.Seconds()), Output: s.tail.String()}
 	case <-ctx.Done():
 		s.end()
 		return ctx.Err()

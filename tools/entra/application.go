@@ -15,7 +15,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
-// application is what is registered (Microsoft Graph: "application resource type"). In a change, what is empty stays as it is.
+// application is what is registered (Microsoft Graph: "application resource type"). In a change, what is empty stays
+// as it is.
 type application struct {
 	AppID    string          `json:"appId,omitempty"`
 	Name     string          `json:"displayName,omitempty"`
@@ -52,7 +53,8 @@ type web struct {
 	RedirectURIs []string `json:"redirectUris"`
 }
 
-// keyCredential is a certificate without its private key ("keyCredential resource type"). What Microsoft adds goes back as it came.
+// keyCredential is a certificate without its private key ("keyCredential resource type"). What Microsoft adds goes
+// back as it came.
 type keyCredential struct {
 	Type       string     `json:"type"`
 	Usage      string     `json:"usage"`
@@ -69,7 +71,8 @@ const (
 	microsoftGraph = "00000003-0000-0000-c000-000000000000"
 )
 
-// ids are those of application permissions ("Microsoft Graph permissions reference"; those of the Management APIs stand in Microsoft's samples).
+// ids are those of application permissions ("Microsoft Graph permissions reference"; those of the Management APIs
+// stand in Microsoft's samples).
 func ids() map[string]string {
 	return map[string]string{
 		"ActivityFeed.Read":    "594c1fb6-4f81-4475-ae41-0c394909246c",
@@ -166,7 +169,8 @@ func certify(ctx context.Context, g *graph, clientID, certificate string) error 
 	}
 	for _, k := range is.Keys {
 		if len(k.Key) == 0 {
-			return errors.New("a certificate that is registered is not told by Microsoft, and would be lost: add the new one in the portal")
+			return errors.New("a certificate that is registered is not told by Microsoft, and would be lost: add the new " +
+				"one in the portal")
 		}
 		if slices.Equal(k.Key, key.Key) {
 			return nil

@@ -35,8 +35,8 @@ const (
 	tenantID = "0b8f6a52-9f57-4c35-8f0f-2a4d9c1e7b31"
 )
 
-// directory is a Microsoft Graph that keeps one application, as Microsoft's pages say: keys are told to whoever selects them, and
-// a change replaces the lists that it names.
+// directory is a Microsoft Graph that keeps one application, as Microsoft's pages say: keys are told to whoever
+// selects them, and a change replaces the lists that it names.
 type directory struct {
 	t       *testing.T
 	app     map[string]any
@@ -51,7 +51,8 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(body)
 	}
 	if r.Header.Get("Authorization") != "Bearer "+token {
-		say(401, map[string]any{"error": map[string]string{"code": "InvalidAuthenticationToken", "message": "Access token is empty."}})
+		say(401, map[string]any{"error": map[string]string{"code": "InvalidAuthenticationToken",
+			"message": "Access token is empty."}})
 		return
 	}
 	var in map[string]any
@@ -84,7 +85,8 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(204)
 	default:
-		say(404, map[string]any{"error": map[string]string{"code": "Request_ResourceNotFound", "message": "Resource does not exist."}})
+		say(404, map[string]any{"error": map[string]string{"code": "Request_ResourceNotFound",
+			"message": "Resource does not exist."}})
 	}
 }
 
@@ -154,7 +156,8 @@ func TestTheApplicationIsRegisteredAndChanged(t *testing.T) {
 	if err != nil || out != "ClientId   "+clientID+"\nPublisher  "+tenantID+"\n" {
 		t.Fatalf("%q, %v", out, err)
 	}
-	if text := fmt.Sprint(d.app); strings.Contains(text, "PRIVATE") || !slices.EqualFunc(d.keys(), [][]byte{firstRaw}, bytes.Equal) {
+	if text := fmt.Sprint(d.app); strings.Contains(text, "PRIVATE") ||
+		!slices.EqualFunc(d.keys(), [][]byte{firstRaw}, bytes.Equal) {
 		t.Errorf("registered is %v", d.app)
 	}
 	if d.app["signInAudience"] != "AzureADMultipleOrgs" || d.app["optionalClaims"] == nil {
@@ -169,7 +172,8 @@ func TestTheApplicationIsRegisteredAndChanged(t *testing.T) {
 	if _, err := d.entra("redirect", "gcchigh", clientID, "https://two.example/consent/callback"); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(d.app["web"]); got != "map[redirectUris:[https://one.example/consent/callback https://two.example/consent/callback]]" || d.changes != 2 {
+	if got := fmt.Sprint(d.app["web"]); got != "map[redirectUris:[https://one.example/consent/callback "+
+		"https://two.example/consent/callback]]" || d.changes != 2 {
 		t.Errorf("after %d changes browsers come back to %s", d.changes, got)
 	}
 
@@ -226,28 +230,33 @@ func TestWhatCannotBeDoneIsSaid(t *testing.T) {
 		{[]string{"register", "azure", good}, `cloud "azure"`},
 		{[]string{"register", "gcchigh", "/no/such/file"}, "read the certificate"},
 		{[]string{"register", "gcchigh", written(t)}, "there is no certificate in"},
-		{[]string{"register", "gcchigh", written(t, &pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})}, "read the certificate"},
+		{[]string{"register", "gcchigh", written(t, &pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})},
+			"read the certificate"},
 		{[]string{"register", "gcchigh", written(t, &pem.Block{Type: "CERTIFICATE", Bytes: raw})}, "is not RSA"},
 		{[]string{"redirect", "gcchigh", clientID, "http://one.example"}, "no https address"},
 		{[]string{"redirect", "gcchigh", clientID, "https://one.example"}, "the answer is 404 Request_ResourceNotFound"},
 		{[]string{"certificate", "gcchigh", "x')/owners", good}, "the answer is 404"},
 	} {
-		if _, err := (&directory{t: t}).entra(c.args...); err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), token) {
+		if _, err := (&directory{t: t}).entra(c.args...); err == nil || !strings.Contains(err.Error(), c.says) ||
+			strings.Contains(err.Error(), token) {
 			t.Errorf("%q: %v", c.args, err)
 		}
 	}
-	if err := run(t.Context(), []string{"update", "dod", clientID}, "", m365.Clouds(), io.Discard); err == nil || !strings.Contains(err.Error(), "GRAPH_TOKEN is missing") {
+	if err := run(t.Context(), []string{"update", "dod", clientID}, "", m365.Clouds(), io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "GRAPH_TOKEN is missing") {
 		t.Errorf("%v", err)
 	}
 	server := httptest.NewServer(&directory{t: t})
 	defer server.Close()
 	clouds := map[connection.Cloud]m365.Endpoints{connection.Commercial: {Graph: server.URL}}
-	if err := run(t.Context(), []string{"update", "commercial", clientID}, "old", clouds, io.Discard); err == nil || !strings.Contains(err.Error(), "401 InvalidAuthenticationToken") {
+	if err := run(t.Context(), []string{"update", "commercial", clientID}, "old", clouds, io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "401 InvalidAuthenticationToken") {
 		t.Errorf("%v", err)
 	}
 }
 
-// TestThePageOfTheDeploymentNamesEveryPermission holds docs/deploy.md against what the code needs: each permission with its id.
+// TestThePageOfTheDeploymentNamesEveryPermission holds docs/deploy.md against what the code needs: each permission
+// with its id.
 func TestThePageOfTheDeploymentNamesEveryPermission(t *testing.T) {
 	page, err := os.ReadFile("../../docs/deploy.md")
 	if err != nil {
@@ -255,8 +264,10 @@ func TestThePageOfTheDeploymentNamesEveryPermission(t *testing.T) {
 	}
 	need := m365.RequiredPermissions()
 	for _, name := range slices.Concat(need.Activity, need.Graph) {
-		if id := ids()[name]; id == "" || !strings.Contains(string(page), "| `"+name+"` |") || !strings.Contains(string(page), "`"+id+"`") {
-			t.Errorf("tools/entra does not know the id of %s, or docs/deploy.md has no line for it with that id and why it is needed", name)
+		if id := ids()[name]; id == "" || !strings.Contains(string(page), "| `"+name+"` |") ||
+			!strings.Contains(string(page), "`"+id+"`") {
+			t.Errorf("tools/entra does not know the id of %s, or docs/deploy.md has no line for it with that id and why it "+
+				"is needed", name)
 		}
 	}
 }

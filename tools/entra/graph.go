@@ -17,8 +17,8 @@ const (
 	maxAnswer = 1 << 20
 )
 
-// graph is as much of Microsoft Graph v1.0 as registering takes: "Create application", "Update application", "Get application", "List
-// organizations". No error of it holds the token.
+// graph is as much of Microsoft Graph v1.0 as registering takes: "Create application", "Update application",
+// "Get application", "List organizations". No error of it holds the token.
 type graph struct {
 	root, token string
 }

@@ -1,6 +1,6 @@
-// Command entra registers Mailtrail's application at Microsoft Entra, in any of the four clouds, and changes what is registered: docs/deploy.md
-// says when. It speaks to Microsoft Graph with a token of somebody who may register applications (GRAPH_TOKEN in the environment), and keeps
-// nothing.
+// Command entra registers Mailtrail's application at Microsoft Entra, in any of the four clouds, and changes what is
+// registered: docs/deploy.md says when. It speaks to Microsoft Graph with a token of somebody who may register
+// applications (GRAPH_TOKEN in the environment), and keeps nothing.
 //
 //	entra manifest                                  print what is registered, for those who do it by hand
 //	entra register CLOUD certificate.pem            register the application; prints the stack's ClientId and Publisher
@@ -40,7 +40,8 @@ var errUsage = errors.New(`say one of:
   entra update CLOUD CLIENT_ID
 CLOUD is commercial, gcc, gcchigh or dod`)
 
-func run(ctx context.Context, args []string, token string, clouds map[connection.Cloud]m365.Endpoints, out io.Writer) error {
+func run(ctx context.Context, args []string, token string, clouds map[connection.Cloud]m365.Endpoints,
+	out io.Writer) error {
 	a, err := manifest()
 	if err != nil {
 		return err

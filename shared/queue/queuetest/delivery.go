@@ -112,7 +112,8 @@ func (s suite) testVisibility(t *testing.T, q queue.Queue) {
 	wantNone(t, q, 0)
 	s.pass(short)
 	second := receive(t, q, long)
-	if second.ID != first.ID || second.Receipt == first.Receipt || second.Receives != 2 || !bytes.Equal(second.Body, first.Body) || second.Group != first.Group {
+	if second.ID != first.ID || second.Receipt == first.Receipt || second.Receives != 2 ||
+		!bytes.Equal(second.Body, first.Body) || second.Group != first.Group {
 		t.Errorf("came back as %+v, was %+v", second, first)
 	}
 	wantNone(t, q, 0)

@@ -136,7 +136,8 @@ func (s suite) testTurns(t *testing.T, q queue.Queue) {
 	}
 	send(t, q, messages...)
 	done(t, q, receive(t, q, long))
-	quiet := []queue.Message{{Body: []byte("x"), Group: "quiet1"}, {Body: []byte("x"), Group: "quiet2"}, {Body: []byte("x"), Group: "quiet1"}}
+	quiet := []queue.Message{{Body: []byte("x"), Group: "quiet1"}, {Body: []byte("x"), Group: "quiet2"},
+		{Body: []byte("x"), Group: "quiet1"}}
 	send(t, q, quiet...)
 	groups := map[string]int{}
 	for range 8 {

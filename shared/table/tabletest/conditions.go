@@ -95,7 +95,8 @@ func (tr trial) check(t *testing.T, tab table.Table, done bool) {
 	}
 	it := get(t, tab, k)
 	if text(it) != want {
-		t.Errorf("%s of %s item, done is %v: it has text %q, want %q", tr.attempt.name, tr.situation.name, done, text(it), want)
+		t.Errorf("%s of %s item, done is %v: it has text %q, want %q", tr.attempt.name, tr.situation.name, done, text(it),
+			want)
 	}
 	wantRevision := tr.before != 0
 	if done && tr.verb != table.Check {

@@ -16,7 +16,8 @@ import (
 func awkward() []string {
 	return []string{
 		"\x00", "\x00\x00", "\x00\x01", "\x01", " ", "!", "#", "/", "a", "a\x00", "a\x00\x00", "a\x00\x01", "a\x00b", "a\x01",
-		"a b", "a!b", "a#b", "a/b", "a|b", "ab", "ab\x00", "b", "z", "|", "~", "\x7f", "ä", "ß", "ﬀ", "\uffff", "𝄞", "😀", "\U0010ffff",
+		"a b", "a!b", "a#b", "a/b", "a|b", "ab", "ab\x00", "b", "z", "|", "~", "\x7f", "ä", "ß", "ﬀ", "\uffff", "𝄞", "😀",
+		"\U0010ffff",
 		"\U0010ffff\U0010ffff",
 	}
 }

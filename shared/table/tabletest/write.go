@@ -68,7 +68,8 @@ func testCreate(t *testing.T, tab table.Table) {
 
 	// Of one key twice the first wins; one that was deleted or loaded is free or taken like any.
 	load(t, tab, item("q", "loaded", "loaded"))
-	created, err = tab.Create(t.Context(), item("q", "k", "first"), item("q", "loaded", "created"), item("q", "k", "second"))
+	created, err = tab.Create(t.Context(), item("q", "k", "first"), item("q", "loaded", "created"),
+		item("q", "k", "second"))
 	if err != nil || !slices.Equal(created, []bool{true, false, false}) {
 		t.Errorf("create one key twice: got %v, %v", created, err)
 	}
@@ -107,7 +108,8 @@ func testRevisions(t *testing.T, tab table.Table) {
 		if err := tab.Commit(t.Context(), op(table.Delete, table.Item{Key: k, Revision: r})); err != nil {
 			t.Fatal(err)
 		}
-		wantErr(t, "replace what was deleted", tab.Commit(t.Context(), op(table.Replace, table.Item{Key: k, Revision: r})), table.ErrConflict)
+		wantErr(t, "replace what was deleted", tab.Commit(t.Context(), op(table.Replace, table.Item{Key: k, Revision: r})),
+			table.ErrConflict)
 	}
 	created := item("p", "committed", "")
 	created.Revision = 99 // does not count
