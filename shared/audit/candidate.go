@@ -86,7 +86,8 @@ type Plain struct {
 // instead of walking over all. It returns false for a record in another form than Microsoft's, which Decode reads. A
 // send that failed counts: it shows that the sends of this person are audited.
 func Glance(record []byte) (p Plain, ok bool) {
-	p.ID, p.UserID, p.MailboxOwnerUPN = textAt(record, `Id":`), textAt(record, `UserId":`), textAt(record, `MailboxOwnerUPN":`)
+	p.ID, p.UserID = textAt(record, `Id":`), textAt(record, `UserId":`)
+	p.MailboxOwnerUPN = textAt(record, `MailboxOwnerUPN":`)
 	var err error
 	p.CreationTime, err = parseTime(string(textAt(record, `CreationTime":`)))
 	ok = err == nil && len(p.ID) > 0 && (len(p.UserID) > 0 || len(p.MailboxOwnerUPN) > 0)

@@ -10,7 +10,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 )
 
-// What was checked is counted by client, by many at once, and the connection says which client's attachments are left out.
+// What was checked is counted by client, by many at once, and the connection says which client's attachments are left
+// out.
 func TestChecksAreCountedByClientAndAreAWarning(t *testing.T) {
 	s := newStage(t, 1)
 	var all sync.WaitGroup

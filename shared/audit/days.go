@@ -100,8 +100,8 @@ func (f *follower) reportClock(known int64) {
 	}
 }
 
-// relist lists again what Microsoft still lists, once a day, one day of it in a poll: seven calls, unless a day has more
-// pages than one. It comes after what is new, so that no trouble with old days delays that. A failure leaves the
+// relist lists again what Microsoft still lists, once a day, one day of it in a poll: seven calls, unless a day has
+// more pages than one. It comes after what is new, so that no trouble with old days delays that. A failure leaves the
 // cursor at the page that failed, where the next poll goes on.
 func (f *follower) relist(ctx context.Context, now time.Time) error {
 	known := f.cur.ClockBehind

@@ -13,8 +13,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
-// TestAConsentThatIsGivenAgainLeavesNoGap is the tenant that withdrew its consent and gave it again three days later: what was
-// listed up to then counts, not when the consent was given.
+// TestAConsentThatIsGivenAgainLeavesNoGap is the tenant that withdrew its consent and gave it again three days later:
+// what was listed up to then counts, not when the consent was given.
 func TestAConsentThatIsGivenAgainLeavesNoGap(t *testing.T) {
 	s := newStage(t, 1)
 	s.poll(t)
@@ -120,8 +120,8 @@ func TestAServerThatAsksToWaitIsNotAskedAtOnce(t *testing.T) {
 	}
 }
 
-// TestALeaseIsGivenBackWhicheverWriteFails fails each write of a poll over several windows, not done and done, and wants the next poll,
-// seconds later, to find the connection free and everything to be queued.
+// TestALeaseIsGivenBackWhicheverWriteFails fails each write of a poll over several windows, not done and done, and
+// wants the next poll, seconds later, to find the connection free and everything to be queued.
 func TestALeaseIsGivenBackWhicheverWriteFails(t *testing.T) {
 	for n := 2; n <= 7; n++ { // 1 takes the lease, 7 gives it back
 		for _, done := range []bool{false, true} {
@@ -182,7 +182,8 @@ func (r *lateRoll) Report(ctx context.Context, c connection.ID, outcome error) e
 	return r.roll.Report(ctx, c, outcome)
 }
 
-// TestAWindowThatNoPollHasTheLuckForComesToItsEnd lets every second request fail. Each poll goes on where the last one stopped.
+// TestAWindowThatNoPollHasTheLuckForComesToItsEnd lets every second request fail. Each poll goes on where the last one
+// stopped.
 func TestAWindowThatNoPollHasTheLuckForComesToItsEnd(t *testing.T) {
 	s := newStage(t, 1)
 	s.feed.publish("t0", 30, s.clock.Now().Add(-30*time.Minute))

@@ -60,8 +60,10 @@ func (e Entry) openItem() table.Item {
 
 func (e Entry) lostItem() table.Item {
 	return table.Item{
-		Key:     lostKey(e.Connection, e.Arrival, e.ID),
-		Attrs:   table.Attrs{"id": string(e.ID), "arrival": table.Stamp(e.Arrival), "reason": e.Reason, "ended": table.Stamp(e.Ended)},
+		Key: lostKey(e.Connection, e.Arrival, e.ID),
+		Attrs: table.Attrs{
+			"id": string(e.ID), "arrival": table.Stamp(e.Arrival), "reason": e.Reason, "ended": table.Stamp(e.Ended),
+		},
 		Expires: e.Arrival.Add(remembered),
 	}
 }

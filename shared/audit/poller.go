@@ -192,8 +192,8 @@ func (p *Poller) stopOne(ctx context.Context, c connection.Connection, holder st
 }
 
 // stop works under the connection's lease, so that no poll under way starts the subscription again. The order is
-// Microsoft, then the cursor, then the connection. A crash in between makes the next tick stop the subscription
-// again, which is harmless. If the connection is resumed meanwhile, the next listing finds that there is no subscription.
+// Microsoft, then the cursor, then the connection. A crash in between makes the next tick stop the subscription again,
+// which is harmless. If the connection is resumed meanwhile, the next listing finds that there is no subscription.
 func (p *Poller) stop(ctx context.Context, c connection.Connection, holder string) (stopped bool, err error) {
 	now := p.Now()
 	cur, err := p.Ledger.acquire(ctx, c.ID, holder, now, p.Patience)

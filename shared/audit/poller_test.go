@@ -40,8 +40,8 @@ func TestAllPagesAreQueuedOnce(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostWhicheverPageOrWriteFails stops a poll at every page and at every sending, before it is done and after, and
-// wants every blob queued by the polls that follow.
+// TestNothingIsLostWhicheverPageOrWriteFails stops a poll at every page and at every sending, before it is done and
+// after, and wants every blob queued by the polls that follow.
 func TestNothingIsLostWhicheverPageOrWriteFails(t *testing.T) {
 	const blobs = 13
 	for at := range 5 {

@@ -37,7 +37,8 @@ func (c *clock) advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// feed is an audit log of scripted content. It keeps Microsoft's rules on windows, so that a poller that breaks them fails.
+// feed is an audit log of scripted content. It keeps Microsoft's rules on windows, so that a poller that breaks them
+// fails.
 type feed struct {
 	clock *clock
 	skew  time.Duration // how far Microsoft's clock is ahead of ours

@@ -149,8 +149,8 @@ func TestAConnectionThatWasResumedJustBeforeIsNotStopped(t *testing.T) {
 	}
 }
 
-// Pain 19: a change leaves pending work stuck. What was parked is open in the ledger, and queued again at the first poll after the
-// connection is resumed, however much it is.
+// Pain 19: a change leaves pending work stuck. What was parked is open in the ledger, and queued again at the first
+// poll after the connection is resumed, however much it is.
 func TestWhatWasParkedIsQueuedAgainWhenTheConnectionIsResumed(t *testing.T) {
 	const blobs = 450 // more than one look at the open ones
 	s := newStage(t, 1)

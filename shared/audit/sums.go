@@ -176,8 +176,8 @@ func (l *Ledger) Tell(ctx context.Context, c connection.ID) (connection.Progress
 		}
 	}
 	if a.Progress.ClockBehind > 0 {
-		warnings = append(warnings, "The clock of Mailtrail is behind Microsoft's: the oldest hours of the seven days that Microsoft keeps "+
-			"cannot be listed. Correct the clock.")
+		warnings = append(warnings, "The clock of Mailtrail is behind Microsoft's: the oldest hours of the seven days that "+
+			"Microsoft keeps cannot be listed. Correct the clock.")
 	}
 	watermark, err := l.Watermark(ctx, c)
 	return connection.Progress{

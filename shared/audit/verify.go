@@ -22,17 +22,17 @@ type Recount struct {
 	Kept  Sums // as the ledger keeps them
 	Found Sums // as its entries add up
 	Open  int64
-	// Expired says that entries may have expired: the ledger keeps each for 60 days, and the sums for ever. Found is then at
-	// most Kept; without it, both are the same.
+	// Expired says that entries may have expired: the ledger keeps each for 60 days, and the sums for ever. Found is
+	// then at most Kept; without it, both are the same.
 	Expired bool
 	Wrong   []string // what contradicts itself, as sentences; empty is good
 	More    int      // how many sentences were left out
 }
 
-// Verify recounts a connection's ledger: from its entries, the sums and listed = settled + open + lost >= 0; and for each
-// open and each lost blob, that its entry and its place in the list of such blobs agree. It takes memory for a hundred
-// items, however many there are. The table must not change meanwhile: on a live one the recount finds contradictions that
-// are none.
+// Verify recounts a connection's ledger: from its entries, the sums and listed = settled + open + lost >= 0; and for
+// each open and each lost blob, that its entry and its place in the list of such blobs agree. It takes memory for a
+// hundred items, however many there are. The table must not change meanwhile: on a live one the recount finds
+// contradictions that are none.
 func (l *Ledger) Verify(ctx context.Context, c connection.ID) (Recount, error) {
 	v := &verification{ledger: l, connection: c}
 	var err error
@@ -198,7 +198,8 @@ func (v *verification) compare() {
 			v.wrong("the sum %q is %d, and the entries add up to %d", k.name, *k.n, n)
 		}
 	}
-	if last := v.Found.Tally.LastSend; last.After(v.Kept.Tally.LastSend) || !v.Expired && !last.Equal(v.Kept.Tally.LastSend) {
+	last, summed := v.Found.Tally.LastSend, v.Kept.Tally.LastSend
+	if last.After(summed) || !v.Expired && !last.Equal(summed) {
 		v.wrong("the newest message was sent at %s by the sums, and at %s by the entries",
 			v.Kept.Tally.LastSend.Format(time.RFC3339), last.Format(time.RFC3339))
 	}

@@ -60,7 +60,8 @@ func TestALedgerThatAddsUpIsFoundRight(t *testing.T) {
 	}
 }
 
-// TestEntriesThatHaveExpiredAreNotMissed: what has ended is forgotten after 60 days, and the sums and the open blobs are not.
+// TestEntriesThatHaveExpiredAreNotMissed: what has ended is forgotten after 60 days, and the sums and the open blobs
+// are not.
 func TestEntriesThatHaveExpiredAreNotMissed(t *testing.T) {
 	s := settled(t)
 	open := s.verify(t).Open

@@ -51,7 +51,8 @@ func (w *world) fill(blobs, records int) [][]byte {
 		sends := make([]string, records)
 		for n := range sends {
 			sends[n] = send((i*records+n)%7200, fmt.Sprintf("Report %d for review.docx (%db)", n, 20000+n))
-			sends[n] = strings.Replace(sends[n], "4F2C1E1A", fmt.Sprintf("%08X", uint32(i*records+n)*2654435761), 1) // in no order, as GUIDs are
+			// In no order, as GUIDs are.
+			sends[n] = strings.Replace(sends[n], "4F2C1E1A", fmt.Sprintf("%08X", uint32(i*records+n)*2654435761), 1)
 		}
 		bodies[i] = w.add(fmt.Sprintf("blob-%d", i), now, array(sends...))
 	}

@@ -43,8 +43,8 @@ func TestCrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-// crashAt ingests the records into tables of their own with a crash at the n-th write, and once more without. It reports
-// whether there are so many writes.
+// crashAt ingests the records into tables of their own with a crash at the n-th write, and once more without. It
+// reports whether there are so many writes.
 func crashAt(t *testing.T, w *world, records []string, want map[forensic.RecordID]forensic.Message, how crash, n int) bool {
 	t.Helper()
 	ctx := context.Background()

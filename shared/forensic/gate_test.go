@@ -61,8 +61,8 @@ func TestMailOfNobodyWhoIsMonitoredIsCountedAndNotKept(t *testing.T) {
 	}
 }
 
-// While nobody can say who is monitored, nothing is dropped: the blob stays open and comes back. It does not hold the watermark meanwhile, for
-// nothing of it is stored.
+// While nobody can say who is monitored, nothing is dropped: the blob stays open and comes back. It does not hold the
+// watermark meanwhile, for nothing of it is stored.
 func TestABlobThatCannotBeJudgedComesBack(t *testing.T) {
 	w := newWorld(t)
 	body := w.add("blob", now, array(send(1, "a (1b)")))

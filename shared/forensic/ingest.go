@@ -228,7 +228,8 @@ func (in *Ingester) refused(ctx context.Context, b audit.Blob, cause error) erro
 		}
 	}
 	if times < maxAttempts {
-		return fmt.Errorf("open blob %s of connection %s, refused %d times: %v: %w", b.ID, b.Connection, times, cause, fault.Retry)
+		return fmt.Errorf("open blob %s of connection %s, refused %d times: %v: %w",
+			b.ID, b.Connection, times, cause, fault.Retry)
 	}
 	return nil
 }

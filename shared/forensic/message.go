@@ -72,8 +72,8 @@ type Message struct {
 	Copy    Copy
 }
 
-// UserType is what kind of user acted (AuditLogRecord: UserType), in lower camel case; a number that we have no word for
-// stands for itself. "" if the record does not say.
+// UserType is what kind of user acted (AuditLogRecord: UserType), in lower camel case; a number that we have no word
+// for stands for itself. "" if the record does not say.
 type UserType string
 
 // The user types that we tell apart.
@@ -101,7 +101,9 @@ const OwnerLogon LogonType = "owner"
 
 // logonType returns the word for Microsoft's number.
 func logonType(n int) LogonType {
-	words := [...]string{string(OwnerLogon), "admin", "delegate", "transport", "systemService", "bestAccess", "delegatedAdmin"}
+	words := [...]string{
+		string(OwnerLogon), "admin", "delegate", "transport", "systemService", "bestAccess", "delegatedAdmin",
+	}
 	return LogonType(word(n, len(words), func(i int) string { return words[i] }))
 }
 

@@ -26,7 +26,8 @@ func (f *followed) Follows(context.Context, connection.ID) (bool, error) {
 	return is, f.err
 }
 
-// Pain 19: a change leaves pending work stuck. A blob of a connection that is not followed puts nothing into the table, and stays open.
+// Pain 19: a change leaves pending work stuck. A blob of a connection that is not followed puts nothing into the
+// table, and stays open.
 func TestABlobOfAConnectionThatIsNotFollowedIsParked(t *testing.T) {
 	large := strings.Repeat("x", 600<<10)
 	var records []string

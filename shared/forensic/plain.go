@@ -134,8 +134,8 @@ func clientOf(info string) string {
 	return cut(name, maxClient)
 }
 
-// heard records who sent, and queues the checks. Both can be done again. A mail that would not be kept is not looked for
-// either.
+// heard records who sent, and queues the checks. Both can be done again. A mail that would not be kept is not looked
+// for either.
 func (r *reading) heard(ctx context.Context) error {
 	if len(r.plains.latest) > 0 {
 		if err := r.in.Senders.Sent(ctx, r.blob.Connection, r.plains.latest); err != nil {

@@ -73,7 +73,9 @@ func (p *purge) all(ctx context.Context) error {
 	if err := p.refusals(ctx); err != nil {
 		return err
 	}
-	for _, partition := range []string{looksPartition(p.c), refusalsPartition(p.c), changedPartition(p.c), WaitingPartition(p.c)} {
+	for _, partition := range []string{
+		looksPartition(p.c), refusalsPartition(p.c), changedPartition(p.c), WaitingPartition(p.c),
+	} {
 		if err := p.empty(ctx, partition); err != nil {
 			return err
 		}

@@ -67,8 +67,8 @@ func (n *noted) left(t *testing.T, c connection.ID) (its, others int) {
 	return its, others
 }
 
-// stocked is a table with messages of two connections, of several days and months: large ones, enriched ones, ones that wait, and what a crash
-// left.
+// stocked is a table with messages of two connections, of several days and months: large ones, enriched ones, ones
+// that wait, and what a crash left.
 func stocked(t *testing.T) (*world, *noted) {
 	t.Helper()
 	w := newWorld(t)

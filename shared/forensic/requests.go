@@ -167,7 +167,9 @@ func (d *Desk) next(ctx context.Context, c connection.ID, r *Request) (records [
 		from = r.at
 	}
 	to := table.Stamp(r.To)
-	days := table.Query{Partition: DaysPartition(c), From: DaysObserved + from[:min(len(from), len(dayLayout))], To: DaysArrival}
+	days := table.Query{
+		Partition: DaysPartition(c), From: DaysObserved + from[:min(len(from), len(dayLayout))], To: DaysArrival,
+	}
 	if days.From > days.To {
 		days.To = ""
 	}

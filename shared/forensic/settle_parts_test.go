@@ -11,7 +11,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
-// A message of many items is read as it was until it is settled, also when the items of the settled one are there already.
+// A message of many items is read as it was until it is settled, also when the items of the settled one are there
+// already.
 func TestALargeMessageIsWholeWhileItIsSettled(t *testing.T) {
 	var names strings.Builder
 	for i := range 6000 {

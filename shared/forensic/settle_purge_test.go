@@ -35,7 +35,8 @@ func TestSettlingAfterAPurgeResurrectsNothing(t *testing.T) {
 	}
 }
 
-// What was written for a message that is purged meanwhile holds addresses of people; one failure to delete it is not the end of it.
+// What was written for a message that is purged meanwhile holds addresses of people; one failure to delete it is not
+// the end of it.
 func TestWhatAPurgedMessageLeftIsDeletedThoughTheTableFailsOnce(t *testing.T) {
 	for _, done := range []bool{false, true} {
 		w, _ := waitingWorld(t, send(1, twoFiles))

@@ -33,7 +33,8 @@ func waitingWorld(t *testing.T, records ...string) (*world, *outbox) {
 	return w, sent
 }
 
-// finding is what is told of the message of send(n, "a.pdf (10b); b.pdf (20b)"): b is not in it, and logo.png is, which the record does not name.
+// finding is what is told of the message of send(n, "a.pdf (10b); b.pdf (20b)"): b is not in it, and logo.png is,
+// which the record does not name.
 func finding(n int) forensic.Finding {
 	return forensic.Finding{
 		At: now.Add(time.Second), Mailbox: "user@contoso.com", From: "user@contoso.com", Sender: "user@contoso.com", Subject: "project details", Sent: now,
@@ -116,8 +117,8 @@ func TestWhatWasFoundIsAddedAndWhatTheRecordSaidStays(t *testing.T) {
 	}
 }
 
-// Each write of settling fails once, not done and done but told otherwise: whoever tries again comes to the same end, and nobody is shown
-// half of it.
+// Each write of settling fails once, not done and done but told otherwise: whoever tries again comes to the same end,
+// and nobody is shown half of it.
 func TestSettlingThatFailsAtAnyWriteIsCompletedByTheNextAttempt(t *testing.T) {
 	broken := errors.New("the table is gone")
 	for _, c := range []struct {

@@ -91,7 +91,8 @@ func TestMessagesOfABacklogWaitInAGroupOfTheirOwn(t *testing.T) {
 	}
 }
 
-// A process dies at any write or send of an ingest whose messages are to be enriched. In the end each is enriched, and none waits.
+// A process dies at any write or send of an ingest whose messages are to be enriched. In the end each is enriched, and
+// none waits.
 func TestCrashAtAnyWriteLeavesNoMessageWaiting(t *testing.T) {
 	var records []string
 	for n := range 5 {
@@ -255,7 +256,8 @@ func TestAQueueThatFailsKeepsTheBlobOpen(t *testing.T) {
 	}
 }
 
-// Messages that were stored and not queued must not wait for a sweep: whoever reads the blob again queues them, and no others.
+// Messages that were stored and not queued must not wait for a sweep: whoever reads the blob again queues them, and no
+// others.
 func TestWhatCouldNotBeQueuedIsQueuedWhenTheBlobIsReadAgain(t *testing.T) {
 	w, sent := waitingWorld(t, send(1, "a (1b)"))
 	body := w.add("next", now, array(send(1, "a (1b)"), send(2, "b (1b)"), send(3, "c (1b)")))
