@@ -166,7 +166,7 @@ func (a *Agent) Enrich(ctx context.Context, body []byte) error {
 		case a.again <- struct{}{}:
 			defer func() { <-a.again }()
 		default:
-			return busy("enough messages are being looked for again")
+			return busy("enough messages are being looked for again", againDelay)
 		}
 	}
 	leave, err := a.places.enter(ctx, c.Tenant)

@@ -26,6 +26,7 @@ const (
 	longestDelay = 5 * time.Minute       // until a message comes back, unless Microsoft asked for more
 	turnTime     = time.Second           // a worker waits so long for a tenant's place, and then takes another message
 	turnDelay    = 15 * time.Second      // and the message comes back after that
+	againDelay   = 5 * time.Minute       // the same for a message that is looked for again, of which there may be many
 )
 
 // ask makes one call in a mailbox ("" for what a tenant has beside them), within the mailbox's bound. What
@@ -129,7 +130,7 @@ func (p *places) enter(ctx context.Context, t connection.Tenant) (leave func(), 
 		return nil, ctx.Err()
 	case <-clock.C:
 		p.drop(t, own)
-		return nil, busy("the tenant has as many messages in work as its share allows")
+		return nil, busy("the tenant has as many messages in work as its share allows", turnDelay)
 	}
 	select {
 	case p.all <- struct{}{}:
@@ -141,9 +142,9 @@ func (p *places) enter(ctx context.Context, t connection.Tenant) (leave func(), 
 	}
 }
 
-// busy sends a message back to the queue because others have all the places that it may take.
-func busy(why string) error {
-	return &fault.Error{Kind: fault.Retry, After: turnDelay, Err: errors.New(why)}
+// busy sends a message back to the queue for a while, because others have all the places that it may take.
+func busy(why string, wait time.Duration) error {
+	return &fault.Error{Kind: fault.Retry, After: wait, Err: errors.New(why)}
 }
 
 // errResting says that a mailbox was not asked, because Microsoft wants it left alone for a while.
