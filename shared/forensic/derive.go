@@ -162,12 +162,14 @@ func sharingNotification(r audit.Record, files []File) bool {
 	return true
 }
 
+// succeeded reports whether a send may have left. Only a status that says otherwise drops a record: one that we do not
+// know drops none.
 func succeeded(status string) bool {
 	switch strings.ToLower(strings.TrimSpace(status)) {
-	case "", "succeeded", "partiallysucceeded":
-		return true
+	case "failed", "failure", "false":
+		return false
 	}
-	return false
+	return true
 }
 
 func recordID(s string) (RecordID, error) {

@@ -240,3 +240,19 @@ func quote(s string) string {
 	}
 	return string(q)
 }
+
+// A status that nobody has seen yet loses no mail.
+func TestOnlyAStatusThatSaysSoIsAFailure(t *testing.T) {
+	for status, want := range map[string]Class{
+		"": Sent, "Succeeded": Sent, " partiallySucceeded ": Sent, "True": Sent, "Queued": Sent,
+		"Failed": Failed, "FAILURE": Failed, "False": Failed,
+	} {
+		r := audit.Record{
+			ID: "r-1", Operation: audit.Send, CreationTime: stored, ResultStatus: status,
+			Item: audit.Item{Attachments: "a.pdf (1b)"},
+		}
+		if _, class, err := Derive(r, audit.Blob{Connection: tester, ID: "b", Arrival: stored}); err != nil || class != want {
+			t.Errorf("status %q is of class %d, %v, want %d", status, class, err, want)
+		}
+	}
+}
