@@ -21,6 +21,7 @@
 //   - people knows who is in a tenant, who of them is monitored or why not, and whose mail is kept.
 //   - forensic turns records into messages and events, stores each once, and keeps the term index.
 //   - enrich finds recipients and hashes of stored messages in the senders' mailboxes.
+//   - doctor examines a tenant at Microsoft, reading only, and says which of our assumptions hold.
 //   - segment is the form of segments: immutable packs of rows, and what can be asked of them.
 //   - search answers Forensic Search over them.
 //   - openapi holds the document that describes all doors, and serves it.

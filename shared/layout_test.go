@@ -30,7 +30,7 @@ func rooms() map[string]room {
 	sim := []string{"sim/m365", "sim/m365/world", "sim/m365/company", "sim/m365/office"}
 	all := slices.Concat(contracts, sim, []string{
 		"shared/access", "shared/connection", "shared/audit", "shared/people", "shared/forensic", "shared/search",
-		"shared/enrich", "shared/settings", "shared/embedded", "shared/m365",
+		"shared/enrich", "shared/settings", "shared/doctor", "shared/embedded", "shared/m365",
 		"local/machine", "local/operator", "local/logfile", "local/demo", "local/exported",
 	})
 	function := room{
@@ -56,6 +56,7 @@ func rooms() map[string]room {
 		"shared/search": domain("shared/segment", "shared/access", "shared/connection", "shared/audit",
 			"shared/forensic"),
 		"shared/enrich":   domain("shared/access", "shared/connection", "shared/audit", "shared/forensic"),
+		"shared/doctor":   domain("shared/connection", "shared/audit"),
 		"shared/settings": {ours: []string{"shared/connection", "shared/enrich"}},
 		"shared/agents": domain("shared/access", "shared/dead", "shared/connection", "shared/audit",
 			"shared/people", "shared/forensic", "shared/enrich", "shared/search", "shared/openapi", "shared/settings"),

@@ -68,6 +68,34 @@ func (c *Client) Unsubscribe(ctx context.Context, t connection.Tenant, ct audit.
 	return resp.Body.Close()
 }
 
+// Subscriptions lists the tenant's subscriptions with their status ("List current subscriptions"). It starts none.
+func (c *Client) Subscriptions(ctx context.Context, t connection.Tenant) (map[audit.ContentType]string, error) {
+	what := fmt.Sprintf("list the subscriptions of tenant %s", t.ID)
+	ctx, cancel := brief(ctx)
+	defer cancel()
+	u, err := c.feed(t, "list", nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	resp, err := c.send(ctx, call{what: what, tenant: t, resource: activity, method: http.MethodGet, url: u})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var said []struct {
+		Type   audit.ContentType `json:"contentType"`
+		Status string            `json:"status"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxListing)).Decode(&said); err != nil {
+		return nil, unreadable(what, "the answer is no list of subscriptions")
+	}
+	all := make(map[audit.ContentType]string, len(said))
+	for _, s := range said {
+		all[s.Type] = s.Status
+	}
+	return all, nil
+}
+
 // List returns one page of the blobs that became available in [from, to) ("List available content"). page is "", or a
 // former Page's Next, which holds its own window. Both times are cut to whole seconds; the caller keeps the window
 // within 24 hours and 7 days back. audit.ErrNotSubscribed and audit.ErrPage are found in what it returns.

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/doctor"
+	"github.com/mailtrail/mailtrail/shared/m365"
+)
+
+func (p *program) doctorCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "doctor TENANT", Short: "Examine a tenant at Microsoft, reading only",
+		Long: `Doctor says which of our assumptions about Microsoft hold in a tenant, before or after its consent. It uses the settings
+that serve uses, reads only, and reports counts, codes and times, but no personal data. TENANT is an id or a domain.`,
+		Args: exactly(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			config, err := readConfig(p.environ)
+			if err != nil {
+				return err
+			}
+			if config.microsoft == nil {
+				return errors.New("the environment describes no application at Microsoft: see \"mailtrail help settings\"")
+			}
+			config.microsoft.RedirectURL = config.Base + connection.CallbackPath
+			client, err := m365.New(*config.microsoft)
+			if err != nil {
+				return err
+			}
+			tenant := connection.Tenant{ID: connection.TenantID(strings.ToLower(args[0])), Cloud: config.Cloud}
+			if !connection.IsGUID(args[0]) {
+				if tenant.ID, err = client.TenantOf(c.Context(), config.Cloud, args[0]); err != nil {
+					return err
+				}
+			}
+			report := doctor.Examine(c.Context(), client, tenant, time.Now())
+			if asJSON {
+				encoder := json.NewEncoder(p.out)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(report)
+			}
+			return report.WriteText(p.out)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "write the report as JSON")
+	return c
+}
