@@ -30,7 +30,8 @@ const maxForms = 8
 
 // Walk opens an address and fills in forms until a page has none, which is returned as text, with its status. fill
 // has values by the names of fields and buttons; pages that have no such name do without.
-func (b *Browser) Walk(ctx context.Context, address string, fill map[string]string) (status int, text string, err error) {
+func (b *Browser) Walk(ctx context.Context, address string, fill map[string]string) (status int, text string,
+	err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, "", err
@@ -48,7 +49,8 @@ func (b *Browser) Walk(ctx context.Context, address string, fill map[string]stri
 				p.fields.Set(name, value)
 			}
 		}
-		req, err = http.NewRequestWithContext(ctx, http.MethodPost, p.action.String(), strings.NewReader(p.fields.Encode()))
+		req, err = http.NewRequestWithContext(ctx, http.MethodPost, p.action.String(),
+			strings.NewReader(p.fields.Encode()))
 		if err != nil {
 			return 0, "", err
 		}

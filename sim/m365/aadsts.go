@@ -55,17 +55,22 @@ const (
 func (e aad) meaning() (kind string, status int, text string) {
 	switch e {
 	case errAppUnknown:
-		return "unauthorized_client", 400, "Application was not found in the directory. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant."
+		return "unauthorized_client", 400, "Application was not found in the directory. This can happen if the " +
+			"application has not been installed by the administrator of the tenant or consented to by any user in " +
+			"the tenant."
 	case errAppDisabled:
 		return "unauthorized_client", 400, "Application is disabled."
 	case errWrongSecret:
-		return "invalid_client", 401, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID."
+		return "invalid_client", 401, "Invalid client secret provided. Ensure the secret being sent in the " +
+			"request is the client secret value, not the client secret ID."
 	case errExpiredSecret:
 		return "invalid_client", 401, "The provided client secret keys are expired."
 	case errNoCredential:
-		return "invalid_client", 401, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+		return "invalid_client", 401, "The request body must contain the following parameter: 'client_assertion' " +
+			"or 'client_secret'."
 	case errBadSignature:
-		return "invalid_client", 401, "The certificate with identifier used to sign the client assertion is not registered on application, or the signature is not valid."
+		return "invalid_client", 401, "The certificate with identifier used to sign the client assertion is not " +
+			"registered on application, or the signature is not valid."
 	case errAssertionTime:
 		return "invalid_client", 401, "Client assertion is not within its valid time range."
 	case errAssertionForm:
@@ -75,17 +80,20 @@ func (e aad) meaning() (kind string, status int, text string) {
 	case errAssertionOwner:
 		return "invalid_client", 401, "Client assertion application identifier does not match 'client_id' parameter."
 	case errTenantUnknown:
-		return "invalid_request", 400, "Tenant not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."
+		return "invalid_request", 400, "Tenant not found. Check to make sure you have the correct tenant ID and " +
+			"are signing into the correct cloud."
 	case errOtherCloud:
 		return "invalid_request", 400, "The specified tenant belongs to another national cloud."
 	case errNoCommon:
-		return "invalid_request", 400, "The grant type isn't supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint."
+		return "invalid_request", 400, "The grant type isn't supported over the /common or /consumers endpoints. " +
+			"Please use the /organizations or tenant-specific endpoint."
 	case errResource:
 		return "invalid_resource", 400, "The resource principal named in the scope was not found in the tenant."
 	case errScope:
 		return "invalid_scope", 400, "The provided value for the input parameter 'scope' is not valid."
 	case errSeveralScopes:
-		return "invalid_scope", 400, "Provided value for the input parameter scope is not valid when requesting an access token: it names several resources."
+		return "invalid_scope", 400, "Provided value for the input parameter scope is not valid when requesting " +
+			"an access token: it names several resources."
 	case errV1Resource:
 		return "invalid_request", 400, "The 'resource' request parameter is not supported."
 	case errParameter:
@@ -93,15 +101,18 @@ func (e aad) meaning() (kind string, status int, text string) {
 	case errGrantType:
 		return "unsupported_grant_type", 400, "The app requested an unsupported grant type."
 	case errCodeUsed:
-		return "invalid_grant", 400, "OAuth2 Authorization code was already redeemed, please retry with a new valid code."
+		return "invalid_grant", 400, "OAuth2 Authorization code was already redeemed, please retry with a new " +
+			"valid code."
 	case errCodeExpired:
 		return "invalid_grant", 400, "The provided authorization code is expired or was never issued."
 	case errCodeOwner:
 		return "invalid_grant", 400, "The code was issued for another client, tenant or redirect URI."
 	case errVerifier:
-		return "invalid_grant", 400, "The Code_Verifier does not match the code_challenge supplied in the authorization request."
+		return "invalid_grant", 400, "The Code_Verifier does not match the code_challenge supplied in the " +
+			"authorization request."
 	case errRedirect:
-		return "invalid_request", 400, "The redirect URI specified in the request does not match the redirect URIs configured for the application."
+		return "invalid_request", 400, "The redirect URI specified in the request does not match the redirect " +
+			"URIs configured for the application."
 	case errSingleTenant:
 		return "invalid_request", 400, "Application is not configured as a multi-tenant application."
 	case errResponseType:
@@ -111,7 +122,8 @@ func (e aad) meaning() (kind string, status int, text string) {
 	case errDeclined:
 		return "access_denied", 400, "User declined to consent to access the app."
 	case errForeignAccount:
-		return "access_denied", 400, "User account from another tenant does not exist in this tenant and cannot access the application."
+		return "access_denied", 400, "User account from another tenant does not exist in this tenant and cannot " +
+			"access the application."
 	case errUnknownUser:
 		return "invalid_grant", 400, "The user account does not exist in the directory."
 	case errWrongPassword:
@@ -119,7 +131,8 @@ func (e aad) meaning() (kind string, status int, text string) {
 	case errUserDisabled:
 		return "invalid_grant", 400, "The user account is disabled."
 	case errNeedsAdmin:
-		return "access_denied", 403, "Need admin approval: this application needs permissions that only an administrator can grant."
+		return "access_denied", 403, "Need admin approval: this application needs permissions that only an " +
+			"administrator can grant."
 	case errTransient:
 		return "temporarily_unavailable", 503, "A transient error has occurred. Please try again."
 	case errThrottled:
@@ -165,7 +178,8 @@ func (e aad) uri(c *call) string { return c.base(login) + "/error?code=" + strco
 
 // traced is an error_description: the line, and the trace on lines of its own.
 func (c *call) traced(line string) string {
-	return fmt.Sprintf("%s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", line, c.id, c.id, c.now.Format("2006-01-02 15:04:05Z"))
+	return fmt.Sprintf("%s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", line, c.id, c.id,
+		c.now.Format("2006-01-02 15:04:05Z"))
 }
 
 // tokenError answers a back-channel request with an error.
@@ -175,8 +189,9 @@ func (c *call) tokenError(e aad) { c.tokenFault(e, 0, "") }
 func (c *call) tokenFault(e aad, status int, text string) {
 	kind, usual, meaning := e.meaning()
 	c.json(cmp.Or(status, usual), map[string]any{
-		"error": kind, "error_description": c.traced(e.code() + ": " + cmp.Or(text, meaning)), "error_codes": []int{int(e)},
-		"timestamp": c.now.Format("2006-01-02 15:04:05Z"), "trace_id": c.id, "correlation_id": c.id,
+		"error": kind, "error_description": c.traced(e.code() + ": " + cmp.Or(text, meaning)),
+		"error_codes": []int{int(e)},
+		"timestamp":   c.now.Format("2006-01-02 15:04:05Z"), "trace_id": c.id, "correlation_id": c.id,
 		"error_uri": e.uri(c),
 	})
 }

@@ -28,11 +28,13 @@ func (c *call) admit(parameters ...string) bool {
 	case !isGUID(id):
 		c.feedError("AF20013", "The tenant ID passed in the URL ("+id+") is not a valid GUID.")
 	case !strings.EqualFold(id, c.token.tenant):
-		c.feedError("AF20010", "The tenant ID passed in the URL ("+id+") does not match the tenant ID passed in the access token ("+c.token.tenant+").")
+		c.feedError("AF20010", "The tenant ID passed in the URL ("+id+") does not match the tenant ID passed in "+
+			"the access token ("+c.token.tenant+").")
 	case c.tenant == nil || c.tenant.Cloud != c.opts.Cloud:
 		c.feedError("AF20011", "Specified tenant ID ("+id+") does not exist in the system or has been deleted.")
 	case !c.carries("ActivityFeed.Read"):
-		c.fail(http.StatusUnauthorized, "AF10001", "The permission set ("+strings.Join(c.token.roles, " ")+") sent in the request does not include the expected permission ActivityFeed.Read.")
+		c.fail(http.StatusUnauthorized, "AF10001", "The permission set ("+strings.Join(c.token.roles, " ")+") "+
+			"sent in the request does not include the expected permission ActivityFeed.Read.")
 	case !c.tenant.withinQuota(c.now, c.opts.TenantQuota):
 		c.throttleFeed(http.StatusForbidden)
 	default:
@@ -123,9 +125,12 @@ func (c *call) contentType() (string, bool) {
 // auditMissing is how the API says that the tenant's audit log is off: no AF code, and a stack trace in the message.
 func (c *call) auditMissing(operation, contentType string) {
 	c.fail(http.StatusBadRequest,
-		operation+" [CorrId="+c.id+"][TenantId="+c.tenant.ID+",ContentType="+contentType+",ApplicationId="+c.token.client+
+		operation+" [CorrId="+c.id+"][TenantId="+c.tenant.ID+",ContentType="+contentType+
+			",ApplicationId="+c.token.client+
 			",PublisherId="+cmp.Or(c.publisher(), noPublisher)+"][AppId",
-		c.token.client+"] failed. Microsoft.Office.Compliance.Audit.DataServiceException: Tenant "+c.tenant.ID+" does not exist.\r\n"+
-			"   at Microsoft.Office.Compliance.Audit.API.AzureManager.<GetSubscriptionTableClientForTenantAsync>d__52.MoveNext()\r\n"+
+		c.token.client+"] failed. Microsoft.Office.Compliance.Audit.DataServiceException: Tenant "+c.tenant.ID+" "+
+			"does not exist.\r\n"+
+			"   at Microsoft.Office.Compliance.Audit.API.AzureManager."+
+			"<GetSubscriptionTableClientForTenantAsync>d__52.MoveNext()\r\n"+
 			"   at Microsoft.Office.Compliance.Audit.API.StartController.<Start>d__0.MoveNext()")
 }

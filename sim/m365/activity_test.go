@@ -28,33 +28,48 @@ func TestActivityErrors(t *testing.T) {
 		status int
 		code   string
 	}{
-		"no token":               {path: contentOf, header: http.Header{"Authorization": nil}, status: 401},
-		"an invented token":      {path: contentOf, header: http.Header{"Authorization": {"Bearer x.y.z"}}, status: 401},
-		"a tenant that is no id": {path: "/manage/api/v1.0/contoso.test/activity/feed/subscriptions/list?" + publisher, status: 400, code: "AF20013"},
-		"another tenant's id":    {path: "/manage/api/v1.0/" + fabrikam + "/activity/feed/subscriptions/list?" + publisher, status: 400, code: "AF20010"},
+		"no token": {path: contentOf, header: http.Header{"Authorization": nil}, status: 401},
+		"an invented token": {path: contentOf, header: http.Header{"Authorization": {"Bearer x.y.z"}},
+			status: 401},
+		"a tenant that is no id": {path: "/manage/api/v1.0/contoso.test/activity/feed/subscriptions/list?" + publisher,
+			status: 400, code: "AF20013"},
+		"another tenant's id": {path: "/manage/api/v1.0/" + fabrikam + "/activity/feed/subscriptions/list?" + publisher, status: 400, code: "AF20010"},
 		"a tenant of another cloud": {path: contentOf, status: 400, code: "AF20011", setUp: func(m *microsoft) {
 			m.AddTenant(world.Tenant{ID: contoso, Cloud: "gcc"}, nil)
 		}},
-		"a deleted tenant":          {path: contentOf, status: 400, code: "AF20011", setUp: func(m *microsoft) { m.must(m.RemoveTenant(contoso)) }},
-		"no content type":           {path: feedPath + "subscriptions/content?" + publisher, status: 400, code: "AF20001"},
-		"a wrong content type":      {path: feedPath + "subscriptions/content?contentType=Audit.Mail&" + publisher, status: 400, code: "AF20020"},
-		"an unknown parameter":      {path: contentOf + "&filter=Send", status: 400, code: "AF20002"},
-		"a parameter given twice":   {path: contentOf + "&contentType=" + exchange, status: 400, code: "AF20002"},
-		"a publisher that is no id": {path: feedPath + "subscriptions/list?PublisherIdentifier=us", status: 400, code: "AF20002"},
-		"a time that is none":       {path: contentOf + "&startTime=yesterday&endTime=2026-05-04", status: 400, code: "AF20002"},
-		"a start without an end":    {path: contentOf + "&startTime=2026-05-04T11:00:00", status: 400, code: "AF20030"},
-		"an end without a start":    {path: contentOf + "&endTime=2026-05-04T11:00:00", status: 400, code: "AF20030"},
-		"more than 7 days back":     {path: contentOf + "&startTime=2026-04-27T11:59:59&endTime=2026-04-27T13:00:00", status: 400, code: "AF20030"},
-		"exactly 7 days back":       {path: contentOf + "&startTime=2026-04-27T12:00:00&endTime=2026-04-27T13:00:00", status: 200},
-		"more than 24 hours":        {path: contentOf + "&startTime=2026-05-03T10:00:00&endTime=2026-05-04T10:00:01", status: 400, code: "AF20055"},
-		"exactly 24 hours":          {path: contentOf + "&startTime=2026-05-03T10:00&endTime=2026-05-04T10:00", status: 200},
-		"an end before its start":   {path: contentOf + "&startTime=2026-05-04T11:00:00&endTime=2026-05-04T11:00:00", status: 400, code: "AF20055"},
-		"no times at all":           {path: contentOf, status: 200},
-		"times as dates":            {path: contentOf + "&startTime=2026-05-03&endTime=2026-05-04", status: 200},
-		"times with a zone":         {path: contentOf + "&startTime=2026-05-04T11:00:00Z&endTime=2026-05-04T12:00:00.5Z", status: 200},
-		"a wrong next page":         {path: contentOf + goodWindow + "&nextPage=bm9uc2Vuc2U", status: 400, code: "AF20031"},
-		"no subscription":           {path: feedPath + "subscriptions/content?contentType=DLP.All&" + publisher, status: 400, code: "AF20022"},
-		"a disabled subscription":   {path: contentOf, status: 400, code: "AF20023", setUp: func(m *microsoft) { m.must(m.DisableSubscription(contoso, exchange, true)) }},
+		"a deleted tenant": {path: contentOf, status: 400, code: "AF20011",
+			setUp: func(m *microsoft) { m.must(m.RemoveTenant(contoso)) }},
+		"no content type": {path: feedPath + "subscriptions/content?" + publisher, status: 400,
+			code: "AF20001"},
+		"a wrong content type": {path: feedPath + "subscriptions/content?contentType=Audit.Mail&" + publisher,
+			status: 400, code: "AF20020"},
+		"an unknown parameter":    {path: contentOf + "&filter=Send", status: 400, code: "AF20002"},
+		"a parameter given twice": {path: contentOf + "&contentType=" + exchange, status: 400, code: "AF20002"},
+		"a publisher that is no id": {path: feedPath + "subscriptions/list?PublisherIdentifier=us", status: 400,
+			code: "AF20002"},
+		"a time that is none": {path: contentOf + "&startTime=yesterday&endTime=2026-05-04", status: 400,
+			code: "AF20002"},
+		"a start without an end": {path: contentOf + "&startTime=2026-05-04T11:00:00", status: 400, code: "AF20030"},
+		"an end without a start": {path: contentOf + "&endTime=2026-05-04T11:00:00", status: 400, code: "AF20030"},
+		"more than 7 days back": {path: contentOf + "&startTime=2026-04-27T11:59:59&endTime=2026-04-27T13:00:00",
+			status: 400, code: "AF20030"},
+		"exactly 7 days back": {path: contentOf + "&startTime=2026-04-27T12:00:00&endTime=2026-04-27T13:00:00",
+			status: 200},
+		"more than 24 hours": {path: contentOf + "&startTime=2026-05-03T10:00:00&endTime=2026-05-04T10:00:01",
+			status: 400, code: "AF20055"},
+		"exactly 24 hours": {path: contentOf + "&startTime=2026-05-03T10:00&endTime=2026-05-04T10:00",
+			status: 200},
+		"an end before its start": {path: contentOf + "&startTime=2026-05-04T11:00:00&endTime=2026-05-04T11:00:00",
+			status: 400, code: "AF20055"},
+		"no times at all":   {path: contentOf, status: 200},
+		"times as dates":    {path: contentOf + "&startTime=2026-05-03&endTime=2026-05-04", status: 200},
+		"times with a zone": {path: contentOf + "&startTime=2026-05-04T11:00:00Z&endTime=2026-05-04T12:00:00.5Z", status: 200},
+		"a wrong next page": {path: contentOf + goodWindow + "&nextPage=bm9uc2Vuc2U", status: 400,
+			code: "AF20031"},
+		"no subscription": {path: feedPath + "subscriptions/content?contentType=DLP.All&" + publisher,
+			status: 400, code: "AF20022"},
+		"a disabled subscription": {path: contentOf, status: 400, code: "AF20023",
+			setUp: func(m *microsoft) { m.must(m.DisableSubscription(contoso, exchange, true)) }},
 		"a content id that is none": {path: feedPath + "audit/123?" + publisher, status: 400, code: "AF20052"},
 		"content that is not there": {path: feedPath + "audit/1$2$3$4$5?" + publisher, status: 400, code: "AF20050"},
 		"an enabled subscription":   {method: "POST", path: feedPath + "subscriptions/start?contentType=" + exchange + "&" + publisher, status: 400, code: "AF20024"},
@@ -62,12 +77,17 @@ func TestActivityErrors(t *testing.T) {
 		"an empty start body":       {method: "POST", path: feedPath + "subscriptions/start?contentType=DLP.All&" + publisher, body: `{}`, status: 200},
 		"a broken start body":       {method: "POST", path: feedPath + "subscriptions/start?contentType=DLP.All&" + publisher, body: `{"web`, status: 400, code: "AF20002"},
 		"a stop of nothing":         {method: "POST", path: feedPath + "subscriptions/stop?contentType=DLP.All&" + publisher, status: 400, code: "AF20022"},
-		"a wrong method":            {path: feedPath + "subscriptions/start?contentType=" + exchange + "&" + publisher, status: 405, code: "MethodNotAllowed"},
-		"a wrong path":              {path: feedPath + "subscriptions?" + publisher, status: 404, code: "UnknownPath"},
-		"a wrong Accept":            {path: contentOf, header: http.Header{"Accept": {"text/html"}}, status: 406, code: "NotAcceptable"},
-		"a throttle":                {path: contentOf, status: 403, code: "AF429", setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Op: "feed.content", Status: 403, Code: "AF429"}) }},
-		"a failure":                 {path: contentOf, status: 500, code: "AF50000", setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Tenant: contoso, Code: "AF50000"}) }},
-		"another tenant's fault":    {path: contentOf, status: 200, setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Tenant: fabrikam, Code: "AF50000"}) }},
+		"a wrong method": {path: feedPath + "subscriptions/start?contentType=" + exchange + "&" + publisher,
+			status: 405, code: "MethodNotAllowed"},
+		"a wrong path": {path: feedPath + "subscriptions?" + publisher, status: 404, code: "UnknownPath"},
+		"a wrong Accept": {path: contentOf, header: http.Header{"Accept": {"text/html"}}, status: 406,
+			code: "NotAcceptable"},
+		"a throttle": {path: contentOf, status: 403, code: "AF429",
+			setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Op: "feed.content", Status: 403, Code: "AF429"}) }},
+		"a failure": {path: contentOf, status: 500, code: "AF50000",
+			setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Tenant: contoso, Code: "AF50000"}) }},
+		"another tenant's fault": {path: contentOf, status: 200,
+			setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Tenant: fabrikam, Code: "AF50000"}) }},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +103,8 @@ func TestActivityErrors(t *testing.T) {
 			if method == "" {
 				method = "GET"
 			}
-			if r := m.do(method, c.path, header, strings.NewReader(c.body)); r.status != c.status || r.code() != c.code {
+			if r := m.do(method, c.path, header, strings.NewReader(c.body)); r.status != c.status ||
+				r.code() != c.code {
 				t.Errorf("want %d %s, got %d %s", c.status, c.code, r.status, r.body)
 			}
 		})
@@ -109,9 +130,11 @@ func TestAuditOffIsToldInAStrangeWay(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	token := m.token(contoso, "manage")
 	m.must(m.AuditOff(contoso, true))
-	for _, r := range []reply{m.feed("POST", "subscriptions/start?contentType=DLP.All", token), m.feed("GET", "subscriptions/content?contentType="+exchange, token)} {
+	for _, r := range []reply{m.feed("POST", "subscriptions/start?contentType=DLP.All", token), m.feed("GET",
+		"subscriptions/content?contentType="+exchange, token)} {
 		if r.status != 400 || strings.HasPrefix(r.code(), "AF") || !strings.Contains(r.code(), "[TenantId="+contoso) ||
-			!strings.Contains(r.body, "Microsoft.Office.Compliance.Audit.DataServiceException: Tenant "+contoso+" does not exist.") {
+			!strings.Contains(r.body, "Microsoft.Office.Compliance.Audit.DataServiceException: Tenant "+contoso+" "+
+				"does not exist.") {
 			t.Errorf("got %d %s", r.status, r.body)
 		}
 	}
@@ -124,7 +147,8 @@ func TestAuditOffIsToldInAStrangeWay(t *testing.T) {
 func TestSharedPoolIsExhausted(t *testing.T) {
 	m := consented(t, m365sim.Options{StrictPublisher: true})
 	r := m.do("GET", feedPath+"subscriptions/list", bearer(m.token(contoso, "manage")), nil)
-	if r.status != 403 || r.code() != "AF429" || !strings.Contains(r.body, "PublisherId=00000000-0000-0000-0000-000000000000") {
+	if r.status != 403 || r.code() != "AF429" || !strings.Contains(r.body,
+		"PublisherId=00000000-0000-0000-0000-000000000000") {
 		t.Errorf("got %d %s", r.status, r.body)
 	}
 	calls := m.History(m365sim.Filter{Op: "feed.list"})

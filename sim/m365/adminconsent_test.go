@@ -22,8 +22,10 @@ func TestConsentBringsRolesAfterTheirPropagation(t *testing.T) {
 		t.Fatalf("a token before any consent: %d %s", r.status, r.body)
 	}
 	b := m.browser()
-	result := landed(t, b.submit(b.open("/login/"+contoso+"/v2.0/adminconsent", consentQuery()), "accept", "ada@contoso.test", "pass-ada"))
-	if result.Get("admin_consent") != "True" || result.Get("tenant") != contoso || result.Get("state") != "xyz" || result.Get("scope") == "" || result.Has("error") {
+	result := landed(t, b.submit(b.open("/login/"+contoso+"/v2.0/adminconsent", consentQuery()), "accept",
+		"ada@contoso.test", "pass-ada"))
+	if result.Get("admin_consent") != "True" || result.Get("tenant") != contoso || result.Get("state") != "xyz" ||
+		result.Get("scope") == "" || result.Has("error") {
 		t.Errorf("callback of a consent: %v", result)
 	}
 	if claims := m.verifiedClaims(m.token(contoso, "manage")); claims["roles"] != nil {
@@ -62,8 +64,10 @@ func TestConsentIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := start(t, m365sim.Options{})
 			b := m.browser()
-			result := landed(t, b.submit(b.open("/login/"+contoso+"/v2.0/adminconsent", consentQuery()), c.action, c.account, c.password))
-			if result.Get("error") != "access_denied" || result.Get("admin_consent") != "True" || result.Has("tenant") || result.Get("state") != "xyz" ||
+			result := landed(t, b.submit(b.open("/login/"+contoso+"/v2.0/adminconsent", consentQuery()), c.action,
+				c.account, c.password))
+			if result.Get("error") != "access_denied" || result.Get("admin_consent") != "True" ||
+				result.Has("tenant") || result.Get("state") != "xyz" ||
 				!strings.HasPrefix(result.Get("error_description"), c.code+":") {
 				t.Errorf("callback: %v", result)
 			}
@@ -78,7 +82,8 @@ func TestOnlyPrivilegedRolesMayConsent(t *testing.T) {
 	m := start(t, m365sim.Options{})
 	b := m.browser()
 	page := b.open("/login/"+contoso+"/v2.0/adminconsent", consentQuery())
-	if r := b.submit(page, "accept", "ben@contoso.test", "pass-ben"); r.status != 403 || !strings.Contains(r.body, "AADSTS90094") {
+	if r := b.submit(page, "accept", "ben@contoso.test", "pass-ben"); r.status != 403 || !strings.Contains(r.body,
+		"AADSTS90094") {
 		t.Errorf("consent by a worker: %d %s", r.status, r.body)
 	}
 	if r := m.tokenReply(contoso, "manage"); r.status != 400 {
@@ -89,7 +94,8 @@ func TestOnlyPrivilegedRolesMayConsent(t *testing.T) {
 func TestBrowserStaysSignedInForTheConsent(t *testing.T) {
 	m := start(t, m365sim.Options{})
 	b := m.browser()
-	landed(t, b.submit(b.open("/login/organizations/oauth2/v2.0/authorize", signInQuery()), "accept", "ada@contoso.test", "pass-ada"))
+	landed(t, b.submit(b.open("/login/organizations/oauth2/v2.0/authorize", signInQuery()), "accept",
+		"ada@contoso.test", "pass-ada"))
 	if claims := m.verifiedClaims(m.token(contoso, "graph")); claims["roles"] != nil {
 		t.Errorf("a sign-in alone gave roles: %v", claims["roles"])
 	}

@@ -91,7 +91,8 @@ func (s *Server) SetClaims(clientID, groupMembership string, optional ...string)
 
 // asksForWids reports whether an id_token for the app holds wids.
 func (a *app) asksForWids(by string) bool {
-	group := strings.EqualFold(a.GroupMembershipClaims, "DirectoryRole") || strings.EqualFold(a.GroupMembershipClaims, "All")
+	group := strings.EqualFold(a.GroupMembershipClaims, "DirectoryRole") || strings.EqualFold(a.GroupMembershipClaims,
+		"All")
 	optional := slices.Contains(a.OptionalClaims, "wids")
 	switch by {
 	case "group":

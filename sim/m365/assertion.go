@@ -98,7 +98,8 @@ func (h assertionHeader) verifies(certificate *x509.Certificate, signed string, 
 	digest := sha256.Sum256([]byte(signed))
 	switch h.Alg {
 	case "PS256":
-		return rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		return rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature,
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 	case "RS256":
 		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
 	}

@@ -64,7 +64,8 @@ func checkAuthorize(v url.Values) aad {
 		return errScope
 	case mode != "" && mode != "query" && mode != "form_post":
 		return errParameter
-	case v.Get("code_challenge") != "" && (v.Get("code_challenge_method") != "S256" || len(v.Get("code_challenge")) != 43):
+	case v.Get("code_challenge") != "" && (v.Get("code_challenge_method") != "S256" ||
+		len(v.Get("code_challenge")) != 43):
 		return errChallenge
 	}
 	return 0

@@ -16,7 +16,8 @@ import (
 // Benchmarks of what a poller does most, without a network: how little the simulation adds to what it measures.
 func benchmark(b *testing.B, path func(blob string) string) {
 	s := m365sim.New(m365sim.Options{Key: testKey(), PageSize: 200, Now: func() time.Time { return noon }})
-	s.AddApp(m365sim.App{ClientID: clientID, Secrets: []m365sim.Secret{{Value: "s"}}, ActivityRoles: []string{"ActivityFeed.Read"}})
+	s.AddApp(m365sim.App{ClientID: clientID, Secrets: []m365sim.Secret{{Value: "s"}},
+		ActivityRoles: []string{"ActivityFeed.Read"}})
 	handler, token, blob := benchWorld(b, s)
 	request := httptest.NewRequest("GET", path(blob), nil)
 	request.Header.Set("Authorization", "Bearer "+token)
@@ -53,7 +54,8 @@ func benchWorld(b *testing.B, s *m365sim.Server) (handler http.Handler, token, b
 		blob = id
 	}
 	handler = s.Handler()
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {"s"}, "scope": {"https://manage.office.com/.default"}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {"s"},
+		"scope": {"https://manage.office.com/.default"}}
 	request := httptest.NewRequest("POST", "/login/"+contoso+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	recorder := httptest.NewRecorder()

@@ -37,7 +37,8 @@ type blob struct {
 }
 
 // Publish lists a blob whose body is the JSON array of the records, exactly as their bytes are.
-func (s *Server) Publish(tenantID, contentType string, created time.Time, records []world.Record) (contentID string, err error) {
+func (s *Server) Publish(tenantID, contentType string, created time.Time, records []world.Record) (contentID string,
+	err error) {
 	return s.PublishRaw(tenantID, contentType, created, joinRecords(records))
 }
 
@@ -56,7 +57,8 @@ func joinRecords(records []world.Record) []byte {
 }
 
 // PublishRaw lists a blob with this body, whole or damaged.
-func (s *Server) PublishRaw(tenantID, contentType string, created time.Time, body []byte) (contentID string, err error) {
+func (s *Server) PublishRaw(tenantID, contentType string, created time.Time, body []byte) (contentID string,
+	err error) {
 	return s.PublishBlob(Publication{Tenant: tenantID, ContentType: contentType, Created: created, Body: body})
 }
 

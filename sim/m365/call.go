@@ -33,7 +33,8 @@ type call struct {
 // the faults and the options say, and only then answered.
 func (s *Server) serve(rt route, inner http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{s: s, opts: s.options(), w: &answer{ResponseWriter: w, cut: -1}, r: r, route: rt, inner: inner, now: s.Now()}
+		c := &call{s: s, opts: s.options(), w: &answer{ResponseWriter: w, cut: -1}, r: r, route: rt, inner: inner,
+			now: s.Now()}
 		c.id = fmt.Sprintf("00000000-0000-4000-8000-%012x", s.counter.Add(1))
 		c.identify()
 		query, err := url.ParseQuery(r.URL.RawQuery)
@@ -46,7 +47,8 @@ func (s *Server) serve(rt route, inner http.Handler) http.HandlerFunc {
 		case s.hinder(c):
 		case rt.method != "" && r.Method != rt.method:
 			c.w.Header().Set("Allow", rt.method)
-			c.fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "The requested resource does not support http method '"+r.Method+"'.")
+			c.fail(http.StatusMethodNotAllowed, "MethodNotAllowed", "The requested resource does not support http "+
+				"method '"+r.Method+"'.")
 		case err != nil:
 			c.fail(http.StatusBadRequest, "BadRequest", "The query cannot be read.")
 		default:
@@ -127,7 +129,8 @@ func (c *call) body(status int, body []byte) {
 // takesJSON reports whether the Accept header allows JSON, and refuses the call when it does not.
 func (c *call) takesJSON() bool {
 	accept := c.r.Header.Get("Accept")
-	if accept == "" || strings.Contains(accept, "*/*") || strings.Contains(accept, "application/*") || strings.Contains(accept, "json") {
+	if accept == "" || strings.Contains(accept, "*/*") || strings.Contains(accept, "application/*") ||
+		strings.Contains(accept, "json") {
 		return true
 	}
 	c.fail(http.StatusNotAcceptable, "NotAcceptable", "Only application/json can be given.")
@@ -138,7 +141,8 @@ func (c *call) takesJSON() bool {
 func guid(seed uint64, parts ...string) string {
 	high := mix(seed ^ hash(strings.Join(parts, "\x00")))
 	low := mix(high)
-	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", high>>32, high>>16&0xffff, high&0xfff, low>>52, low&0xffffffffffff)
+	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", high>>32, high>>16&0xffff, high&0xfff, low>>52,
+		low&0xffffffffffff)
 }
 
 // isGUID reports whether text has the form 8-4-4-4-12 of hexadecimal digits.

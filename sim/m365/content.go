@@ -100,7 +100,8 @@ func (c *call) entries(page []*blob, after mark) []byte {
 	if c.opts.Shuffle {
 		listed = slices.Clone(listed)
 		slices.SortFunc(listed, func(a, b *blob) int {
-			return strings.Compare(strconv.FormatUint(mix(c.opts.Seed^hash(a.id)), 36), strconv.FormatUint(mix(c.opts.Seed^hash(b.id)), 36))
+			return strings.Compare(strconv.FormatUint(mix(c.opts.Seed^hash(a.id)), 36),
+				strconv.FormatUint(mix(c.opts.Seed^hash(b.id)), 36))
 		})
 	}
 	root := []byte(c.base(manage))
@@ -127,7 +128,8 @@ func (c *call) window() (window, bool) {
 		return window{c.now.Add(-longestWindow), c.now}, true
 	}
 	if start == "" || end == "" {
-		c.feedError("AF20030", "Start time and end time must both be specified (or both omitted) and must be less than or equal to 24 hours apart, with the start time no more than 7 days in the past.")
+		c.feedError("AF20030", "Start time and end time must both be specified (or both omitted) and must be less "+
+			"than or equal to 24 hours apart, with the start time no more than 7 days in the past.")
 		return window{}, false
 	}
 	var w window
@@ -142,7 +144,9 @@ func (c *call) window() (window, bool) {
 	case w.start.Before(c.now.Add(-longestBack)):
 		c.feedError("AF20030", "The start time must be no more than 7 days in the past.")
 	case !w.start.Before(w.end) || w.end.Sub(w.start) > longestWindow:
-		c.feedError("AF20055", "Start time and end time must both be specified (or both omitted) and must be less than or equal to 24 hours apart, with the start time prior to end time and start time no more than 7 days in the past.")
+		c.feedError("AF20055", "Start time and end time must both be specified (or both omitted) and must be less "+
+			"than or equal to 24 hours apart, with the start time prior to end time and start time no more than 7 "+
+			"days in the past.")
 	default:
 		return w, true
 	}

@@ -39,7 +39,8 @@ func TestContentIsListedByPagesAndFetched(t *testing.T) {
 	m := consented(t, m365sim.Options{PageSize: 3})
 	var want []string
 	for i := range 8 {
-		id, err := m.Publish(contoso, exchange, noon.Add(time.Duration(i-20)*time.Minute), []world.Record{{JSON: fmt.Appendf(nil, `{"Id":"%d"}`, i)}, {JSON: []byte(`{"torn`)}})
+		id, err := m.Publish(contoso, exchange, noon.Add(time.Duration(i-20)*time.Minute),
+			[]world.Record{{JSON: fmt.Appendf(nil, `{"Id":"%d"}`, i)}, {JSON: []byte(`{"torn`)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +83,8 @@ func TestWindowsAreHalfOpenOnContentCreated(t *testing.T) {
 	first := m.publish(from, "[]")
 	last := m.publish(to.Add(-time.Millisecond), "[]")
 	m.publish(to, "[]")
-	late, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: from, Visible: to.Add(time.Minute), Body: []byte("[]")})
+	late, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: from,
+		Visible: to.Add(time.Minute), Body: []byte("[]")})
 	m.must(err)
 	entries, _ := m.list(m.token(contoso, "manage"), from, to)
 	if got, want := ids(entries), []string{first, last, late}; !slices.Equal(got, want) {
@@ -96,12 +98,14 @@ func TestWindowsAreHalfOpenOnContentCreated(t *testing.T) {
 func TestContentIsListedInTheOrderOfItsAvailability(t *testing.T) {
 	m := consented(t, m365sim.Options{PageSize: 2})
 	created := noon.Add(-30 * time.Minute)
-	late, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: created, Visible: noon.Add(10 * time.Minute), Body: []byte("[]")})
+	late, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: created,
+		Visible: noon.Add(10 * time.Minute), Body: []byte("[]")})
 	m.must(err)
 	future := m.publish(noon.Add(5*time.Minute), "[]")
 	soon := m.publish(created.Add(time.Minute), "[]")
 	token := m.token(contoso, "manage")
-	if entries, _ := m.list(token, noon.Add(-time.Hour), noon.Add(time.Hour)); !slices.Equal(ids(entries), []string{soon}) {
+	if entries, _ := m.list(token, noon.Add(-time.Hour), noon.Add(time.Hour)); !slices.Equal(ids(entries),
+		[]string{soon}) {
 		t.Errorf("at noon: %v", ids(entries))
 	}
 	if a := m.feed("GET", "audit/"+url.PathEscape(future), token); a.code() != "AF20050" {
@@ -124,7 +128,8 @@ func TestNextPageHoldsWhatTheAPIWantsAndNoPublisher(t *testing.T) {
 	if err != nil || !strings.HasPrefix(next.String(), m.base+"/manage/api/v1.0/"+contoso+"/") {
 		t.Fatalf("NextPageUri %q, error %v", next, err)
 	}
-	if q := next.Query(); q.Get("contentType") != exchange || q.Get("startTime") == "" || q.Get("endTime") == "" || q.Get("nextPage") == "" || q.Has("PublisherIdentifier") {
+	if q := next.Query(); q.Get("contentType") != exchange || q.Get("startTime") == "" || q.Get("endTime") == "" ||
+		q.Get("nextPage") == "" || q.Has("PublisherIdentifier") {
 		t.Errorf("query of the next page: %v", q)
 	}
 	q := next.Query()
@@ -147,7 +152,8 @@ func TestWhatComesWhileStoppedIsLost(t *testing.T) {
 	m.Advance(2 * time.Minute)
 	m.feed("POST", "subscriptions/start?contentType="+exchange, token)
 	after := m.publish(noon.Add(2*time.Minute), "[]")
-	if entries, _ := m.list(token, noon.Add(-time.Hour), noon.Add(time.Hour)); !slices.Equal(ids(entries), []string{before, after}) {
+	if entries, _ := m.list(token, noon.Add(-time.Hour), noon.Add(time.Hour)); !slices.Equal(ids(entries),
+		[]string{before, after}) {
 		t.Errorf("listed %v, want %v without %s", ids(entries), []string{before, after}, lost)
 	}
 	if a := m.feed("GET", "audit/"+lost, token); a.code() != "AF20050" {
@@ -194,10 +200,11 @@ func TestBlobsAreWrittenWhenAskedFor(t *testing.T) {
 	}
 	long, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: noon, Write: write})
 	m.must(err)
-	broken, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: noon, Write: func(w io.Writer) error {
-		_, err := io.WriteString(w, "[")
-		return errors.Join(err, errors.New("the generator failed"))
-	}})
+	broken, err := m.PublishBlob(m365sim.Publication{Tenant: contoso, ContentType: exchange, Created: noon,
+		Write: func(w io.Writer) error {
+			_, err := io.WriteString(w, "[")
+			return errors.Join(err, errors.New("the generator failed"))
+		}})
 	m.must(err)
 	token := m.token(contoso, "manage")
 	if a := m.feed("GET", "audit/"+long, token); len(into[[]struct{ ID string }](t, a)) != records {

@@ -108,31 +108,120 @@ func does(do func(*Server, order) error) func(*Server, *http.Request) (any, erro
 // stateLevers change permissions, people, mail and time.
 func stateLevers() []lever {
 	return []lever{
-		{"POST /grant", "{tenant, app}: consent, effective in the next token", does(func(s *Server, o order) error { return s.Grant(o.Tenant, o.App) })},
-		{"POST /consent", "{tenant, app}: consent, effective after the role propagation", does(func(s *Server, o order) error { return s.Consent(o.Tenant, o.App) })},
-		{"POST /revoke", "{tenant, app}: take the roles, keep the service principal", does(func(s *Server, o order) error { return s.Revoke(o.Tenant, o.App) })},
-		{"POST /principal/delete", "{tenant, app}: delete the service principal", does(func(s *Server, o order) error { return s.DeletePrincipal(o.Tenant, o.App) })},
-		{"POST /principal/enabled", "{tenant, app, on}: switch the service principal", does(func(s *Server, o order) error { return s.DisablePrincipal(o.Tenant, o.App, !o.On) })},
-		{"POST /tenant/delete", "{tenant}: delete the tenant with all that it held", does(func(s *Server, o order) error { return s.RemoveTenant(o.Tenant) })},
-		{"POST /audit", "{tenant, on}: switch the unified audit log", does(func(s *Server, o order) error { return s.AuditOff(o.Tenant, !o.On) })},
-		{"POST /subscription", "{tenant, contentType, on}: the tenant's administrator enables or disables it", does(func(s *Server, o order) error { return s.DisableSubscription(o.Tenant, o.ContentType, !o.On) })},
-		{"POST /subscription/stuck", "{tenant, contentType, on}: content answers AF20023 whatever the app does, or no more", does(func(s *Server, o order) error { return s.StickSubscription(o.Tenant, o.ContentType, o.On) })},
-		{"POST /mailbox", "{tenant, user, on}: let apps into the mailbox, or keep them out by policy", does(func(s *Server, o order) error { return s.BlockMailbox(o.Tenant, o.User, !o.On) })},
-		{"POST /message/move", "{tenant, user, message, folder}: move the message with this immutable id", does(func(s *Server, o order) error { return s.MoveMessage(o.Tenant, o.User, o.Message, o.Folder) })},
-		{"POST /message/delete", "{tenant, user, message}: delete the copies with this internet message id for good, into Recoverable Items", does(func(s *Server, o order) error { return s.DeleteForGood(o.Tenant, o.User, o.Message) })},
-		{"POST /message/purge", "{tenant, user, message}: remove the copies with this internet message id from everywhere", does(func(s *Server, o order) error { return s.DeleteMessages(o.Tenant, o.User, o.Message) })},
-		{"POST /message/rewrite", "{tenant, user, message, name}: give the copies with this internet message id another one", does(func(s *Server, o order) error { return s.RewriteMessageID(o.Tenant, o.User, o.Message, o.Name) })},
-		{"POST /person/rename", "{tenant, user, name}: give the person another user principal name", does(func(s *Server, o order) error { return s.RenamePerson(o.Tenant, o.User, o.Name) })},
-		{"POST /person/remove", "{tenant, user}: delete the person with this object id", does(func(s *Server, o order) error { return s.RemovePeople(o.Tenant, o.User) })},
-		{"POST /person/restore", "{tenant, user}: bring back the person with this object id", does(func(s *Server, o order) error { return s.RestorePerson(o.Tenant, o.User) })},
-		{"POST /person/roles", "{tenant, user, roles, unit}: the person's directory roles, by template id; unit for those within an administrative unit", does(func(s *Server, o order) error { return s.SetRoles(o.Tenant, o.User, o.Unit, o.Roles...) })},
-		{"POST /app/claims", "{app, groups, claims}: groupMembershipClaims and the optional claims of the registration", does(func(s *Server, o order) error { return s.SetClaims(o.App, o.Groups, o.Claims...) })},
-		{"POST /expire/secrets", "{app}: every client secret of the app expires", does(func(s *Server, o order) error { return s.ExpireSecrets(o.App) })},
-		{"POST /expire/blob", "{tenant, contentId}: the blob expires", does(func(s *Server, o order) error { return s.ExpireBlob(o.Tenant, o.ContentID) })},
+		{
+			"POST /grant",
+			"{tenant, app}: consent, effective in the next token",
+			does(func(s *Server, o order) error { return s.Grant(o.Tenant, o.App) }),
+		},
+		{
+			"POST /consent",
+			"{tenant, app}: consent, effective after the role propagation",
+			does(func(s *Server, o order) error { return s.Consent(o.Tenant, o.App) }),
+		},
+		{
+			"POST /revoke",
+			"{tenant, app}: take the roles, keep the service principal",
+			does(func(s *Server, o order) error { return s.Revoke(o.Tenant, o.App) }),
+		},
+		{
+			"POST /principal/delete",
+			"{tenant, app}: delete the service principal",
+			does(func(s *Server, o order) error { return s.DeletePrincipal(o.Tenant, o.App) }),
+		},
+		{
+			"POST /principal/enabled",
+			"{tenant, app, on}: switch the service principal",
+			does(func(s *Server, o order) error { return s.DisablePrincipal(o.Tenant, o.App, !o.On) }),
+		},
+		{
+			"POST /tenant/delete",
+			"{tenant}: delete the tenant with all that it held",
+			does(func(s *Server, o order) error { return s.RemoveTenant(o.Tenant) }),
+		},
+		{
+			"POST /audit",
+			"{tenant, on}: switch the unified audit log",
+			does(func(s *Server, o order) error { return s.AuditOff(o.Tenant, !o.On) }),
+		},
+		{
+			"POST /subscription",
+			"{tenant, contentType, on}: the tenant's administrator enables or disables it",
+			does(func(s *Server, o order) error { return s.DisableSubscription(o.Tenant, o.ContentType, !o.On) }),
+		},
+		{
+			"POST /subscription/stuck",
+			"{tenant, contentType, on}: content answers AF20023 whatever the app does, or no more",
+			does(func(s *Server, o order) error { return s.StickSubscription(o.Tenant, o.ContentType, o.On) }),
+		},
+		{
+			"POST /mailbox",
+			"{tenant, user, on}: let apps into the mailbox, or keep them out by policy",
+			does(func(s *Server, o order) error { return s.BlockMailbox(o.Tenant, o.User, !o.On) }),
+		},
+		{
+			"POST /message/move",
+			"{tenant, user, message, folder}: move the message with this immutable id",
+			does(func(s *Server, o order) error { return s.MoveMessage(o.Tenant, o.User, o.Message, o.Folder) }),
+		},
+		{
+			"POST /message/delete",
+			"{tenant, user, message}: delete the copies with this internet message id for good, into Recoverable Items",
+			does(func(s *Server, o order) error { return s.DeleteForGood(o.Tenant, o.User, o.Message) }),
+		},
+		{
+			"POST /message/purge",
+			"{tenant, user, message}: remove the copies with this internet message id from everywhere",
+			does(func(s *Server, o order) error { return s.DeleteMessages(o.Tenant, o.User, o.Message) }),
+		},
+		{
+			"POST /message/rewrite",
+			"{tenant, user, message, name}: give the copies with this internet message id another one",
+			does(func(s *Server, o order) error { return s.RewriteMessageID(o.Tenant, o.User, o.Message, o.Name) }),
+		},
+		{
+			"POST /person/rename",
+			"{tenant, user, name}: give the person another user principal name",
+			does(func(s *Server, o order) error { return s.RenamePerson(o.Tenant, o.User, o.Name) }),
+		},
+		{
+			"POST /person/remove",
+			"{tenant, user}: delete the person with this object id",
+			does(func(s *Server, o order) error { return s.RemovePeople(o.Tenant, o.User) }),
+		},
+		{
+			"POST /person/restore",
+			"{tenant, user}: bring back the person with this object id",
+			does(func(s *Server, o order) error { return s.RestorePerson(o.Tenant, o.User) }),
+		},
+		{
+			"POST /person/roles",
+			"{tenant, user, roles, unit}: the person's directory roles, by template id; unit for those within an " +
+				"administrative unit",
+			does(func(s *Server, o order) error { return s.SetRoles(o.Tenant, o.User, o.Unit, o.Roles...) }),
+		},
+		{
+			"POST /app/claims",
+			"{app, groups, claims}: groupMembershipClaims and the optional claims of the registration",
+			does(func(s *Server, o order) error { return s.SetClaims(o.App, o.Groups, o.Claims...) }),
+		},
+		{
+			"POST /expire/secrets",
+			"{app}: every client secret of the app expires",
+			does(func(s *Server, o order) error { return s.ExpireSecrets(o.App) }),
+		},
+		{
+			"POST /expire/blob",
+			"{tenant, contentId}: the blob expires",
+			does(func(s *Server, o order) error { return s.ExpireBlob(o.Tenant, o.ContentID) }),
+		},
 		{"POST /expire/tokens", "{tenant}: every access token becomes invalid; all tenants without one", expireTokens},
 		{"POST /clock", "{advance: \"1h\"}: move the simulated clock on", moveClock},
 		{"POST /options", "{startSpacing: \"15m\", ...}: turn knobs; durations are text", turnKnobs},
-		{"GET /options", "the knobs as they stand", func(s *Server, _ *http.Request) (any, error) { return showKnobs(s), nil }},
+		{
+			"GET /options",
+			"the knobs as they stand",
+			func(s *Server, _ *http.Request) (any, error) { return showKnobs(s), nil },
+		},
 		{"GET /clock", "the simulated time", func(s *Server, _ *http.Request) (any, error) { return s.Now(), nil }},
 	}
 }
@@ -160,8 +249,18 @@ func moveClock(s *Server, r *http.Request) (any, error) {
 // faultLevers break things and show what happened.
 func faultLevers() []lever {
 	return []lever{
-		{"POST /faults", "{tenant, op, path, mailbox, byName, times, rate, share, for, delay, status, code, codes, message, retryAfter, tornAt, silent, hang, reset, location, page}: break matching requests; durations are text such as 2s", addFault},
-		{"GET /faults", "the active faults", func(s *Server, _ *http.Request) (any, error) { return wireFaults(s.Faults()), nil }},
+		{
+			"POST /faults",
+			"{tenant, op, path, mailbox, byName, times, rate, share, for, delay, status, code, codes, message, " +
+				"retryAfter, tornAt, silent, hang, reset, location, page}: break matching requests; durations are " +
+				"text such as 2s",
+			addFault,
+		},
+		{
+			"GET /faults",
+			"the active faults",
+			func(s *Server, _ *http.Request) (any, error) { return wireFaults(s.Faults()), nil },
+		},
 		{"DELETE /faults", "end all faults", func(s *Server, _ *http.Request) (any, error) {
 			s.ClearFaults()
 			return map[string]bool{"done": true}, nil
@@ -212,7 +311,8 @@ func addFault(s *Server, r *http.Request) (any, error) {
 	}
 	id := s.Fault(Fault{
 		Tenant: w.Tenant, Op: w.Op, Path: w.Path, Mailbox: w.Mailbox, ByName: w.ByName,
-		Times: w.Times, Rate: w.Rate, Share: w.Share, For: time.Duration(w.For), Until: w.Until, Delay: time.Duration(w.Delay),
+		Times: w.Times, Rate: w.Rate, Share: w.Share, For: time.Duration(w.For), Until: w.Until,
+		Delay:  time.Duration(w.Delay),
 		Status: w.Status, Code: w.Code, Codes: w.Codes, Message: w.Message, RetryAfter: time.Duration(w.RetryAfter),
 		TornAt: w.TornAt, Silent: w.Silent, Hang: w.Hang, Reset: w.Reset, Location: w.Location, Page: w.Page,
 	})
@@ -252,10 +352,28 @@ func showHistory(s *Server, r *http.Request) (any, error) {
 // contentLevers put things into the world and show what is in it.
 func contentLevers() []lever {
 	return []lever{
-		{"POST /publish", "{tenant, contentType, created, visible, expires, records: [...] or body: base64}: list a blob; created is now when absent", publish},
-		{"GET /tenants", "the tenants and their consents, subscriptions and counts", func(s *Server, _ *http.Request) (any, error) { return s.State(), nil }},
-		{"GET /truth", "?tenant=&from=&to=&hashes=: what was really sent, the last hour unless from and to (RFC 3339) say otherwise; hashes=true reads every file", showTruth},
-		{"GET /blobs", "?tenant=: every blob of the tenant in the order of its listing", func(s *Server, r *http.Request) (any, error) { return s.Blobs(r.URL.Query().Get("tenant")) }},
+		{
+			"POST /publish",
+			"{tenant, contentType, created, visible, expires, records: [...] or body: base64}: list a blob; " +
+				"created is now when absent",
+			publish,
+		},
+		{
+			"GET /tenants",
+			"the tenants and their consents, subscriptions and counts",
+			func(s *Server, _ *http.Request) (any, error) { return s.State(), nil },
+		},
+		{
+			"GET /truth",
+			"?tenant=&from=&to=&hashes=: what was really sent, the last hour unless from and to (RFC 3339) say " +
+				"otherwise; hashes=true reads every file",
+			showTruth,
+		},
+		{
+			"GET /blobs",
+			"?tenant=: every blob of the tenant in the order of its listing",
+			func(s *Server, r *http.Request) (any, error) { return s.Blobs(r.URL.Query().Get("tenant")) },
+		},
 	}
 }
 
@@ -280,7 +398,8 @@ func publish(s *Server, r *http.Request) (any, error) {
 		o.Body = joinRecords(records)
 	}
 	id, err := s.PublishBlob(Publication{
-		Tenant: o.Tenant, ContentType: o.ContentType, Created: o.Created, Visible: o.Visible, Expires: o.Expires, Body: o.Body,
+		Tenant: o.Tenant, ContentType: o.ContentType, Created: o.Created, Visible: o.Visible, Expires: o.Expires,
+		Body: o.Body,
 	})
 	return map[string]string{"contentId": id}, err
 }

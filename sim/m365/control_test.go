@@ -82,11 +82,13 @@ func TestBlobsArePublishedAndShown(t *testing.T) {
 		t.Errorf("the blob: %d %s", a.status, a.body)
 	}
 	shown := into[[]m365sim.BlobState](t, pull("GET", "/blobs?tenant=contoso.test", ""))
-	if len(shown) != 1 || shown[0].ContentID != id || shown[0].Visible != noon.Add(-15*time.Minute) || shown[0].Bytes != 23 {
+	if len(shown) != 1 || shown[0].ContentID != id || shown[0].Visible != noon.Add(-15*time.Minute) ||
+		shown[0].Bytes != 23 {
 		t.Errorf("shown: %+v", shown)
 	}
 	states := into[[]m365sim.TenantState](t, pull("GET", "/tenants", ""))
-	if len(states) != 2 || states[0].Blobs != 1 || states[0].People != 3 || states[0].Subscriptions[exchange] != "enabled" || len(states[0].Consents) != 1 {
+	if len(states) != 2 || states[0].Blobs != 1 || states[0].People != 3 ||
+		states[0].Subscriptions[exchange] != "enabled" || len(states[0].Consents) != 1 {
 		t.Errorf("tenants: %+v", states)
 	}
 	if r := pull("POST", "/publish", `{"tenant":"contoso.test","contentType":"Audit.Exchange","body":"W3sidG9ybg=="}`); r.status != 200 {
@@ -111,7 +113,8 @@ func TestHistoryNeverHoldsCredentials(t *testing.T) {
 		t.Errorf("a domain is not what the history writes: %v", calls)
 	}
 	calls = into[[]m365sim.Request](t, pull("GET", "/history?tenant="+contoso+"&op=feed&status=200&path=list", ""))
-	if len(calls) != 1 || calls[0].Client != clientID || !strings.Contains(calls[0].Query, publisher) || calls[0].ID == "" {
+	if len(calls) != 1 || calls[0].Client != clientID || !strings.Contains(calls[0].Query, publisher) ||
+		calls[0].ID == "" {
 		t.Errorf("filtered: %+v", calls)
 	}
 	last := calls[0].Number

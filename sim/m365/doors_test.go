@@ -15,7 +15,8 @@ func TestDoorsOpenAndClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, address := range map[string]string{"protocol": doors.Login + "/common/discovery/v2.0/keys", "control": doors.Control + "/"} {
+	for name, address := range map[string]string{"protocol": doors.Login + "/common/discovery/v2.0/keys",
+		"control": doors.Control + "/"} {
 		response, err := http.Get(address)
 		if err != nil || response.StatusCode != 200 {
 			t.Fatalf("the %s door: %v %v", name, response, err)
@@ -25,7 +26,8 @@ func TestDoorsOpenAndClose(t *testing.T) {
 	if !strings.HasSuffix(doors.Manage, "/manage") || !strings.HasSuffix(doors.Graph, "/graph") {
 		t.Errorf("roots: %+v", doors)
 	}
-	if _, err := s.Start(t.Context(), strings.TrimSuffix(strings.TrimPrefix(doors.Login, "http://"), "/login"), "127.0.0.1:0"); err == nil {
+	if _, err := s.Start(t.Context(), strings.TrimSuffix(strings.TrimPrefix(doors.Login, "http://"), "/login"),
+		"127.0.0.1:0"); err == nil {
 		t.Error("one address was opened twice")
 	}
 	if err := doors.Close(); err != nil {

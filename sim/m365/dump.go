@@ -62,7 +62,8 @@ func (t *tenant) state() TenantState {
 		Consents: []ConsentState{}, Subscriptions: map[string]string{}, Blobs: len(t.content),
 	}
 	for id, p := range t.principals {
-		state.Consents = append(state.Consents, ConsentState{App: id, Granted: p.granted, Disabled: p.disabled, Since: p.since})
+		state.Consents = append(state.Consents, ConsentState{App: id, Granted: p.granted, Disabled: p.disabled,
+			Since: p.since})
 	}
 	slices.SortFunc(state.Consents, func(a, b ConsentState) int { return strings.Compare(a.App, b.App) })
 	for contentType, f := range t.feeds {

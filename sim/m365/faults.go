@@ -119,7 +119,8 @@ func (f *faults) strike(c *call) (delay time.Duration, effect Fault) {
 
 // breaks reports whether the fault does more than delay.
 func (f *Fault) breaks() bool {
-	return f.Status != 0 || f.Code != "" || len(f.Codes) > 0 || f.TornAt > 0 || f.Hang || f.Reset || f.Location != "" || f.Page
+	return f.Status != 0 || f.Code != "" || len(f.Codes) > 0 || f.TornAt > 0 || f.Hang || f.Reset ||
+		f.Location != "" || f.Page
 }
 
 func (f *Fault) matches(c *call) bool {

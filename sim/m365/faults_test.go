@@ -88,7 +88,8 @@ func TestConnectionsHangAndAreReset(t *testing.T) {
 	}
 	m.Fault(m365sim.Fault{Op: "feed.start", Hang: true, Times: 1})
 	ctx, cancel := context.WithCancel(t.Context())
-	request, err := http.NewRequestWithContext(ctx, "POST", m.base+feedPath+"subscriptions/start?contentType=DLP.All&"+publisher, strings.NewReader("{}"))
+	request, err := http.NewRequestWithContext(ctx, "POST",
+		m.base+feedPath+"subscriptions/start?contentType=DLP.All&"+publisher, strings.NewReader("{}"))
 	m.must(err)
 	request.Header = bearer(token)
 	ended := make(chan error)
@@ -138,7 +139,8 @@ func TestLuckIsDecidedByTheSeed(t *testing.T) {
 }
 
 func TestDuplicatesAreListedAndNothingIsLeftOut(t *testing.T) {
-	m := consented(t, m365sim.Options{Seed: 9, PageSize: 3, DuplicateRate: 0.5, Shuffle: true, LateRate: 0.3, LateBy: 10 * time.Minute})
+	m := consented(t, m365sim.Options{Seed: 9, PageSize: 3, DuplicateRate: 0.5, Shuffle: true, LateRate: 0.3,
+		LateBy: 10 * time.Minute})
 	want := map[string]bool{}
 	for i := range 30 {
 		want[m.publish(noon.Add(time.Duration(i-60)*time.Minute), "[]")] = true

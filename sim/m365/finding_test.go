@@ -24,7 +24,8 @@ const logoID = "<2@contoso.test>"
 func TestDeletedForGoodIsAmongTheRecoverableItems(t *testing.T) {
 	m := mailed(t, m365sim.Options{})
 	m.must(m.DeleteForGood(contoso, "ben@contoso.test", logoID))
-	if all, sent, kept := m.found("", logoID), m.found("sentitems", logoID), m.found("recoverableitemsdeletions", logoID); all != 0 || sent != 0 || kept != 1 {
+	if all, sent, kept := m.found("", logoID), m.found("sentitems", logoID), m.found("recoverableitemsdeletions",
+		logoID); all != 0 || sent != 0 || kept != 1 {
 		t.Errorf("found %d anywhere, %d in Sent Items, %d in Recoverable Items", all, sent, kept)
 	}
 	path := "/graph/v1.0/users/" + ben + "/mailFolders/recoverableitemsdeletions/messages" + filterFor(logoID)
@@ -44,7 +45,8 @@ func TestClassicOutlookChangesTheMessageID(t *testing.T) {
 	if old, changed := m.found("", logoID), m.found("", "<other@contoso.test>"); old != 0 || changed != 1 {
 		t.Errorf("found %d by the old id, %d by the new one", old, changed)
 	}
-	around := "sentDateTime ge " + noon.Add(-2*time.Minute).Format(time.RFC3339) + " and sentDateTime le " + noon.Add(2*time.Minute).Format(time.RFC3339) +
+	around := "sentDateTime ge " + noon.Add(-2*time.Minute).Format(time.RFC3339) + " and sentDateTime le " +
+		"" + noon.Add(2*time.Minute).Format(time.RFC3339) +
 		" and subject eq 'Logo alone'"
 	list := into[values](t, m.graph("/graph/v1.0/users/"+ben+"/mailFolders/sentitems/messages?$orderby=sentDateTime&$filter="+url.QueryEscape(around)))
 	if len(list.Value) != 1 || list.Value[0]["internetMessageId"] != "<other@contoso.test>" {
@@ -59,12 +61,14 @@ func TestARenamedPersonKeepsTheMailbox(t *testing.T) {
 		t.Errorf("by the old name: %d %s", r.status, r.body)
 	}
 	for _, name := range []string{"benjamin@contoso.test", ben} {
-		if r := m.graph("/graph/v1.0/users/" + name + "/messages"); r.status != 200 || !strings.Contains(r.body, "Logo alone") {
+		if r := m.graph("/graph/v1.0/users/" + name + "/messages"); r.status != 200 || !strings.Contains(r.body,
+			"Logo alone") {
 			t.Errorf("by %s: %d %s", name, r.status, r.body)
 		}
 	}
 	person := m.graph("/graph/v1.0/users/" + ben + "?$select=mail,userPrincipalName,proxyAddresses").body
-	for _, part := range []string{`"mail":"benjamin@contoso.test"`, `"SMTP:benjamin@contoso.test","smtp:ben@contoso.test"`} {
+	for _, part := range []string{`"mail":"benjamin@contoso.test"`,
+		`"SMTP:benjamin@contoso.test","smtp:ben@contoso.test"`} {
 		if !strings.Contains(person, part) {
 			t.Errorf("%s is missing in %s", part, person)
 		}

@@ -38,7 +38,8 @@ func FuzzProtocolDoor(f *testing.F) {
 		}
 		r := &http.Request{
 			Method: method, URL: &url.URL{Path: path, RawQuery: query}, Host: strings.TrimPrefix(m.base, "http://"),
-			Header: bearer(tokens[strings.HasPrefix(path, "/manage")]), Body: http.NoBody, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: bearer(tokens[strings.HasPrefix(path, "/manage")]), Body: http.NoBody, Proto: "HTTP/1.1",
+			ProtoMajor: 1, ProtoMinor: 1,
 		}
 		recorder := httptest.NewRecorder()
 		door.ServeHTTP(recorder, r.WithContext(t.Context()))

@@ -14,7 +14,8 @@ import (
 func (c *call) allow(roles []string, options ...string) bool {
 	if c.token.resource != graph || c.tenant == nil {
 		c.w.Header().Set("WWW-Authenticate", "Bearer")
-		c.fail(http.StatusUnauthorized, "InvalidAuthenticationToken", "Access token is missing, expired or not valid for this resource.")
+		c.fail(http.StatusUnauthorized, "InvalidAuthenticationToken", "Access token is missing, expired or not "+
+			"valid for this resource.")
 		return false
 	}
 	if !c.carries(roles...) {
@@ -27,7 +28,8 @@ func (c *call) allow(roles []string, options ...string) bool {
 			c.fail(http.StatusForbidden, "accessDenied", "Access denied.")
 			return false
 		default:
-			c.fail(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+			c.fail(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the "+
+				"operation.")
 			return false
 		}
 	}
@@ -37,7 +39,8 @@ func (c *call) allow(roles []string, options ...string) bool {
 			return false
 		}
 		if len(values) > 1 {
-			c.badRequest("Query option '" + name + "' was specified more than once, but it must be specified at most once.")
+			c.badRequest("Query option '" + name + "' was specified more than once, but it must be specified at " +
+				"most once.")
 			return false
 		}
 	}
@@ -49,7 +52,8 @@ func (c *call) badRequest(message string) { c.fail(http.StatusBadRequest, "BadRe
 
 // unknownProperty is Graph's answer to a $select of what the type does not have.
 func (c *call) unknownProperty(name, of string) {
-	c.fail(http.StatusBadRequest, "RequestBroker--ParseUri", "Could not find a property named '"+name+"' on type '"+of+"'.")
+	c.fail(http.StatusBadRequest, "RequestBroker--ParseUri", "Could not find a property named '"+name+"' on type "+
+		"'"+of+"'.")
 }
 
 // selected reads $select against the properties of the type. Without $select it gives usual.
@@ -79,7 +83,8 @@ func (c *call) number(option string, usual, least, most int) (int, bool) {
 	}
 	n, err := strconv.Atoi(text[0])
 	if err != nil || n < least || n > most {
-		c.badRequest("Invalid value '" + text[0] + "' for " + option + ": it must be between " + strconv.Itoa(least) + " and " + strconv.Itoa(most) + ".")
+		c.badRequest("Invalid value '" + text[0] + "' for " + option + ": it must be between " +
+			"" + strconv.Itoa(least) + " and " + strconv.Itoa(most) + ".")
 		return 0, false
 	}
 	return n, true

@@ -17,7 +17,8 @@ import (
 
 // The properties of the base type can be selected by name, those of a file only with the cast.
 func attachmentProperties() []string {
-	return []string{"id", "name", "contentType", "size", "isInline", "lastModifiedDateTime", fileContentID, fileContentBytes}
+	return []string{"id", "name", "contentType", "size", "isInline", "lastModifiedDateTime", fileContentID,
+		fileContentBytes}
 }
 
 const (
@@ -181,7 +182,8 @@ func attachmentValue(c *call) {
 		contentType := cmp.Or(contentTypeOf(a), "application/octet-stream")
 		switch a.Kind {
 		case "reference":
-			c.fail(http.StatusMethodNotAllowed, "ErrorInvalidRequest", "$value is not supported for a reference attachment.")
+			c.fail(http.StatusMethodNotAllowed, "ErrorInvalidRequest", "$value is not supported for a reference "+
+				"attachment.")
 			return
 		case "item":
 			contentType = "message/rfc822"

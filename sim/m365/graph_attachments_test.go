@@ -15,15 +15,18 @@ import (
 func TestAttachmentsAreListedWithAndWithoutTheirBytes(t *testing.T) {
 	m := mailed(t, m365sim.Options{})
 	whole := into[values](t, m.graph(messageOf+"/S1/attachments"))
-	if want := []any{"#microsoft.graph.fileAttachment", "#microsoft.graph.fileAttachment", "#microsoft.graph.itemAttachment", "#microsoft.graph.referenceAttachment"}; !slices.Equal(whole.field("@odata.type"), want) {
+	if want := []any{"#microsoft.graph.fileAttachment", "#microsoft.graph.fileAttachment",
+		"#microsoft.graph.itemAttachment", "#microsoft.graph.referenceAttachment"}; !slices.Equal(whole.field("@odata.type"), want) {
 		t.Errorf("kinds %v", whole.field("@odata.type"))
 	}
 	bytes, err := json.Marshal(map[string]any{"contentBytes": content(t, benFiles()[0])})
 	m.must(err)
-	if want := fmt.Sprintf("%v", into[map[string]any](t, reply{body: string(bytes)})["contentBytes"]); whole.Value[0]["contentBytes"] != want {
+	if want := fmt.Sprintf("%v", into[map[string]any](t,
+		reply{body: string(bytes)})["contentBytes"]); whole.Value[0]["contentBytes"] != want {
 		t.Errorf("contentBytes %.40v, want %.40s", whole.Value[0]["contentBytes"], want)
 	}
-	if whole.Value[1]["contentId"] != "logo@1" || whole.Value[2]["contentType"] != nil || whole.Value[2]["contentBytes"] != nil {
+	if whole.Value[1]["contentId"] != "logo@1" || whole.Value[2]["contentType"] != nil ||
+		whole.Value[2]["contentBytes"] != nil {
 		t.Errorf("attachments: %v", whole.Value[1:])
 	}
 	short := into[values](t, m.graph(messageOf+"/S1/attachments?$select=id,size,isInline&$filter=isInline+eq+true"))

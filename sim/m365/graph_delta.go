@@ -51,7 +51,8 @@ func usersDelta(c *call) {
 		r.from = next
 		answer["@odata.nextLink"] = here + "$skiptoken=" + c.sealRound(r)
 	} else {
-		answer["@odata.deltaLink"] = here + "$deltatoken=" + c.sealRound(round{since: r.upTo, upTo: -1, selection: r.selection})
+		answer["@odata.deltaLink"] = here + "$deltatoken=" + c.sealRound(round{since: r.upTo, upTo: -1,
+			selection: r.selection})
 	}
 	c.peoplePage(answer)
 }
@@ -84,7 +85,8 @@ func (c *call) round() (round, bool) {
 	}
 	if c.now.Sub(time.Unix(int64(n[3]), 0)) > deltaLife {
 		c.w.Header().Set("Location", c.base(graph)+"/v1.0/users/delta?$deltatoken=")
-		c.fail(http.StatusGone, "syncStateNotFound", "The sync state generation is not found; start a new synchronization.")
+		c.fail(http.StatusGone, "syncStateNotFound", "The sync state generation is not found; start a new "+
+			"synchronization.")
 		return round{}, false
 	}
 	r := round{since: n[0], upTo: n[1], from: n[2], selection: parts[4]}
@@ -95,7 +97,8 @@ func (c *call) round() (round, bool) {
 }
 
 func (c *call) sealRound(r round) string {
-	return seal(strconv.Itoa(r.since), strconv.Itoa(r.upTo), strconv.Itoa(r.from), strconv.FormatInt(c.now.Unix(), 10), r.selection)
+	return seal(strconv.Itoa(r.since), strconv.Itoa(r.upTo), strconv.Itoa(r.from), strconv.FormatInt(c.now.Unix(), 10),
+		r.selection)
 }
 
 // changes gives up to size objects that changed in the round, and the place where the next page begins, or 0. A

@@ -32,7 +32,8 @@ func (t *tenant) upload(m *world.Message) {
 		if a.Kind != "reference" || a.SourceURL == "" {
 			continue
 		}
-		f := &cloudFile{drive: "b!" + seal(t.ID, m.Mailbox), item: "01" + strings.ToUpper(strings.ReplaceAll(guid(4, a.SourceURL), "-", "")), attachment: a}
+		f := &cloudFile{drive: "b!" + seal(t.ID, m.Mailbox), item: "01" + strings.ToUpper(strings.ReplaceAll(guid(4,
+			a.SourceURL), "-", "")), attachment: a}
 		t.shared[a.SourceURL], t.items[f.drive+"|"+f.item] = f, f
 	}
 }
@@ -68,8 +69,10 @@ func betaAttachment(c *call) {
 			provider = "dropbox"
 		}
 		c.json(http.StatusOK, map[string]any{
-			"@odata.type": "#microsoft.graph.referenceAttachment", "id": a.ID, "name": a.Name, "contentType": nil, "size": a.StoredSize,
-			"isInline": a.Inline, "sourceUrl": orNull(a.SourceURL), "providerType": provider, "permission": "view", "isFolder": a.Folder,
+			"@odata.type": "#microsoft.graph.referenceAttachment", "id": a.ID, "name": a.Name, "contentType": nil,
+			"size":     a.StoredSize,
+			"isInline": a.Inline, "sourceUrl": orNull(a.SourceURL), "providerType": provider, "permission": "view",
+			"isFolder":     a.Folder,
 			"thumbnailUrl": nil, "previewUrl": nil,
 		})
 	})
@@ -106,7 +109,8 @@ func sharedItem(c *call) {
 	if a.Folder {
 		item["folder"] = map[string]int{"childCount": 1}
 	} else {
-		item["file"] = map[string]any{"mimeType": a.ContentType, "hashes": map[string]string{"quickXorHash": quickXor(a.Reader(), a.Length)}}
+		item["file"] = map[string]any{"mimeType": a.ContentType,
+			"hashes": map[string]string{"quickXorHash": quickXor(a.Reader(), a.Length)}}
 	}
 	shown := map[string]any{}
 	for _, name := range names {

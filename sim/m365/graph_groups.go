@@ -47,7 +47,8 @@ func transitiveUsers(c *call) {
 		return
 	}
 	if !strings.EqualFold(c.r.Header.Get("ConsistencyLevel"), "eventual") || c.query.Get("$count") != "true" {
-		c.fail(http.StatusBadRequest, "Request_UnsupportedQuery", "The request needs $count=true and the header ConsistencyLevel: eventual.")
+		c.fail(http.StatusBadRequest, "Request_UnsupportedQuery", "The request needs $count=true and the header "+
+			"ConsistencyLevel: eventual.")
 		return
 	}
 	known, usual := userProperties()
@@ -66,7 +67,8 @@ func transitiveUsers(c *call) {
 	group := c.r.PathValue("group")
 	people, ok := c.tenant.transitive(group)
 	if !ok {
-		c.fail(http.StatusNotFound, "Request_ResourceNotFound", "Resource '"+group+"' does not exist or one of its queried reference-property objects are not present.")
+		c.fail(http.StatusNotFound, "Request_ResourceNotFound", "Resource '"+group+"' does not exist or one of "+
+			"its queried reference-property objects are not present.")
 		return
 	}
 	from = min(from, len(people))
@@ -75,7 +77,8 @@ func transitiveUsers(c *call) {
 	for _, p := range page {
 		value = append(value, only(userObject(p), names))
 	}
-	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users", "@odata.count": len(people), "value": value}
+	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users", "@odata.count": len(people),
+		"value": value}
 	switch end := from + len(page); {
 	case end < len(people):
 		answer["@odata.nextLink"] = c.next("$skiptoken", seal(strconv.Itoa(end)))

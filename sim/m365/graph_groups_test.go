@@ -64,7 +64,8 @@ func TestGroupsNeedARoleOfTheirOwn(t *testing.T) {
 func TestPeopleAreFoundByProxyAddress(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	m.must(m.AddPeople(contoso, world.Person{
-		ID: ben, UserPrincipalName: "ben@contoso.test", ProxyAddresses: []string{"SMTP:Ben@contoso.test", "smtp:b.o'hara@contoso.test"},
+		ID: ben, UserPrincipalName: "ben@contoso.test", ProxyAddresses: []string{"SMTP:Ben@contoso.test",
+			"smtp:b.o'hara@contoso.test"},
 	}))
 	for filter, want := range map[string]int{
 		"proxyAddresses/any(p:p+eq+'smtp:B.O''Hara@contoso.test')":                                                       1,
@@ -76,7 +77,8 @@ func TestPeopleAreFoundByProxyAddress(t *testing.T) {
 			t.Errorf("%s gave %d, want %d", filter, len(got.Value), want)
 		}
 	}
-	for _, filter := range []string{"proxyAddresses/any(p:q+eq+'x')", "proxyAddresses/any(p:p+eq+'x'", "proxyAddresses/any(p:p+eq+'x')+and+mail+eq+'y'", "proxyAddresses/any(p:p+eq+x)"} {
+	for _, filter := range []string{"proxyAddresses/any(p:q+eq+'x')", "proxyAddresses/any(p:p+eq+'x'",
+		"proxyAddresses/any(p:p+eq+'x')+and+mail+eq+'y'", "proxyAddresses/any(p:p+eq+x)"} {
 		if r := m.graph("/graph/v1.0/users?$filter=" + filter); r.status != 400 {
 			t.Errorf("%s gave %d %s", filter, r.status, r.body)
 		}
@@ -93,7 +95,8 @@ func TestDeltaTellsNoMoreThanItMust(t *testing.T) {
 	if len(from.Value) != 0 || from.DeltaLink == "" {
 		t.Fatalf("the latest token: %+v", from)
 	}
-	m.must(m.AddPeople(contoso, world.Person{ID: ben, DisplayName: "Ben Worker", UserPrincipalName: "ben@contoso.test", Mail: "ben@contoso.test"}))
+	m.must(m.AddPeople(contoso, world.Person{ID: ben, DisplayName: "Ben Worker", UserPrincipalName: "ben@contoso.test",
+		Mail: "ben@contoso.test"}))
 	once, _ := m.follow(from.DeltaLink)
 	if len(once.Value) != 1 || len(once.Value[0]) != 2 || once.Value[0]["accountEnabled"] != false {
 		t.Errorf("one change gave %v", once.Value)

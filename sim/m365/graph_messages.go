@@ -28,8 +28,9 @@ func (c *call) messageObject(m *world.Message) map[string]any {
 		"from": recipient(m.From), "sender": recipient(m.Sender),
 		"toRecipients": recipients(m.To), "ccRecipients": recipients(m.Cc), "bccRecipients": recipients(m.Bcc),
 		"replyTo": []any{}, "hasAttachments": hasAttachments(m), "isDraft": m.Draft,
-		"parentFolderId": folderID(m.Mailbox, m.Folder), "conversationId": guid(1, m.InternetMessageID), "changeKey": guid(2, id),
-		"webLink": "https://outlook.office365.com/owa/?ItemID=" + id,
+		"parentFolderId": folderID(m.Mailbox, m.Folder), "conversationId": guid(1, m.InternetMessageID),
+		"changeKey": guid(2, id),
+		"webLink":   "https://outlook.office365.com/owa/?ItemID=" + id,
 	}
 }
 
@@ -91,7 +92,8 @@ func listMessages(c *call) {
 	for _, m := range page {
 		value = append(value, only(c.messageObject(m), names))
 	}
-	answer := map[string]any{"@odata.context": c.base(graph) + "/v1.0/$metadata#users('" + c.r.PathValue("user") + "')/messages", "value": value}
+	context := c.base(graph) + "/v1.0/$metadata#users('" + c.r.PathValue("user") + "')/messages"
+	answer := map[string]any{"@odata.context": context, "value": value}
 	if skip+top < len(found) {
 		answer["@odata.nextLink"] = c.next("$skip", strconv.Itoa(skip+top))
 	}
@@ -114,7 +116,8 @@ func (c *call) messageFilter() ([]clause, bool) {
 		ok = ok && known
 	}
 	if !ok {
-		c.fail(http.StatusBadRequest, "ErrorInvalidUrlQueryFilter", "The query filter contains one or more invalid nodes.")
+		c.fail(http.StatusBadRequest, "ErrorInvalidUrlQueryFilter", "The query filter contains one or more "+
+			"invalid nodes.")
 		return nil, false
 	}
 	field, _, _ := strings.Cut(c.query.Get("$orderby"), " ")
@@ -124,7 +127,8 @@ func (c *call) messageFilter() ([]clause, bool) {
 		c.badRequest("Only sentDateTime and receivedDateTime can be ordered by.")
 		return nil, false
 	case len(clauses) > 0 && clauses[0].field != field:
-		c.fail(http.StatusBadRequest, "InefficientFilter", "The restriction or sort order is too complex for this operation.")
+		c.fail(http.StatusBadRequest, "InefficientFilter", "The restriction or sort order is too complex for this "+
+			"operation.")
 		return nil, false
 	}
 	return clauses, true

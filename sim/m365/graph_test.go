@@ -22,8 +22,10 @@ const (
 
 func benFiles() []world.Attachment {
 	return []world.Attachment{
-		{ID: "A1", Name: "plan.pdf", ContentType: "application/pdf", Kind: "file", StoredSize: 1237, Length: 1000, Seed: 5, Magic: []byte("%PDF-")},
-		{ID: "A2", Name: "logo.png", ContentType: "image/png", Kind: "file", Inline: true, ContentID: "logo@1", StoredSize: 646, Length: 598, Seed: 6},
+		{ID: "A1", Name: "plan.pdf", ContentType: "application/pdf", Kind: "file", StoredSize: 1237, Length: 1000,
+			Seed: 5, Magic: []byte("%PDF-")},
+		{ID: "A2", Name: "logo.png", ContentType: "image/png", Kind: "file", Inline: true, ContentID: "logo@1",
+			StoredSize: 646, Length: 598, Seed: 6},
 		{ID: "A3", Name: "forwarded mail", Kind: "item", StoredSize: 3000, Length: 64, Seed: 7},
 		{ID: "A4", Name: "shared.docx", Kind: "reference", StoredSize: 200},
 	}
@@ -34,11 +36,16 @@ func mailed(t testing.TB, opts m365sim.Options) *microsoft {
 	t.Helper()
 	m := consented(t, opts)
 	m.must(m.AddMessages(contoso,
-		world.Message{ID: "S1", ImmutableID: "I1", Mailbox: ben, Folder: "sentitems", InternetMessageID: oddID, Subject: "Plans", Sent: noon.Add(-time.Hour),
-			From: world.Address{Name: "Ben", Address: "ben@contoso.test"}, Sender: world.Address{Name: "Ben", Address: "ben@contoso.test"},
-			To: []world.Address{{Name: "Out", Address: "out@rival.test"}}, Bcc: []world.Address{{Address: "hidden@rival.test"}}, Attachments: benFiles()},
-		world.Message{ID: "S2", ImmutableID: "I2", Mailbox: ben, Folder: "inbox", InternetMessageID: oddID, Subject: "Plans", Sent: noon.Add(-time.Hour)},
-		world.Message{ID: "S3", ImmutableID: "I3", Mailbox: ben, Folder: "sentitems", InternetMessageID: "<2@contoso.test>", Subject: "Logo alone", Sent: noon, Attachments: benFiles()[1:2]},
+		world.Message{ID: "S1", ImmutableID: "I1", Mailbox: ben, Folder: "sentitems", InternetMessageID: oddID,
+			Subject: "Plans", Sent: noon.Add(-time.Hour),
+			From: world.Address{Name: "Ben", Address: "ben@contoso.test"}, Sender: world.Address{Name: "Ben",
+				Address: "ben@contoso.test"},
+			To:  []world.Address{{Name: "Out", Address: "out@rival.test"}},
+			Bcc: []world.Address{{Address: "hidden@rival.test"}}, Attachments: benFiles()},
+		world.Message{ID: "S2", ImmutableID: "I2", Mailbox: ben, Folder: "inbox", InternetMessageID: oddID,
+			Subject: "Plans", Sent: noon.Add(-time.Hour)},
+		world.Message{ID: "S3", ImmutableID: "I3", Mailbox: ben, Folder: "sentitems",
+			InternetMessageID: "<2@contoso.test>", Subject: "Logo alone", Sent: noon, Attachments: benFiles()[1:2]},
 	))
 	return m
 }
@@ -72,12 +79,13 @@ func TestMessagesAreFoundByTheirInternetID(t *testing.T) {
 		path string
 		want []any
 	}{
-		"in the whole mailbox":     {messageOf + filterFor(oddID) + "&$select=id", []any{"S1", "S2"}},
-		"in Sent Items":            {"/graph/v1.0/users/" + ben + "/mailFolders/SentItems/messages" + filterFor(oddID) + "&$select=id", []any{"S1"}},
-		"nowhere":                  {messageOf + filterFor("<3@contoso.test>"), nil},
-		"with a plus not encoded":  {messageOf + strings.ReplaceAll(filterFor(oddID), "%2B", "+"), nil},
-		"with a bracket as it is":  {messageOf + strings.ReplaceAll(filterFor("<2@contoso.test>"), "%3C", "<"), nil},
-		"with another clause":      {messageOf + filterFor(oddID) + "+and+hasAttachments+eq+false&$select=id", []any{"S2"}},
+		"in the whole mailbox":    {messageOf + filterFor(oddID) + "&$select=id", []any{"S1", "S2"}},
+		"in Sent Items":           {"/graph/v1.0/users/" + ben + "/mailFolders/SentItems/messages" + filterFor(oddID) + "&$select=id", []any{"S1"}},
+		"nowhere":                 {messageOf + filterFor("<3@contoso.test>"), nil},
+		"with a plus not encoded": {messageOf + strings.ReplaceAll(filterFor(oddID), "%2B", "+"), nil},
+		"with a bracket as it is": {messageOf + strings.ReplaceAll(filterFor("<2@contoso.test>"), "%3C", "<"), nil},
+		"with another clause": {messageOf + filterFor(oddID) + "+and+hasAttachments+eq+false&$select=id",
+			[]any{"S2"}},
 		"without a filter":         {messageOf + "?$select=id", []any{"S3", "S1", "S2"}},
 		"by time, the first ahead": {messageOf + "?$filter=sentDateTime+ge+2026-05-04T11:00:00Z&$orderby=sentDateTime&$select=id", []any{"S1", "S2", "S3"}},
 	}
@@ -94,7 +102,8 @@ func TestMessagesAreToldWhole(t *testing.T) {
 	m := mailed(t, m365sim.Options{})
 	message := into[map[string]any](t, m.graph(messageOf+"/S1"))
 	raw, _ := json.Marshal(message["bccRecipients"])
-	if message["internetMessageId"] != oddID || message["hasAttachments"] != true || message["sentDateTime"] != "2026-05-04T11:00:00Z" ||
+	if message["internetMessageId"] != oddID || message["hasAttachments"] != true ||
+		message["sentDateTime"] != "2026-05-04T11:00:00Z" ||
 		string(raw) != `[{"emailAddress":{"address":"hidden@rival.test","name":""}}]` {
 		t.Errorf("message: %v", message)
 	}
@@ -115,7 +124,8 @@ func TestImmutableIDsOutliveAMove(t *testing.T) {
 	if r := m.graph(messageOf + "/S1"); r.code() != "ErrorItemNotFound" {
 		t.Errorf("the store id after a move: %d %s", r.status, r.body)
 	}
-	if r := m.graph("/graph/v1.0/users/" + ben + "/mailFolders/deleteditems/messages"); len(into[values](t, r).Value) != 1 {
+	if r := m.graph("/graph/v1.0/users/" + ben + "/mailFolders/deleteditems/messages"); len(into[values](t,
+		r).Value) != 1 {
 		t.Errorf("the folder after a move: %s", r.body)
 	}
 	m.must(m.DeleteMessages(contoso, ben, oddID))
@@ -143,26 +153,43 @@ func TestGraphErrors(t *testing.T) {
 		status int
 		code   string
 	}{
-		"no token":              {path: messageOf, header: http.Header{"Authorization": nil}, status: 401, code: "InvalidAuthenticationToken"},
-		"no role for people":    {path: "/graph/v1.0/users", setUp: withRoles("Mail.Read"), status: 403, code: "Authorization_RequestDenied"},
-		"no role for mail":      {path: messageOf, setUp: withRoles("User.Read.All"), status: 403, code: "ErrorAccessDenied"},
-		"no role for files":     {path: messageOf + "/S1/attachments", setUp: withRoles("Mail.ReadBasic.All"), status: 403, code: "ErrorAccessDenied"},
-		"a mailbox policy":      {path: messageOf, setUp: func(m *microsoft) { m.must(m.BlockMailbox(contoso, ben, true)) }, status: 403, code: "ErrorAccessDenied"},
-		"an unknown user":       {path: "/graph/v1.0/users/x@contoso.test/messages", status: 404, code: "ErrorInvalidUser"},
-		"no mailbox":            {path: "/graph/v1.0/users/cleo@contoso.test/messages", status: 404, code: "MailboxNotEnabledForRESTAPI"},
-		"an unknown message":    {path: messageOf + "/S9/attachments", status: 404, code: "ErrorItemNotFound"},
-		"an unknown attachment": {path: messageOf + "/S1/attachments/A9/$value", status: 404, code: "ErrorItemNotFound"},
-		"an unknown person":     {path: "/graph/v1.0/users/x@contoso.test", status: 404, code: "Request_ResourceNotFound"},
-		"contentId selected":    {path: messageOf + "/S1/attachments?$select=id,contentId", status: 400, code: "RequestBroker--ParseUri"},
-		"a property of nobody":  {path: "/graph/v1.0/users?$select=shoeSize", status: 400, code: "RequestBroker--ParseUri"},
-		"an unknown option":     {path: "/graph/v1.0/users?$search=x", status: 400, code: "BadRequest"},
-		"too large a page":      {path: "/graph/v1.0/users?$top=1000", status: 400, code: "BadRequest"},
-		"a wrong skip token":    {path: "/graph/v1.0/users?$skiptoken=x", status: 400, code: "BadRequest"},
-		"a wrong user filter":   {path: "/graph/v1.0/users?$filter=accountEnabled+ne+true", status: 400, code: "Request_UnsupportedQuery"},
-		"a wrong mail filter":   {path: messageOf + "?$filter=body+eq+'x'", status: 400, code: "ErrorInvalidUrlQueryFilter"},
-		"order before filter":   {path: messageOf + filterFor(oddID) + "&$orderby=sentDateTime", status: 400, code: "InefficientFilter"},
-		"a wrong Accept":        {path: "/graph/v1.0/users", header: http.Header{"Accept": {"text/xml"}}, status: 406, code: "NotAcceptable"},
-		"a fault with a code":   {path: messageOf, setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Op: "graph.messages", Code: "TooManyRequests"}) }, status: 429, code: "TooManyRequests"},
+		"no token": {path: messageOf, header: http.Header{"Authorization": nil}, status: 401,
+			code: "InvalidAuthenticationToken"},
+		"no role for people": {path: "/graph/v1.0/users", setUp: withRoles("Mail.Read"), status: 403,
+			code: "Authorization_RequestDenied"},
+		"no role for mail": {path: messageOf, setUp: withRoles("User.Read.All"), status: 403,
+			code: "ErrorAccessDenied"},
+		"no role for files": {path: messageOf + "/S1/attachments", setUp: withRoles("Mail.ReadBasic.All"),
+			status: 403, code: "ErrorAccessDenied"},
+		"a mailbox policy": {path: messageOf, setUp: func(m *microsoft) {
+			m.must(m.BlockMailbox(contoso, ben,
+				true))
+		}, status: 403, code: "ErrorAccessDenied"},
+		"an unknown user": {path: "/graph/v1.0/users/x@contoso.test/messages", status: 404,
+			code: "ErrorInvalidUser"},
+		"no mailbox": {path: "/graph/v1.0/users/cleo@contoso.test/messages", status: 404,
+			code: "MailboxNotEnabledForRESTAPI"},
+		"an unknown message": {path: messageOf + "/S9/attachments", status: 404, code: "ErrorItemNotFound"},
+		"an unknown attachment": {path: messageOf + "/S1/attachments/A9/$value", status: 404,
+			code: "ErrorItemNotFound"},
+		"an unknown person": {path: "/graph/v1.0/users/x@contoso.test", status: 404,
+			code: "Request_ResourceNotFound"},
+		"contentId selected": {path: messageOf + "/S1/attachments?$select=id,contentId", status: 400,
+			code: "RequestBroker--ParseUri"},
+		"a property of nobody": {path: "/graph/v1.0/users?$select=shoeSize", status: 400,
+			code: "RequestBroker--ParseUri"},
+		"an unknown option":  {path: "/graph/v1.0/users?$search=x", status: 400, code: "BadRequest"},
+		"too large a page":   {path: "/graph/v1.0/users?$top=1000", status: 400, code: "BadRequest"},
+		"a wrong skip token": {path: "/graph/v1.0/users?$skiptoken=x", status: 400, code: "BadRequest"},
+		"a wrong user filter": {path: "/graph/v1.0/users?$filter=accountEnabled+ne+true", status: 400,
+			code: "Request_UnsupportedQuery"},
+		"a wrong mail filter": {path: messageOf + "?$filter=body+eq+'x'", status: 400,
+			code: "ErrorInvalidUrlQueryFilter"},
+		"order before filter": {path: messageOf + filterFor(oddID) + "&$orderby=sentDateTime", status: 400,
+			code: "InefficientFilter"},
+		"a wrong Accept": {path: "/graph/v1.0/users", header: http.Header{"Accept": {"text/xml"}}, status: 406,
+			code: "NotAcceptable"},
+		"a fault with a code": {path: messageOf, setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Op: "graph.messages", Code: "TooManyRequests"}) }, status: 429, code: "TooManyRequests"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -34,7 +34,8 @@ func userObject(p world.Person) map[string]any {
 		"id": p.ID, "displayName": p.DisplayName, "givenName": given, "surname": surname,
 		"userPrincipalName": p.UserPrincipalName, "mail": orNull(p.Mail), "userType": p.UserType,
 		"accountEnabled": p.Enabled, "proxyAddresses": append([]string{}, p.ProxyAddresses...), "assignedPlans": plans,
-		"businessPhones": []string{}, "jobTitle": nil, "mobilePhone": nil, "officeLocation": nil, "preferredLanguage": nil,
+		"businessPhones": []string{}, "jobTitle": nil, "mobilePhone": nil, "officeLocation": nil,
+		"preferredLanguage": nil,
 	}
 }
 
@@ -65,7 +66,8 @@ func listUsers(c *call) {
 	}
 	accepts, ok := readUserFilter(c.query.Get("$filter"))
 	if !ok {
-		c.fail(http.StatusBadRequest, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified.")
+		c.fail(http.StatusBadRequest, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause "+
+			"specified.")
 		return
 	}
 	from, ok := c.skipped()
@@ -185,7 +187,8 @@ func getUser(c *call) {
 	p, ok := c.tenant.directory.find(name)
 	c.tenant.mu.RUnlock()
 	if !ok {
-		c.fail(http.StatusNotFound, "Request_ResourceNotFound", "Resource '"+name+"' does not exist or one of its queried reference-property objects are not present.")
+		c.fail(http.StatusNotFound, "Request_ResourceNotFound", "Resource '"+name+"' does not exist or one of its "+
+			"queried reference-property objects are not present.")
 		return
 	}
 	object := only(userObject(p), names)

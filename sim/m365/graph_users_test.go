@@ -25,7 +25,8 @@ func (m *microsoft) follow(path string) (all values, pages int) {
 func people(from, to int) []world.Person {
 	var made []world.Person
 	for i := from; i < to; i++ {
-		made = append(made, world.Person{ID: fmt.Sprintf("d0000000-0000-4000-8000-%012d", i), UserPrincipalName: fmt.Sprintf("p%d@contoso.test", i), Enabled: true})
+		made = append(made, world.Person{ID: fmt.Sprintf("d0000000-0000-4000-8000-%012d", i),
+			UserPrincipalName: fmt.Sprintf("p%d@contoso.test", i), Enabled: true})
 	}
 	return made
 }
@@ -39,7 +40,8 @@ func TestUsersComeByPages(t *testing.T) {
 		different[id] = true
 	}
 	if len(different) != 13 || len(all.Value) != 13 || pages != 4 || len(all.Value[0]) != 2 {
-		t.Errorf("%d people, %d different, on %d pages, the first is %v", len(all.Value), len(different), pages, all.Value[0])
+		t.Errorf("%d people, %d different, on %d pages, the first is %v", len(all.Value), len(different), pages,
+			all.Value[0])
 	}
 	if one := into[values](t, m.graph("/graph/v1.0/users?$top=2")); len(one.Value) != 2 || one.NextLink == "" {
 		t.Errorf("$top=2 gave %d", len(one.Value))
@@ -59,7 +61,8 @@ func TestUsersAreFiltered(t *testing.T) {
 			t.Errorf("%s gave %d, want %d", filter, len(got.Value), want)
 		}
 	}
-	for _, filter := range []string{"assignedPlans/any(p:p/servicePlanId", "assignedPlans/any(p:q/service+eq+'x')", "mail+eq+'open", "mail+eq+'a'+or+mail+eq+'b'", "mail"} {
+	for _, filter := range []string{"assignedPlans/any(p:p/servicePlanId", "assignedPlans/any(p:q/service+eq+'x')",
+		"mail+eq+'open", "mail+eq+'a'+or+mail+eq+'b'", "mail"} {
 		if r := m.graph("/graph/v1.0/users?$filter=" + filter); r.status != 400 {
 			t.Errorf("%s gave %d %s", filter, r.status, r.body)
 		}
@@ -89,7 +92,8 @@ func TestDeltaTellsWhatChanged(t *testing.T) {
 	if len(nothing.Value) != 0 {
 		t.Errorf("nothing changed, but: %v", nothing.Value)
 	}
-	m.must(m.AddPeople(contoso, world.Person{ID: ben, DisplayName: "Ben Boss", UserPrincipalName: "boss@contoso.test"}, people(0, 1)[0]))
+	m.must(m.AddPeople(contoso, world.Person{ID: ben, DisplayName: "Ben Boss", UserPrincipalName: "boss@contoso.test"},
+		people(0, 1)[0]))
 	m.must(m.RemovePeople(contoso, "c0000000-0000-4000-8000-000000000001"))
 	changed, _ := m.follow(nothing.DeltaLink)
 	if len(changed.Value) != 3 || changed.Value[0]["@removed"] == nil || changed.Value[1]["displayName"] != "Ben Boss" {
@@ -107,7 +111,8 @@ func TestDeltaTellsWhatChanged(t *testing.T) {
 func TestChangesDuringARoundAreLeftForTheNext(t *testing.T) {
 	m := consented(t, m365sim.Options{GraphPageSize: 2})
 	first := into[values](t, m.graph("/graph/v1.0/users/delta?$select=displayName"))
-	m.must(m.AddPeople(contoso, world.Person{ID: "c0000000-0000-4000-8000-000000000003", DisplayName: "Cleo Changed", UserPrincipalName: "cleo@contoso.test"}))
+	m.must(m.AddPeople(contoso, world.Person{ID: "c0000000-0000-4000-8000-000000000003", DisplayName: "Cleo Changed",
+		UserPrincipalName: "cleo@contoso.test"}))
 	rest, _ := m.follow(first.NextLink)
 	if len(rest.Value) != 0 {
 		t.Errorf("the rest of the round: %v", rest.Value)
@@ -120,7 +125,8 @@ func TestChangesDuringARoundAreLeftForTheNext(t *testing.T) {
 func TestOrganizationIsTheTenant(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	got := into[values](t, m.graph("/graph/v1.0/organization?$select=id,verifiedDomains"))
-	if len(got.Value) != 1 || got.Value[0]["id"] != contoso || len(got.Value[0]["verifiedDomains"].([]any)) != 2 || got.Value[0]["displayName"] != nil {
+	if len(got.Value) != 1 || got.Value[0]["id"] != contoso || len(got.Value[0]["verifiedDomains"].([]any)) != 2 ||
+		got.Value[0]["displayName"] != nil {
 		t.Errorf("organization: %v", got.Value)
 	}
 }

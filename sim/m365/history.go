@@ -124,5 +124,6 @@ func (c *call) depart() {
 	c.s.history.change(c.entry, func(r *Request) {
 		r.Status, r.Torn, r.Bytes, r.Elapsed = c.w.status, c.w.torn, c.w.written, time.Since(c.began)
 	})
-	c.opts.Log.DebugContext(c.r.Context(), "request", "op", c.route.op, "tenant", c.tenantID(), "status", c.w.status, "id", c.id)
+	c.opts.Log.DebugContext(c.r.Context(), "request", "op", c.route.op, "tenant", c.tenantID(), "status", c.w.status,
+		"id", c.id)
 }

@@ -66,7 +66,8 @@ func (o *Options) set(wanted map[string]json.RawMessage) error {
 	for name, raw := range wanted {
 		knob, ok := known[name]
 		if !ok {
-			return fmt.Errorf("there is no knob %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+			return fmt.Errorf("there is no knob %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)),
+				", "))
 		}
 		if err := setKnob(knob, raw); err != nil {
 			return fmt.Errorf("turn the knob %s: %w", name, err)

@@ -54,8 +54,10 @@ func discovery(c *call) {
 		"subject_types_supported":               []string{"pairwise"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 		"scopes_supported":                      []string{"openid", "profile", "email"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
-		"claims_supported":                      []string{"sub", "iss", "aud", "exp", "iat", "nonce", "preferred_username", "name", "tid", "oid", "wids", "ver"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt",
+			"client_secret_basic"},
+		"claims_supported": []string{"sub", "iss", "aud", "exp", "iat", "nonce",
+			"preferred_username", "name", "tid", "oid", "wids", "ver"},
 	}
 	if subScope != "" {
 		document["tenant_region_sub_scope"] = subScope
@@ -108,7 +110,8 @@ func (c *call) signInForm() (*tenant, world.Person, aad) {
 func (c *call) startSession(home *tenant, person world.Person) {
 	key := rand.Text()
 	c.s.sessions.put(key, session{home.ID, person.ID}, c.now, c.now.Add(sessionLife))
-	http.SetCookie(c.w, &http.Cookie{Name: sessionCookie, Value: key, Path: "/login", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(c.w, &http.Cookie{Name: sessionCookie, Value: key, Path: "/login", HttpOnly: true,
+		SameSite: http.SameSiteLaxMode})
 }
 
 // fromSession returns the person who signed in before in this browser.

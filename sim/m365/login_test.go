@@ -31,7 +31,10 @@ func (m *microsoft) browser() *browser {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return &browser{m, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &browser{m, &http.Client{Jar: jar, CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}}}
 }
 
 func (b *browser) read(response *http.Response, err error) reply {
@@ -64,7 +67,8 @@ func (b *browser) submit(page reply, action, account, password string) reply {
 }
 
 func unescape(text string) string {
-	return strings.NewReplacer("&amp;", "&", "&#43;", "+", "&#34;", `"`, "&#39;", "'", "&lt;", "<", "&gt;", ">").Replace(text)
+	return strings.NewReplacer("&amp;", "&", "&#43;", "+", "&#34;", `"`, "&#39;", "'", "&lt;", "<", "&gt;",
+		">").Replace(text)
 }
 
 // landed gives the parameters of the app's callback that the answer redirects to.
@@ -102,7 +106,8 @@ func redeem(code string) url.Values {
 // verifiedClaims checks the signature against the published keys.
 func (m *microsoft) verifiedClaims(token string) map[string]any {
 	m.t.Helper()
-	keys := into[struct{ Keys []struct{ Kid, N, E string } }](m.t, m.do("GET", "/login/organizations/discovery/v2.0/keys", nil, nil)).Keys
+	keys := into[struct{ Keys []struct{ Kid, N, E string } }](m.t, m.do("GET",
+		"/login/organizations/discovery/v2.0/keys", nil, nil)).Keys
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 || len(keys) != 1 {
 		m.t.Fatalf("a token of %d parts, %d keys", len(parts), len(keys))
@@ -114,7 +119,8 @@ func (m *microsoft) verifiedClaims(token string) map[string]any {
 		}
 		return data
 	}
-	public := &rsa.PublicKey{N: new(big.Int).SetBytes(raw(keys[0].N)), E: int(new(big.Int).SetBytes(raw(keys[0].E)).Int64())}
+	public := &rsa.PublicKey{N: new(big.Int).SetBytes(raw(keys[0].N)),
+		E: int(new(big.Int).SetBytes(raw(keys[0].E)).Int64())}
 	digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], raw(parts[2])); err != nil {
 		m.t.Fatalf("the published key does not verify the token: %v", err)
@@ -145,7 +151,8 @@ func TestSignInGivesAnIDTokenOnce(t *testing.T) {
 	claims := m.verifiedClaims(tokens.IDToken)
 	for name, want := range map[string]any{
 		"aud": clientID, "iss": m.base + "/login/" + contoso + "/v2.0", "tid": contoso, "nonce": "n-1",
-		"oid": "c0000000-0000-4000-8000-000000000001", "preferred_username": "ada@contoso.test", "exp": float64(noon.Add(time.Hour).Unix()),
+		"oid": "c0000000-0000-4000-8000-000000000001", "preferred_username": "ada@contoso.test",
+		"exp": float64(noon.Add(time.Hour).Unix()),
 	} {
 		if claims[name] != want {
 			t.Errorf("claim %s is %v, want %v", name, claims[name], want)
@@ -154,7 +161,8 @@ func TestSignInGivesAnIDTokenOnce(t *testing.T) {
 	if roles, _ := claims["wids"].([]any); len(roles) != 2 || roles[0] != adminRole {
 		t.Errorf("wids are %v", claims["wids"])
 	}
-	if second := m.form("/login/organizations/oauth2/v2.0/token", wrong); !strings.Contains(second.body, "AADSTS54005") {
+	if second := m.form("/login/organizations/oauth2/v2.0/token", wrong); !strings.Contains(second.body,
+		"AADSTS54005") {
 		t.Errorf("a code was good twice: %s", second.body)
 	}
 }
@@ -175,7 +183,8 @@ func TestCodesAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := start(t, m365sim.Options{})
 			b := m.browser()
-			result := landed(t, b.submit(b.open("/login/organizations/oauth2/v2.0/authorize", signInQuery()), "accept", "ada@contoso.test", "pass-ada"))
+			result := landed(t, b.submit(b.open("/login/organizations/oauth2/v2.0/authorize", signInQuery()), "accept",
+				"ada@contoso.test", "pass-ada"))
 			form := redeem(result.Get("code"))
 			c.change(m, form)
 			if r := m.form("/login/organizations/oauth2/v2.0/token", form); !strings.Contains(r.body, c.code+":") {
@@ -195,7 +204,8 @@ func TestSignInIsRefusedOnThePage(t *testing.T) {
 	} {
 		m := start(t, m365sim.Options{})
 		b := m.browser()
-		page := b.submit(b.open("/login/"+c.path+"/oauth2/v2.0/authorize", signInQuery()), "accept", c.account, c.password)
+		page := b.submit(b.open("/login/"+c.path+"/oauth2/v2.0/authorize", signInQuery()), "accept", c.account,
+			c.password)
 		if page.header.Get("Location") != "" || !strings.Contains(page.body, c.code+":") {
 			t.Errorf("%s: want a page with %s, got %d %s", name, c.code, page.status, page.body)
 		}
@@ -208,7 +218,8 @@ func TestSessionEndsWithItsAccount(t *testing.T) {
 	page := b.open("/login/organizations/oauth2/v2.0/authorize", signInQuery())
 	landed(t, b.submit(page, "accept", "ada@contoso.test", "pass-ada"))
 	landed(t, b.submit(page, "accept", "", ""))
-	m.must(m.AddPeople(contoso, world.Person{ID: "c0000000-0000-4000-8000-000000000001", UserPrincipalName: "ada@contoso.test", Password: "pass-ada"}))
+	m.must(m.AddPeople(contoso, world.Person{ID: "c0000000-0000-4000-8000-000000000001",
+		UserPrincipalName: "ada@contoso.test", Password: "pass-ada"}))
 	if r := b.submit(page, "accept", "", ""); !strings.Contains(r.body, "AADSTS50034") {
 		t.Errorf("a disabled account went on by its session: %d %s", r.status, r.body)
 	}
@@ -226,7 +237,8 @@ func TestSignInIsDeclined(t *testing.T) {
 // What is wrong with the app or its redirect URI must never be sent to that URI.
 func TestWrongAppsStayOnMicrosoftsPage(t *testing.T) {
 	m := start(t, m365sim.Options{})
-	for _, path := range []string{"/login/organizations/oauth2/v2.0/authorize", "/login/organizations/v2.0/adminconsent"} {
+	for _, path := range []string{"/login/organizations/oauth2/v2.0/authorize",
+		"/login/organizations/v2.0/adminconsent"} {
 		for code, change := range map[string]url.Values{
 			"AADSTS700016": {"client_id": {"bbbbbbbb-aaaa-4aaa-8aaa-aaaaaaaaaaaa"}},
 			"AADSTS50011":  {"redirect_uri": {"https://evil.test/"}},
@@ -235,7 +247,8 @@ func TestWrongAppsStayOnMicrosoftsPage(t *testing.T) {
 			for name, value := range change {
 				query[name] = value
 			}
-			if r := m.browser().open(path, query); r.status != 400 || r.header.Get("Location") != "" || !strings.Contains(r.body, code) {
+			if r := m.browser().open(path, query); r.status != 400 || r.header.Get("Location") != "" ||
+				!strings.Contains(r.body, code) {
 				t.Errorf("%s: want a page with %s, got %d %s", path, code, r.status, r.body)
 			}
 		}
@@ -244,13 +257,16 @@ func TestWrongAppsStayOnMicrosoftsPage(t *testing.T) {
 
 func TestDiscoveryOfOneTenantAndOfAll(t *testing.T) {
 	m := start(t, m365sim.Options{})
-	for name, issued := range map[string]string{contoso: contoso, "contoso.test": contoso, "organizations": "{tenantid}", "common": "{tenantid}"} {
-		document := into[map[string]any](t, m.do("GET", "/login/"+name+"/v2.0/.well-known/openid-configuration", nil, nil))
+	for name, issued := range map[string]string{contoso: contoso, "contoso.test": contoso,
+		"organizations": "{tenantid}", "common": "{tenantid}"} {
+		document := into[map[string]any](t, m.do("GET", "/login/"+name+"/v2.0/.well-known/openid-configuration", nil,
+			nil))
 		if want := m.base + "/login/" + issued + "/v2.0"; document["issuer"] != want {
 			t.Errorf("issuer of %s is %v, want %s", name, document["issuer"], want)
 		}
 	}
-	if r := m.do("GET", "/login/nowhere.test/v2.0/.well-known/openid-configuration", nil, nil); r.status != 400 || !strings.Contains(r.body, "AADSTS90002") {
+	if r := m.do("GET", "/login/nowhere.test/v2.0/.well-known/openid-configuration", nil, nil); r.status != 400 ||
+		!strings.Contains(r.body, "AADSTS90002") {
 		t.Errorf("discovery of an unknown tenant: %d %s", r.status, r.body)
 	}
 }

@@ -72,5 +72,6 @@ func (c *call) refuseToken(kind uint64) {
 // gatewayPage is what stands in front of the service answering for it: HTML, where JSON was expected.
 func (c *call) gatewayPage(status int) {
 	c.w.Header().Set("Content-Type", "text/html")
-	c.body(status, []byte("<html><head><title>"+http.StatusText(status)+"</title></head><body>The gateway gave up.</body></html>"))
+	c.body(status, []byte("<html><head><title>"+http.StatusText(status)+"</title></head><body>The gateway gave "+
+		"up.</body></html>"))
 }

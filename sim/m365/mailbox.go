@@ -44,7 +44,8 @@ func (s *Server) AddMessages(tenantID string, messages ...world.Message) error {
 func (t *tenant) mailbox(personID string) *mailbox {
 	box := t.mailboxes[personID]
 	if box == nil {
-		box = &mailbox{byInternet: map[string][]*world.Message{}, byID: map[string]*world.Message{}, running: map[string]int{}}
+		box = &mailbox{byInternet: map[string][]*world.Message{}, byID: map[string]*world.Message{},
+			running: map[string]int{}}
 		t.mailboxes[personID] = box
 	}
 	return box
@@ -65,7 +66,8 @@ func (box *mailbox) remove(match func(*world.Message) bool) (removed []*world.Me
 		removed = append(removed, m)
 		delete(box.byID, m.ID)
 		delete(box.byID, m.ImmutableID)
-		box.byInternet[m.InternetMessageID] = slices.DeleteFunc(slices.Clone(box.byInternet[m.InternetMessageID]), func(other *world.Message) bool { return other == m })
+		box.byInternet[m.InternetMessageID] = slices.DeleteFunc(slices.Clone(box.byInternet[m.InternetMessageID]),
+			func(other *world.Message) bool { return other == m })
 		return true
 	})
 	return removed
@@ -99,7 +101,8 @@ func (s *Server) DeleteForGood(tenantID, user, internetMessageID string) error {
 // RewriteMessageID gives every copy with this internet message id another one, as classic Outlook does when it sends:
 // what the audit record says then finds nothing.
 func (s *Server) RewriteMessageID(tenantID, user, internetMessageID, changed string) error {
-	return s.replaceMessages(tenantID, user, internetMessageID, func(m *world.Message) { m.InternetMessageID = changed })
+	return s.replaceMessages(tenantID, user, internetMessageID,
+		func(m *world.Message) { m.InternetMessageID = changed })
 }
 
 // replaceMessages changes every copy with this internet message id. It is an error if there is none.

@@ -17,7 +17,7 @@ type Options struct {
 	Key         *rsa.PrivateKey  `knob:"fixed"` // signs the tokens; made at the first need, in about 0.1 s, when nil
 	HistorySize int              `knob:"fixed"` // requests that History remembers; 10,000 when zero
 
-	Cloud            string `knob:"fixed"` // which cloud these doors belong to: commercial (default), gcc, gcchigh or dod
+	Cloud            string `knob:"fixed"` // of these doors: commercial (default), gcc, gcchigh or dod
 	ActivityAudience string `knob:"fixed"` // resource of the activity API; by default that of the cloud
 	GraphAudience    string `knob:"fixed"` // resource of Graph; by default that of the cloud
 
@@ -71,9 +71,11 @@ type Options struct {
 func Hostile(seed uint64) Options {
 	return Options{
 		Seed: seed, PageSize: 3, GraphPageSize: 7, TenantQuota: 2000,
-		DuplicateRate: 0.2, RefuseRate: 0.05, TornRate: 0.03, StatuslessRate: 0.2, LateRate: 0.1, LateBy: time.Minute, Shuffle: true,
+		DuplicateRate: 0.2, RefuseRate: 0.05, TornRate: 0.03, StatuslessRate: 0.2, LateRate: 0.1, LateBy: time.Minute,
+		Shuffle:   true,
 		TokenLife: 5 * time.Minute, RolePropagation: 20 * time.Second, SentLag: 2 * time.Second,
-		StartSpacing: 15 * time.Minute, RefusedStartsCount: true, RoleFlicker: time.Second, PermissionLag: 2 * time.Second,
+		StartSpacing: 15 * time.Minute, RefusedStartsCount: true, RoleFlicker: time.Second,
+		PermissionLag:   2 * time.Second,
 		PeoplePageBytes: 16 << 20, MembersCycle: true, DeltaHidesRestored: true, WidsBy: "either",
 		Latency: 2 * time.Millisecond, StrictPublisher: true,
 	}

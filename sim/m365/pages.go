@@ -46,8 +46,9 @@ func hidden(v url.Values) []field {
 // signInPage asks for an account, even in a browser that signed in before.
 func (c *call) signInPage(a *app, v url.Values, wrong aad) {
 	c.page(http.StatusOK, "form", pageData{
-		Title: "Sign in", App: a.DisplayName, Accept: "Sign in", Action: c.base(login) + "/" + c.r.PathValue("tenant") + "/login",
-		Error: wrong.line(), Hint: v.Get("login_hint"), Hidden: hidden(v), People: c.hints(),
+		Title: "Sign in", App: a.DisplayName, Accept: "Sign in",
+		Action: c.base(login) + "/" + c.r.PathValue("tenant") + "/login",
+		Error:  wrong.line(), Hint: v.Get("login_hint"), Hidden: hidden(v), People: c.hints(),
 	})
 }
 

@@ -20,7 +20,8 @@ func licensed(count, plans int) []world.Person {
 	made := people(0, count)
 	for i := range made {
 		for n := range plans {
-			made[i].Plans = append(made[i].Plans, world.Plan{ID: fmt.Sprintf("f1110000-0000-4000-8000-%012d", n), Service: "exchange", CapabilityStatus: "Enabled"})
+			made[i].Plans = append(made[i].Plans, world.Plan{ID: fmt.Sprintf("f1110000-0000-4000-8000-%012d", n),
+				Service: "exchange", CapabilityStatus: "Enabled"})
 		}
 	}
 	return made
@@ -73,7 +74,8 @@ func TestLargePagesTimeOut(t *testing.T) {
 
 func TestLinksOfMembersGoInACircle(t *testing.T) {
 	m := consented(t, m365sim.Options{MembersCycle: true})
-	m.AddApp(m365sim.App{ClientID: clientID, Secrets: []m365sim.Secret{{Value: secret}}, GraphRoles: []string{"GroupMember.Read.All"}})
+	m.AddApp(m365sim.App{ClientID: clientID, Secrets: []m365sim.Secret{{Value: secret}},
+		GraphRoles: []string{"GroupMember.Read.All"}})
 	m.must(m.Grant(contoso, clientID))
 	m.must(m.AddPeople(contoso, people(0, 5)...))
 	group := world.Group{ID: "e0000000-0000-4000-8000-000000000001"}
@@ -129,7 +131,9 @@ func TestADeltaMayNotListWhoWasRestored(t *testing.T) {
 		if r := m.graph("/graph/v1.0/users/" + ben); r.status != 200 {
 			t.Errorf("who was restored: %d %s", r.status, r.body)
 		}
-		m.must(m.AddPeople(contoso, world.Person{ID: ben, DisplayName: fmt.Sprint("Ben Changed ", i), UserPrincipalName: "ben@contoso.test", Mail: "ben@contoso.test", Enabled: true, UserType: "Member", Password: "pass-ben"}))
+		m.must(m.AddPeople(contoso, world.Person{ID: ben, DisplayName: fmt.Sprint("Ben Changed ", i),
+			UserPrincipalName: "ben@contoso.test", Mail: "ben@contoso.test", Enabled: true, UserType: "Member",
+			Password: "pass-ben"}))
 		if body, _ := read(link); !strings.Contains(body, "Ben Changed") {
 			t.Errorf("a later change: %s", body)
 		}

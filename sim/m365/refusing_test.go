@@ -45,7 +45,8 @@ func TestRefusalsOfAMailboxPass(t *testing.T) {
 func TestAMailboxIsFoundByItsIDAlone(t *testing.T) {
 	m := mailed(t, m365sim.Options{})
 	m.Fault(m365sim.Fault{Mailbox: ben, ByName: true, Code: "ResourceNotFound"})
-	if r := m.graph(messageOf); r.status != 404 || r.code() != "ResourceNotFound" || !strings.Contains(r.body, "could not be discovered") {
+	if r := m.graph(messageOf); r.status != 404 || r.code() != "ResourceNotFound" || !strings.Contains(r.body,
+		"could not be discovered") {
 		t.Errorf("by name: %d %s", r.status, r.body)
 	}
 	if r := m.graph("/graph/v1.0/users/" + ben + "/messages"); r.status != 200 {
@@ -81,7 +82,8 @@ func TestPoliciesTakeTheirTime(t *testing.T) {
 
 func TestAGrantInExchangeTakesItsTime(t *testing.T) {
 	m := mailed(t, m365sim.Options{PolicyLag: time.Hour})
-	m.AddApp(m365sim.App{ClientID: clientID, Secrets: []m365sim.Secret{{Value: secret}}, ActivityRoles: []string{"ActivityFeed.Read"}})
+	m.AddApp(m365sim.App{ClientID: clientID, Secrets: []m365sim.Secret{{Value: secret}},
+		ActivityRoles: []string{"ActivityFeed.Read"}})
 	m.must(m.Grant(contoso, clientID))
 	m.must(m.GrantMailbox(contoso, ben, clientID))
 	for _, want := range []int{403, 200} {
@@ -116,10 +118,12 @@ func TestRefusalsOfABlobPass(t *testing.T) {
 	m := consented(t, m365sim.Options{Seed: 3})
 	good, bad := m.publish(noon.Add(-time.Hour), "[1]"), m.publish(noon.Add(-2*time.Hour), "[2]")
 	token := m.token(contoso, "manage")
-	m.Fault(m365sim.Fault{Op: "feed.blob", Path: bad, Codes: []string{"AF20050", "AF20051", "AF20052", "404"}, For: 30 * time.Minute})
+	m.Fault(m365sim.Fault{Op: "feed.blob", Path: bad, Codes: []string{"AF20050", "AF20051", "AF20052", "404"},
+		For: 30 * time.Minute})
 	for _, want := range []string{"400 AF20050", "400 AF20051", "400 AF20052", "404 "} {
 		a := m.feed("GET", "audit/"+bad, token)
-		if got := fmt.Sprint(a.status, " ", a.code()); got != want || want[:3] == "400" && !strings.Contains(a.body, bad) {
+		if got := fmt.Sprint(a.status, " ", a.code()); got != want || want[:3] == "400" && !strings.Contains(a.body,
+			bad) {
 			t.Errorf("got %s: %s, want %s", got, a.body, want)
 		}
 	}
@@ -173,7 +177,8 @@ func TestTheControlDoorTakesEveryPartOfAFault(t *testing.T) {
 		t.Errorf("by name: %d %s", r.status, r.body)
 	}
 	shown := pull("GET", "/faults", "").body
-	for _, part := range []string{`"mailbox": "ben@contoso.test"`, `"byName": true`, `"for": "1h0m0s"`, `"until": "2026-05-04T13:00:00Z"`, `"ErrorInvalidUser"`} {
+	for _, part := range []string{`"mailbox": "ben@contoso.test"`, `"byName": true`, `"for": "1h0m0s"`,
+		`"until": "2026-05-04T13:00:00Z"`, `"ErrorInvalidUser"`} {
 		if !strings.Contains(shown, part) {
 			t.Errorf("%s is missing in %s", part, shown)
 		}

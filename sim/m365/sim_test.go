@@ -59,14 +59,22 @@ func start(t testing.TB, opts m365sim.Options) *microsoft {
 		ActivityRoles: []string{"ActivityFeed.Read"},
 		GraphRoles:    []string{"User.Read.All", "Mail.Read"},
 	})
-	s.AddTenant(world.Tenant{ID: contoso, DisplayName: "Contoso", DefaultDomain: "contoso.onmicrosoft.com", Domains: []string{"contoso.onmicrosoft.com", "contoso.test"}}, []world.Person{
-		{ID: "c0000000-0000-4000-8000-000000000001", DisplayName: "Ada Admin", UserPrincipalName: "ada@contoso.test", Mail: "ada@contoso.test", Enabled: true, UserType: "Member", Roles: []string{adminRole}, Password: "pass-ada"},
-		{ID: "c0000000-0000-4000-8000-000000000002", DisplayName: "Ben Worker", UserPrincipalName: "ben@contoso.test", Mail: "ben@contoso.test", Enabled: true, UserType: "Member", Password: "pass-ben",
-			Plans: []world.Plan{{ID: "2f442157-a11c-46b9-ae5b-6e39ff4e5849", Service: "exchange", CapabilityStatus: "Enabled"}}},
-		{ID: "c0000000-0000-4000-8000-000000000003", DisplayName: "Cleo Room", UserPrincipalName: "cleo@contoso.test", Enabled: false, UserType: "Member", Password: "pass-cleo"},
+	s.AddTenant(world.Tenant{ID: contoso, DisplayName: "Contoso", DefaultDomain: "contoso.onmicrosoft.com",
+		Domains: []string{"contoso.onmicrosoft.com", "contoso.test"}}, []world.Person{
+		{ID: "c0000000-0000-4000-8000-000000000001", DisplayName: "Ada Admin", UserPrincipalName: "ada@contoso.test",
+			Mail: "ada@contoso.test", Enabled: true, UserType: "Member", Roles: []string{adminRole},
+			Password: "pass-ada"},
+		{ID: "c0000000-0000-4000-8000-000000000002", DisplayName: "Ben Worker", UserPrincipalName: "ben@contoso.test",
+			Mail: "ben@contoso.test", Enabled: true, UserType: "Member", Password: "pass-ben",
+			Plans: []world.Plan{{ID: "2f442157-a11c-46b9-ae5b-6e39ff4e5849", Service: "exchange",
+				CapabilityStatus: "Enabled"}}},
+		{ID: "c0000000-0000-4000-8000-000000000003", DisplayName: "Cleo Room", UserPrincipalName: "cleo@contoso.test",
+			Enabled: false, UserType: "Member", Password: "pass-cleo"},
 	})
-	s.AddTenant(world.Tenant{ID: fabrikam, DisplayName: "Fabrikam", DefaultDomain: "fabrikam.test", Domains: []string{"fabrikam.test"}}, []world.Person{
-		{ID: "f0000000-0000-4000-8000-000000000001", DisplayName: "Fay Admin", UserPrincipalName: "fay@fabrikam.test", Mail: "fay@fabrikam.test", Enabled: true, Roles: []string{adminRole}, Password: "pass-fay"},
+	s.AddTenant(world.Tenant{ID: fabrikam, DisplayName: "Fabrikam", DefaultDomain: "fabrikam.test",
+		Domains: []string{"fabrikam.test"}}, []world.Person{
+		{ID: "f0000000-0000-4000-8000-000000000001", DisplayName: "Fay Admin", UserPrincipalName: "fay@fabrikam.test",
+			Mail: "fay@fabrikam.test", Enabled: true, Roles: []string{adminRole}, Password: "pass-fay"},
 	})
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
@@ -80,7 +88,8 @@ func consented(t testing.TB, opts m365sim.Options) *microsoft {
 	if err := m.Grant(contoso, clientID); err != nil {
 		t.Fatal(err)
 	}
-	if a := m.feed("POST", "subscriptions/start?contentType="+exchange, m.token(contoso, "manage")); a.status != 200 && opts.RefuseRate == 0 {
+	if a := m.feed("POST", "subscriptions/start?contentType="+exchange, m.token(contoso,
+		"manage")); a.status != 200 && opts.RefuseRate == 0 {
 		t.Fatalf("start the subscription: %d %s", a.status, a.body)
 	}
 	return m
@@ -122,7 +131,10 @@ func (m *microsoft) do(method, address string, header http.Header, body io.Reade
 	for name, values := range header {
 		request.Header[name] = values
 	}
-	response, err := (&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(request)
+	response, err := (&http.Client{CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}}).Do(request)
 	if err != nil {
 		return reply{err: err}
 	}
@@ -133,7 +145,8 @@ func (m *microsoft) do(method, address string, header http.Header, body io.Reade
 
 func (m *microsoft) form(address string, values url.Values) reply {
 	m.t.Helper()
-	return m.do("POST", address, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, strings.NewReader(values.Encode()))
+	return m.do("POST", address, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+		strings.NewReader(values.Encode()))
 }
 
 // tokenReply asks for an app-only token of a root (manage or graph).
@@ -165,5 +178,6 @@ func (m *microsoft) feed(method, path, token string) reply {
 	if strings.Contains(path, "?") {
 		separator = "&"
 	}
-	return m.do(method, "/manage/api/v1.0/"+contoso+"/activity/feed/"+path+separator+"PublisherIdentifier="+vendor, bearer(token), nil)
+	return m.do(method, "/manage/api/v1.0/"+contoso+"/activity/feed/"+path+separator+"PublisherIdentifier="+vendor,
+		bearer(token), nil)
 }

@@ -92,7 +92,8 @@ func TestAStuckSubscription(t *testing.T) {
 }
 
 func TestPermissionsSpreadLate(t *testing.T) {
-	m := start(t, m365sim.Options{RolePropagation: time.Minute, RoleFlicker: 10 * time.Minute, PermissionLag: 20 * time.Minute})
+	m := start(t, m365sim.Options{RolePropagation: time.Minute, RoleFlicker: 10 * time.Minute,
+		PermissionLag: 20 * time.Minute})
 	if err := m.Consent(contoso, clientID); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,8 @@ func TestPermissionsSpreadLate(t *testing.T) {
 		t.Errorf("while the APIs do not know: %d tokens carry the role, %d are taken", carry, taken)
 	}
 	token := m.token(contoso, "graph")
-	if a := m.do("GET", "/graph/v1.0/users", bearer(token), nil); a.status != 403 || a.code() != "Authorization_RequestDenied" {
+	if a := m.do("GET", "/graph/v1.0/users", bearer(token), nil); a.status != 403 ||
+		a.code() != "Authorization_RequestDenied" {
 		t.Errorf("Graph, while it does not know: %d %s", a.status, a.body)
 	}
 	m.Advance(10 * time.Minute)
@@ -148,14 +150,16 @@ func TestKnobsTurnWhileItRuns(t *testing.T) {
 	if n := list(); n != 2 {
 		t.Fatalf("a page of %d", n)
 	}
-	shown := into[map[string]any](t, pull("POST", "/options", `{"pageSize":3,"startSpacing":"15m","refusedStartsCount":true,"lateRate":0.5}`))
+	shown := into[map[string]any](t, pull("POST", "/options",
+		`{"pageSize":3,"startSpacing":"15m","refusedStartsCount":true,"lateRate":0.5}`))
 	if n := list(); n != 3 || shown["startSpacing"] != "15m0s" || shown["pageSize"] != 3.0 || shown["lateRate"] != 0.5 {
 		t.Errorf("a page of %d, knobs %v", n, shown)
 	}
 	if _, there := shown["seed"]; there {
 		t.Error("the seed is a knob")
 	}
-	for _, wrong := range []string{`{"pageSize":1,"startSpace":"15m"}`, `{"startSpacing":15}`, `{"pageSize":"many"}`, `{"seed":1}`} {
+	for _, wrong := range []string{`{"pageSize":1,"startSpace":"15m"}`, `{"startSpacing":15}`, `{"pageSize":"many"}`,
+		`{"seed":1}`} {
 		if r := pull("POST", "/options", wrong); r.status != 400 {
 			t.Errorf("%s: %d %s", wrong, r.status, r.body)
 		}

@@ -114,7 +114,8 @@ func (c *call) withoutWebhook() bool {
 	case err != nil:
 		c.feedError("AF20002", "Invalid parameter type: webhook. Expected type: json")
 	case body.Webhook != nil:
-		c.feedError("AF20021", "The webhook endpoint ("+body.Webhook.Address+") could not be validated. It did not return HTTP 200.")
+		c.feedError("AF20021", "The webhook endpoint ("+body.Webhook.Address+") could not be validated. It did "+
+			"not return HTTP 200.")
 	default:
 		return true
 	}

@@ -36,7 +36,8 @@ func newTenant(t world.Tenant) *tenant {
 	}
 	made := &tenant{
 		Tenant: t, principals: map[string]*principal{}, feeds: map[string]*feed{},
-		mailboxes: map[string]*mailbox{}, content: map[string]*blob{}, shared: map[string]*cloudFile{}, items: map[string]*cloudFile{},
+		mailboxes: map[string]*mailbox{}, content: map[string]*blob{}, shared: map[string]*cloudFile{},
+		items: map[string]*cloudFile{},
 	}
 	for _, contentType := range contentTypes() {
 		made.feeds[contentType] = &feed{contentType: contentType}
@@ -228,7 +229,8 @@ func aliasKey(alias string) string {
 func (d *directory) unname(e *entry) {
 	for _, alias := range e.person.ProxyAddresses {
 		key := aliasKey(alias)
-		if d.aliases[key] = slices.DeleteFunc(d.aliases[key], func(other *entry) bool { return other == e }); len(d.aliases[key]) == 0 {
+		if d.aliases[key] = slices.DeleteFunc(d.aliases[key],
+			func(other *entry) bool { return other == e }); len(d.aliases[key]) == 0 {
 			delete(d.aliases, key)
 		}
 	}

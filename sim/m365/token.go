@@ -196,9 +196,11 @@ func (c *call) redeemCode(a *app, form url.Values) {
 		c.tokenError(errCodeUsed)
 	case !c.now.Before(code.expires):
 		c.tokenError(errCodeExpired)
-	case code.client != a.ClientID || code.redirect != form.Get("redirect_uri") || c.tenant != nil && c.tenant.ID != code.tenant:
+	case code.client != a.ClientID || code.redirect != form.Get("redirect_uri") || c.tenant != nil &&
+		c.tenant.ID != code.tenant:
 		c.tokenError(errCodeOwner)
-	case code.challenge != "" && base64url(verifier[:]) != code.challenge, code.challenge == "" && form.Has("code_verifier"):
+	case code.challenge != "" && base64url(verifier[:]) != code.challenge, code.challenge == "" &&
+		form.Has("code_verifier"):
 		c.tokenError(errVerifier)
 	default:
 		c.signedIn(a, code)

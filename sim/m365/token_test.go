@@ -41,32 +41,49 @@ func TestTokenErrors(t *testing.T) {
 		kind   string
 		code   int
 	}{
-		"not consented":        {setUp: func(m *microsoft) error { return m.DeletePrincipal(contoso, clientID) }, status: 400, kind: "unauthorized_client", code: 700016},
-		"unknown app":          {change: url.Values{"client_id": {"bbbbbbbb-aaaa-4aaa-8aaa-aaaaaaaaaaaa"}}, status: 400, kind: "unauthorized_client", code: 700016},
-		"disabled app":         {setUp: func(m *microsoft) error { return m.DisablePrincipal(contoso, clientID, true) }, status: 400, kind: "unauthorized_client", code: 7000112},
-		"wrong secret":         {change: url.Values{"client_secret": {"nope"}}, status: 401, kind: "invalid_client", code: 7000215},
-		"old secret":           {change: url.Values{"client_secret": {"old"}}, status: 401, kind: "invalid_client", code: 7000222},
-		"secrets made expired": {setUp: func(m *microsoft) error { return m.ExpireSecrets(clientID) }, status: 401, kind: "invalid_client", code: 7000222},
-		"no credential":        {change: url.Values{"client_secret": {""}}, status: 401, kind: "invalid_client", code: 7000218},
-		"unknown tenant":       {tenant: "33333333-3333-4333-8333-333333333333", status: 400, kind: "invalid_request", code: 90002},
-		"common":               {tenant: "common", status: 400, kind: "invalid_request", code: 9001023},
-		"no default scope":     {change: url.Values{"scope": {"https://graph.microsoft.com/Mail.Read"}}, status: 400, kind: "invalid_scope", code: 70011},
-		"two resources":        {change: url.Values{"scope": {"https://graph.microsoft.com/.default https://manage.office.com/.default"}}, status: 400, kind: "invalid_scope", code: 28002},
-		"unknown resource":     {change: url.Values{"scope": {"https://vault.azure.net/.default"}}, status: 400, kind: "invalid_resource", code: 500011},
-		"v1 resource":          {change: url.Values{"resource": {"https://manage.office.com"}}, status: 400, kind: "invalid_request", code: 901002},
-		"unknown grant":        {change: url.Values{"grant_type": {"password"}}, status: 400, kind: "unsupported_grant_type", code: 70003},
-		"another cloud": {tenant: fabrikam, status: 400, kind: "invalid_request", code: 90038, setUp: func(m *microsoft) error {
-			m.AddTenant(world.Tenant{ID: fabrikam, DefaultDomain: "fabrikam.test", Cloud: "gcchigh"}, nil)
-			return nil
-		}},
+		"not consented": {setUp: func(m *microsoft) error { return m.DeletePrincipal(contoso, clientID) },
+			status: 400, kind: "unauthorized_client", code: 700016},
+		"unknown app": {change: url.Values{"client_id": {"bbbbbbbb-aaaa-4aaa-8aaa-aaaaaaaaaaaa"}},
+			status: 400, kind: "unauthorized_client", code: 700016},
+		"disabled app": {setUp: func(m *microsoft) error {
+			return m.DisablePrincipal(contoso, clientID,
+				true)
+		}, status: 400, kind: "unauthorized_client", code: 7000112},
+		"wrong secret": {change: url.Values{"client_secret": {"nope"}}, status: 401, kind: "invalid_client",
+			code: 7000215},
+		"old secret": {change: url.Values{"client_secret": {"old"}}, status: 401, kind: "invalid_client",
+			code: 7000222},
+		"secrets made expired": {setUp: func(m *microsoft) error { return m.ExpireSecrets(clientID) }, status: 401,
+			kind: "invalid_client", code: 7000222},
+		"no credential": {change: url.Values{"client_secret": {""}}, status: 401, kind: "invalid_client",
+			code: 7000218},
+		"unknown tenant": {tenant: "33333333-3333-4333-8333-333333333333", status: 400, kind: "invalid_request",
+			code: 90002},
+		"common": {tenant: "common", status: 400, kind: "invalid_request", code: 9001023},
+		"no default scope": {change: url.Values{"scope": {"https://graph.microsoft.com/Mail.Read"}}, status: 400,
+			kind: "invalid_scope", code: 70011},
+		"two resources": {change: url.Values{"scope": {"https://graph.microsoft.com/.default " +
+			"https://manage.office.com/.default"}}, status: 400, kind: "invalid_scope", code: 28002},
+		"unknown resource": {change: url.Values{"scope": {"https://vault.azure.net/.default"}}, status: 400,
+			kind: "invalid_resource", code: 500011},
+		"v1 resource": {change: url.Values{"resource": {"https://manage.office.com"}}, status: 400,
+			kind: "invalid_request", code: 901002},
+		"unknown grant": {change: url.Values{"grant_type": {"password"}}, status: 400,
+			kind: "unsupported_grant_type", code: 70003},
+		"another cloud": {tenant: fabrikam, status: 400, kind: "invalid_request", code: 90038,
+			setUp: func(m *microsoft) error {
+				m.AddTenant(world.Tenant{ID: fabrikam, DefaultDomain: "fabrikam.test", Cloud: "gcchigh"}, nil)
+				return nil
+			}},
 		"a fault": {status: 400, kind: "invalid_resource", code: 500014, setUp: func(m *microsoft) error {
 			m.Fault(m365sim.Fault{Tenant: contoso, Op: "login.token", Code: "AADSTS500014"})
 			return nil
 		}},
-		"a transient fault": {status: 503, kind: "temporarily_unavailable", code: 90033, setUp: func(m *microsoft) error {
-			m.Fault(m365sim.Fault{Op: "login", Status: 503})
-			return nil
-		}},
+		"a transient fault": {status: 503, kind: "temporarily_unavailable", code: 90033,
+			setUp: func(m *microsoft) error {
+				m.Fault(m365sim.Fault{Op: "login", Status: 503})
+				return nil
+			}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -79,7 +96,8 @@ func TestTokenErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}, "scope": {"https://manage.office.com/.default"}}
+			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID},
+				"client_secret": {secret}, "scope": {"https://manage.office.com/.default"}}
 			for field, value := range c.change {
 				form[field] = value
 				if value[0] == "" {
@@ -91,8 +109,10 @@ func TestTokenErrors(t *testing.T) {
 			if r.status != c.status || got.Kind != c.kind || len(got.Codes) != 1 || got.Codes[0] != c.code {
 				t.Errorf("got %d %s, want %d %s %d", r.status, r.body, c.status, c.kind, c.code)
 			}
-			if !strings.HasPrefix(got.Description, fmt.Sprintf("AADSTS%d: ", c.code)) || !strings.Contains(got.Description, "\r\nTrace ID: ") ||
-				got.Trace == "" || got.Correlation == "" || got.Timestamp == "" || !strings.HasSuffix(got.URI, fmt.Sprintf("code=%d", c.code)) {
+			if !strings.HasPrefix(got.Description, fmt.Sprintf("AADSTS%d: ", c.code)) ||
+				!strings.Contains(got.Description, "\r\nTrace ID: ") ||
+				got.Trace == "" || got.Correlation == "" || got.Timestamp == "" || !strings.HasSuffix(got.URI,
+				fmt.Sprintf("code=%d", c.code)) {
 				t.Errorf("the body lacks something: %s", r.body)
 			}
 		})
@@ -103,7 +123,8 @@ func TestTokensByBasicAuthAndByEitherAudience(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	for _, scope := range []string{"https://manage.office.com/.default", m.base + "/manage/.default"} {
 		basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(clientID) + ":" + url.QueryEscape(secret)))
-		header := http.Header{"Authorization": {"Basic " + basic}, "Content-Type": {"application/x-www-form-urlencoded"}}
+		header := http.Header{"Authorization": {"Basic " + basic},
+			"Content-Type": {"application/x-www-form-urlencoded"}}
 		form := url.Values{"grant_type": {"client_credentials"}, "scope": {scope}}
 		r := m.do("POST", "/login/"+contoso+"/oauth2/v2.0/token", header, strings.NewReader(form.Encode()))
 		answer := into[map[string]any](t, r)
@@ -128,7 +149,8 @@ func newSigner(t *testing.T) signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{}, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)},
+		&x509.Certificate{}, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +180,8 @@ func (s signer) assertion(t *testing.T, alg string, claims map[string]any) strin
 	var signature []byte
 	var err error
 	if alg == "PS256" {
-		signature, err = rsa.SignPSS(rand.Reader, s.key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		signature, err = rsa.SignPSS(rand.Reader, s.key, crypto.SHA256, digest[:],
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	} else {
 		signature, err = rsa.SignPKCS1v15(rand.Reader, s.key, crypto.SHA256, digest[:])
 	}
@@ -171,7 +194,8 @@ func (s signer) assertion(t *testing.T, alg string, claims map[string]any) strin
 func TestClientAssertions(t *testing.T) {
 	ours, stranger := newSigner(t), newSigner(t)
 	m := start(t, m365sim.Options{})
-	m.AddApp(m365sim.App{ClientID: clientID, Certificates: []*x509.Certificate{ours.certificate}, ActivityRoles: []string{"ActivityFeed.Read"}})
+	m.AddApp(m365sim.App{ClientID: clientID, Certificates: []*x509.Certificate{ours.certificate},
+		ActivityRoles: []string{"ActivityFeed.Read"}})
 	if err := m.Grant(contoso, clientID); err != nil {
 		t.Fatal(err)
 	}
@@ -203,8 +227,10 @@ func TestClientAssertions(t *testing.T) {
 			claims[claim] = value
 		}
 		return m.form("/login/"+contoso+"/oauth2/v2.0/token", url.Values{
-			"grant_type": {"client_credentials"}, "client_id": {clientID}, "scope": {"https://manage.office.com/.default"},
-			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {c.signer.assertion(t, c.alg, claims)},
+			"grant_type": {"client_credentials"}, "client_id": {clientID},
+			"scope":                 {"https://manage.office.com/.default"},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+			"client_assertion":      {c.signer.assertion(t, c.alg, claims)},
 		})
 	}
 	if r := send("replayed (the last)"); r.status != 200 {
@@ -212,7 +238,8 @@ func TestClientAssertions(t *testing.T) {
 	}
 	for name, c := range cases {
 		r := send(name)
-		if got := into[tokenError](t, r).Codes; c.code == 0 && r.status != 200 || c.code != 0 && (len(got) != 1 || got[0] != c.code) {
+		if got := into[tokenError](t, r).Codes; c.code == 0 && r.status != 200 || c.code != 0 && (len(got) != 1 ||
+			got[0] != c.code) {
 			t.Errorf("%s: want %d, got %d %s", name, c.code, r.status, r.body)
 		}
 	}
@@ -227,7 +254,8 @@ func TestRevokedAndExpiredTokens(t *testing.T) {
 	if a := m.feed("GET", "subscriptions/list", token); a.status != 200 {
 		t.Errorf("a token keeps its roles until it expires, but got %d", a.status)
 	}
-	if a := m.feed("GET", "subscriptions/list", m.token(contoso, "manage")); a.status != 401 || a.code() != "AF10001" || !strings.Contains(a.body, "()") {
+	if a := m.feed("GET", "subscriptions/list", m.token(contoso, "manage")); a.status != 401 ||
+		a.code() != "AF10001" || !strings.Contains(a.body, "()") {
 		t.Errorf("a new token after the revocation: %d %s", a.status, a.body)
 	}
 	m.Advance(time.Hour)

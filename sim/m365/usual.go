@@ -9,10 +9,12 @@ import (
 // failAs answers with the error of a fault, and with what is usual where the fault says nothing.
 func (c *call) failAs(f Fault) {
 	if f.Code == "404" {
-		c.json(http.StatusNotFound, map[string]string{"Message": "No HTTP resource was found that matches the request URI '" + c.r.URL.Path + "'."})
+		c.json(http.StatusNotFound, map[string]string{"Message": "No HTTP resource was found that matches the " +
+			"request URI '" + c.r.URL.Path + "'."})
 		return
 	}
-	c.fail(cmp.Or(f.Status, usualStatus(f.Code)), cmp.Or(f.Code, usualCode(c.route.root, f.Status)), cmp.Or(f.Message, c.usualMessage(f.Code)))
+	c.fail(cmp.Or(f.Status, usualStatus(f.Code)), cmp.Or(f.Code, usualCode(c.route.root, f.Status)), cmp.Or(f.Message,
+		c.usualMessage(f.Code)))
 }
 
 // refuse answers with an error code, its usual status and its usual message.
@@ -22,11 +24,13 @@ func (c *call) refuse(code string) { c.fail(usualStatus(code), code, c.usualMess
 func (c *call) usualMessage(code string) string {
 	switch content, user := c.r.PathValue("content"), c.r.PathValue("user"); code {
 	case "AF429":
-		return "Too many requests. Method=" + feedMethod(c.route.op) + ", PublisherId=" + cmp.Or(c.publisher(), noPublisher)
+		return "Too many requests. Method=" + feedMethod(c.route.op) + ", PublisherId=" + cmp.Or(c.publisher(),
+			noPublisher)
 	case "AF20050":
 		return "The specified content (" + content + ") does not exist."
 	case "AF20051":
-		return "Content requested with the key " + content + " has already expired. Content older than 7 days cannot be retrieved."
+		return "Content requested with the key " + content + " has already expired. Content older than 7 days " +
+			"cannot be retrieved."
 	case "AF20052":
 		return "Content ID " + content + " in the URL is invalid."
 	case "ErrorInvalidUser":
@@ -72,7 +76,8 @@ func usualStatus(code string) int {
 		return http.StatusUnauthorized
 	case "Authorization_RequestDenied", "ErrorAccessDenied":
 		return http.StatusForbidden
-	case "ErrorItemNotFound", "ErrorInvalidUser", "MailboxNotEnabledForRESTAPI", "Request_ResourceNotFound", "ResourceNotFound":
+	case "ErrorItemNotFound", "ErrorInvalidUser", "MailboxNotEnabledForRESTAPI", "Request_ResourceNotFound",
+		"ResourceNotFound":
 		return http.StatusNotFound
 	case "syncStateNotFound", "resyncRequired":
 		return http.StatusGone

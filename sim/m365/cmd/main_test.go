@@ -190,7 +190,8 @@ func TestTheSummaryIsForPeopleToo(t *testing.T) {
 		}
 		text.WriteString(line)
 	}
-	for _, part := range []string{"storm", "7 people", "/manage", "control ", "simulated-secret", "/adminconsent", "admin@fernhill.example"} {
+	for _, part := range []string{"storm", "7 people", "/manage", "control ", "simulated-secret", "/adminconsent",
+		"admin@fernhill.example"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("the summary lacks %q:\n%s", part, text.String())
 		}
@@ -205,7 +206,8 @@ func TestTheSummaryIsForPeopleToo(t *testing.T) {
 
 func TestWrongFlagsAreRefused(t *testing.T) {
 	for flags, part := range map[string]string{
-		"-hostility mild": "calm, default or storm", "-history 200h": "-history", "-people 0": "-people", "surplus": "surplus",
+		"-hostility mild": "calm, default or storm", "-history 200h": "-history", "-people 0": "-people",
+		"surplus":         "surplus",
 		"-client-secret=": "-client-secret", "-seed x": "-seed", "-addr nowhere:port": "the protocol door",
 	} {
 		err := run(t.Context(), strings.Fields(flags), io.Discard, io.Discard)

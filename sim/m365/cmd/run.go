@@ -38,7 +38,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	sim.AddApp(m365sim.App{
 		ClientID: s.client, DisplayName: "Collector", HomeTenant: vendor,
 		Secrets: []m365sim.Secret{{Value: s.secret}}, RedirectURIs: strings.Split(s.redirect, ","),
-		ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: []string{"Mail.Read", "User.Read.All", "GroupMember.Read.All"},
+		ActivityRoles: []string{"ActivityFeed.Read"}, GraphRoles: []string{"Mail.Read", "User.Read.All",
+			"GroupMember.Read.All"},
 	})
 	if s.consented {
 		if err := sim.Grant(s.tenant, s.client); err != nil {

@@ -75,7 +75,8 @@ func (c *Company) itemTouched(o *object, d dice, at time.Time, id string, who *m
 }
 
 func (c *Company) itemsRemoved(o *object, d dice, at time.Time, id string, who *mailbox) {
-	c.begin(o, at, id, pick(d, []string{"HardDelete", "SoftDelete", "MoveToDeletedItems", "Move"}), exchangeItemGroup, "Succeeded")
+	c.begin(o, at, id, pick(d, []string{"HardDelete", "SoftDelete", "MoveToDeletedItems", "Move"}), exchangeItemGroup,
+		"Succeeded")
 	c.by(o, who, "Exchange", who.UserPrincipalName, address(d, false))
 	c.own(o, d, who)
 	o.list("AffectedItems")
@@ -104,7 +105,8 @@ func (c *Company) signIn(o *object, d dice, at time.Time, id string, who *mailbo
 	c.begin(o, at, id, operation, azureADLogon, result)
 	c.by(o, who, workload, who.UserPrincipalName, address(d, false))
 	o.text("ObjectId", appOWA)
-	o.pairs("ExtendedProperties", "UserAgent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "RequestType", "OAuth2:Authorize")
+	o.pairs("ExtendedProperties",
+		"UserAgent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "RequestType", "OAuth2:Authorize")
 	o.list("Actor")
 	o.open("")
 	o.text("ID", who.ID)
@@ -148,6 +150,6 @@ func (c *Company) own(o *object, d dice, who *mailbox) {
 	o.text("MailboxOwnerSid", who.sid)
 	o.text("MailboxOwnerUPN", who.UserPrincipalName)
 	o.text("OrganizationName", c.tenant.DefaultDomain)
-	o.text("OriginatingServer", fmt.Sprintf("DB8PR04MB%d (15.20.%d.018)\r\n", d.between(1000, 9999), d.between(4000, 9000)))
+	o.text("OriginatingServer", d.server())
 	o.text("SessionId", d.guid())
 }

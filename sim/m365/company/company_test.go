@@ -114,7 +114,8 @@ func TestCuttingChangesNothing(t *testing.T) {
 			pieces.Truth = append(pieces.Truth, s.Truth...)
 		}
 		if !reflect.DeepEqual(pieces, whole) {
-			t.Errorf("in steps of %v: %d records, %d messages, %d sends; whole: %d, %d, %d", step, len(pieces.Records), len(pieces.Messages),
+			t.Errorf("in steps of %v: %d records, %d messages, %d sends; whole: %d, %d, %d", step, len(pieces.Records),
+				len(pieces.Messages),
 				len(pieces.Truth), len(whole.Records), len(whole.Messages), len(whole.Truth))
 		}
 	}
@@ -218,7 +219,8 @@ func TestRecordsAreWellFormed(t *testing.T) {
 	s := c.Between(monday(), monday().Add(24*time.Hour))
 	for _, r := range s.Records {
 		got := read(t, r)
-		if got.ID != r.ID || got.CreationTime != r.Created.Format("2006-01-02T15:04:05") || got.OrganizationID != c.Tenant().ID || got.Operation == "" {
+		if got.ID != r.ID || got.CreationTime != r.Created.Format("2006-01-02T15:04:05") ||
+			got.OrganizationID != c.Tenant().ID || got.Operation == "" {
 			t.Fatalf("the record disagrees with itself: %s", r.JSON)
 		}
 		if got.Item.ParentFolder != nil && got.Item.ParentFolder.Path == `\Sent Items` {
@@ -245,7 +247,8 @@ func TestTruthAgreesWithRecords(t *testing.T) {
 	attachment := regexp.MustCompile(`(?s)(.*?) \((\d+)b\)(?:; |$)`)
 	for _, r := range s.Records {
 		got := read(t, r)
-		sends := slices.Contains([]string{"Send", "SendAs", "SendOnBehalf"}, got.Operation) && got.ResultStatus != "Failed"
+		sends := slices.Contains([]string{"Send", "SendAs", "SendOnBehalf"}, got.Operation) &&
+			got.ResultStatus != "Failed"
 		x, ok := truths[r.ID]
 		if sends != ok {
 			t.Fatalf("truth: %v, of record %s", ok, r.JSON)
@@ -269,11 +272,15 @@ func TestTruthAgreesWithRecords(t *testing.T) {
 			t.Errorf("files\n%+v\nof record\n%s", told, r.JSON)
 		}
 		from := got.MailboxOwnerUPN + got.SendAsUserSmtp + got.SendOnBehalfOfUserSmtp
-		if !strings.HasSuffix(from, x.From) || x.Operation != got.Operation || x.Subject != got.Item.Subject || !strings.EqualFold(x.Actor, got.UserID) ||
-			x.InternetMessageID != got.Item.InternetMessageID || x.Noise != strings.HasPrefix(got.Item.InternetMessageID, "<odspmicro-") || !x.Observed.Equal(r.Created) {
+		if !strings.HasSuffix(from, x.From) || x.Operation != got.Operation || x.Subject != got.Item.Subject ||
+			!strings.EqualFold(x.Actor, got.UserID) ||
+			x.InternetMessageID != got.Item.InternetMessageID ||
+			x.Noise != strings.HasPrefix(got.Item.InternetMessageID, "<odspmicro-") ||
+			!x.Observed.Equal(r.Created) {
 			t.Errorf("truth %+v of record\n%s", x, r.JSON)
 		}
-		if x.Operation == "SendOnBehalf" && x.Sender != x.Actor || x.Operation == "SendAs" && x.Sender != x.From || x.Operation == "Send" && x.Sender != x.Actor {
+		if x.Operation == "SendOnBehalf" && x.Sender != x.Actor || x.Operation == "SendAs" && x.Sender != x.From ||
+			x.Operation == "Send" && x.Sender != x.Actor {
 			t.Errorf("%s by %s: sender %s, from %s", x.Operation, x.Actor, x.Sender, x.From)
 		}
 	}

@@ -20,14 +20,19 @@ import (
 
 func TestPeople(t *testing.T) {
 	people := company.New(company.Options{People: 10}).People()
-	if p := people[0]; !slices.Contains(p.Roles, company.GlobalAdministrator) || p.Password != company.DefaultPassword || !p.Enabled {
+	if p := people[0]; !slices.Contains(p.Roles, company.GlobalAdministrator) ||
+		p.Password != company.DefaultPassword || !p.Enabled {
 		t.Errorf("the first person is no Global Administrator: %+v", p)
 	}
-	if p := people[1]; !slices.Contains(p.Roles, company.PrivilegedRoleAdministrator) || slices.Contains(p.Roles, company.GlobalAdministrator) {
+	if p := people[1]; !slices.Contains(p.Roles, company.PrivilegedRoleAdministrator) || slices.Contains(p.Roles,
+		company.GlobalAdministrator) {
 		t.Errorf("the second person is no Privileged Role Administrator: %+v", p)
 	}
 	licensed := func(p world.Person, status string) bool {
-		return slices.ContainsFunc(p.Plans, func(l world.Plan) bool { return l.ID == company.PlanAdvancedAuditing && l.CapabilityStatus == status })
+		return slices.ContainsFunc(p.Plans, func(l world.Plan) bool {
+			return l.ID == company.PlanAdvancedAuditing &&
+				l.CapabilityStatus == status
+		})
 	}
 	for what, is := range map[string]func(p world.Person) bool{
 		"licensed":  func(p world.Person) bool { return p.Enabled && licensed(p, "Enabled") },
@@ -35,7 +40,10 @@ func TestPeople(t *testing.T) {
 		"no premium licence": func(p world.Person) bool {
 			return len(p.Plans) == 1 && p.Plans[0].ID == company.PlanExchangeEnterprise
 		},
-		"kiosk":          func(p world.Person) bool { return len(p.Plans) == 1 && p.Plans[0].ID == company.PlanExchangeKiosk },
+		"kiosk": func(p world.Person) bool {
+			return len(p.Plans) == 1 &&
+				p.Plans[0].ID == company.PlanExchangeKiosk
+		},
 		"disabled":       func(p world.Person) bool { return !p.Enabled && licensed(p, "Enabled") },
 		"no mailbox":     func(p world.Person) bool { return p.Mail == "" && p.Enabled },
 		"guest":          func(p world.Person) bool { return p.UserType == "Guest" },
@@ -79,7 +87,8 @@ func TestHash(t *testing.T) {
 			t.Fatal(err)
 		}
 		m5, s256 := md5.Sum(content), sha256.Sum256(content)
-		if x.Files[0].MD5 != hex.EncodeToString(m5[:]) || x.Files[0].SHA256 != hex.EncodeToString(s256[:]) || int64(len(content)) != x.Files[0].Length {
+		if x.Files[0].MD5 != hex.EncodeToString(m5[:]) || x.Files[0].SHA256 != hex.EncodeToString(s256[:]) ||
+			int64(len(content)) != x.Files[0].Length {
 			t.Errorf("hashes of %+v are not those of the mailbox's file", x.Files[0])
 		}
 		hashed++
@@ -97,7 +106,8 @@ func TestBlobs(t *testing.T) {
 	from := monday().Add(9 * time.Hour)
 	records := company.New(small()).Between(from, from.Add(2*time.Hour)).Records
 	blobs := company.Blobs(records, 1, 100)
-	if !reflect.DeepEqual(blobs, company.Blobs(records, 1, 100)) || reflect.DeepEqual(blobs, company.Blobs(records, 2, 100)) {
+	if !reflect.DeepEqual(blobs, company.Blobs(records, 1, 100)) || reflect.DeepEqual(blobs, company.Blobs(records, 2,
+		100)) {
 		t.Error("the seed does not decide the blobs")
 	}
 	count, late, sizes, sorted := map[string]int{}, 0, map[int]bool{}, true
@@ -129,8 +139,10 @@ func TestBlobs(t *testing.T) {
 			twice++
 		}
 	}
-	if len(count) != len(records) || twice < len(records)/100 || twice > len(records)/25 || late < len(records)/60 || len(sizes) < 5 || sorted {
-		t.Errorf("%d records: %d in blobs, %d twice, %d late, %d sizes, sorted: %v", len(records), len(count), twice, late, len(sizes), sorted)
+	if len(count) != len(records) || twice < len(records)/100 || twice > len(records)/25 ||
+		late < len(records)/60 || len(sizes) < 5 || sorted {
+		t.Errorf("%d records: %d in blobs, %d twice, %d late, %d sizes, sorted: %v", len(records), len(count), twice,
+			late, len(sizes), sorted)
 	}
 	if got := company.Blobs(nil, 1, 100); len(got) != 0 {
 		t.Errorf("no records became %d blobs", len(got))
@@ -157,7 +169,8 @@ func TestSendRecords(t *testing.T) {
 		names[*got.Item.Attachments], users[got.UserID], messages[got.Item.InternetMessageID] = true, true, true
 	}
 	if len(ids(records)) != 5000 || len(names) != 5000 || len(messages) != 5000 || len(users) != 500 {
-		t.Errorf("%d ids, %d names, %d message ids, %d senders", len(ids(records)), len(names), len(messages), len(users))
+		t.Errorf("%d ids, %d names, %d message ids, %d senders", len(ids(records)), len(names), len(messages),
+			len(users))
 	}
 }
 
@@ -177,7 +190,8 @@ func TestMixedBlob(t *testing.T) {
 			sends++
 		}
 	}
-	if int64(b.Len()) != m.Bytes || m.Bytes < 2_000_000 || m.Bytes > 2_010_000 || len(records) != m.Records || len(unique) != m.Records || sends != m.Sends {
+	if int64(b.Len()) != m.Bytes || m.Bytes < 2_000_000 || m.Bytes > 2_010_000 || len(records) != m.Records ||
+		len(unique) != m.Records || sends != m.Sends {
 		t.Errorf("%+v, but %d bytes, %d records, %d ids, %d sends", m, b.Len(), len(records), len(unique), sends)
 	}
 	if share := float64(sends) / float64(len(records)); share < 0.03 || share > 0.07 {

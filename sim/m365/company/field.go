@@ -74,7 +74,8 @@ func filler(n int) world.Plan {
 		status = "Deleted"
 	}
 	services := []string{"MicrosoftOffice", "SharePoint", "TeamspaceAPI", "ProcessSimple", "YammerEnterprise", "SCO"}
-	return world.Plan{ID: fmt.Sprintf("f1110000-0000-4000-8000-%012d", n), Service: services[n%len(services)], CapabilityStatus: status}
+	id := fmt.Sprintf("f1110000-0000-4000-8000-%012d", n)
+	return world.Plan{ID: id, Service: services[n%len(services)], CapabilityStatus: status}
 }
 
 // silence says why what a person sends leaves no record; "" when it leaves one.

@@ -33,7 +33,8 @@ type day struct {
 func dayOf(t *testing.T, field company.Field) day {
 	t.Helper()
 	c := company.New(company.Options{Seed: 3, MailsPerHour: 120, Noise: -1, Field: field})
-	d := day{Company: c, Slice: c.Between(monday(), monday().Add(24*time.Hour)), sends: map[string]fields{}, truth: map[string]world.Truth{}}
+	d := day{Company: c, Slice: c.Between(monday(), monday().Add(24*time.Hour)), sends: map[string]fields{},
+		truth: map[string]world.Truth{}}
 	for _, raw := range d.Records {
 		var r fields
 		// Some records spell their numbers as text on purpose; these tests have no need of them.
@@ -72,18 +73,29 @@ func TestApplicationsAndServicesSend(t *testing.T) {
 	for _, r := range d.some(t, "an application", func(_ fields, x world.Truth) bool { return x.Application != "" }) {
 		x := d.truth[r.ID]
 		if r.UserType != 5 || r.UserKey != x.Application || r.ClientAppID != x.Application || r.LogonType != 0 ||
-			r.UserID != r.MailboxOwnerUPN || r.SaveToSentItems == nil || *r.SaveToSentItems != (len(x.Copies) > 0) || x.UserType != 5 {
+			r.UserID != r.MailboxOwnerUPN || r.SaveToSentItems == nil ||
+			*r.SaveToSentItems != (len(x.Copies) > 0) || x.UserType != 5 {
 			t.Errorf("an application's send: %+v, truth %+v", r, x)
 		}
 	}
-	d.some(t, "an application in a shared mailbox", func(r fields, _ world.Truth) bool { return r.UserType == 5 && disabled[r.UserID] })
-	d.some(t, "an application in a person's mailbox", func(r fields, _ world.Truth) bool { return r.UserType == 5 && !disabled[r.UserID] })
+	d.some(t, "an application in a shared mailbox", func(r fields, _ world.Truth) bool {
+		return r.UserType == 5 &&
+			disabled[r.UserID]
+	})
+	d.some(t, "an application in a person's mailbox", func(r fields, _ world.Truth) bool {
+		return r.UserType == 5 &&
+			!disabled[r.UserID]
+	})
 	for _, r := range d.some(t, "a service", func(r fields, _ world.Truth) bool { return r.UserID == "S-1-5-18" }) {
-		if r.UserType != 4 || r.UserKey != "S-1-5-18" || r.LogonType != 4 || !disabled[r.MailboxOwnerUPN] || d.truth[r.ID].Actor != "S-1-5-18" {
+		if r.UserType != 4 || r.UserKey != "S-1-5-18" || r.LogonType != 4 || !disabled[r.MailboxOwnerUPN] ||
+			d.truth[r.ID].Actor != "S-1-5-18" {
 			t.Errorf("a service's send: %+v", r)
 		}
 	}
-	for _, r := range d.some(t, "a person as the group", func(r fields, _ world.Truth) bool { return strings.HasPrefix(r.SendAsUserSMTP, "project.heron@") }) {
+	for _, r := range d.some(t, "a person as the group", func(r fields,
+		_ world.Truth) bool {
+		return strings.HasPrefix(r.SendAsUserSMTP, "project.heron@")
+	}) {
 		if r.Operation != "SendAs" || r.UserType != 0 || r.LogonType != 2 || d.truth[r.ID].From != r.SendAsUserSMTP {
 			t.Errorf("a send as the group: %+v", r)
 		}
@@ -114,14 +126,18 @@ func TestSomeMailLeavesNoRecord(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(why) != 3 || why["audit bypass"] == 0 || why["customised owner set"] == 0 || why["resource mailbox"] == 0 || copies < 3 {
+	if len(why) != 3 || why["audit bypass"] == 0 || why["customised owner set"] == 0 || why["resource "+
+		"mailbox"] == 0 || copies < 3 {
 		t.Errorf("mails without a record: %v, %d of them have copies", why, copies)
 	}
 }
 
 func TestRecordsHaveEveryFact(t *testing.T) {
 	d := dayOf(t, company.Field{Facts: true})
-	for _, r := range d.some(t, "classic Outlook", func(r fields, _ world.Truth) bool { return r.ClientInfoString == "Client=MSExchangeRPC" }) {
+	for _, r := range d.some(t, "classic Outlook", func(r fields,
+		_ world.Truth) bool {
+		return r.ClientInfoString == "Client=MSExchangeRPC"
+	}) {
 		if r.ActorIP == "" || r.DeviceID == "" || r.ActorInfoString != r.ClientInfoString || r.MailboxGUID == "" ||
 			r.Item.ImmutableID == "" || r.ClientProcessName != "OUTLOOK.EXE" || r.SaveToSentItems == nil {
 			t.Errorf("a send of classic Outlook: %+v", r)
@@ -130,7 +146,10 @@ func TestRecordsHaveEveryFact(t *testing.T) {
 	d.some(t, "Outlook on the web", func(r fields, _ world.Truth) bool {
 		return strings.HasPrefix(r.ClientInfoString, "Client=OWA") && r.DeviceID != ""
 	})
-	d.some(t, "REST", func(r fields, _ world.Truth) bool { return r.ClientInfoString == "Client=REST;;" && r.ActorIP == "" })
+	d.some(t, "REST", func(r fields, _ world.Truth) bool {
+		return r.ClientInfoString == "Client=REST;;" &&
+			r.ActorIP == ""
+	})
 	d.some(t, "a delegate", func(r fields, _ world.Truth) bool { return r.LogonType == 2 && r.Item.ImmutableID != "" })
 	d.some(t, "somebody who keeps no copy", func(r fields, x world.Truth) bool {
 		return r.SaveToSentItems != nil && !*r.SaveToSentItems && len(x.Copies) == 0
@@ -159,10 +178,12 @@ func TestMailIsFoundOtherwiseThanByItsID(t *testing.T) {
 		return changed
 	})
 	d.some(t, "somebody who deleted it for good", func(_ fields, x world.Truth) bool {
-		return len(x.Copies) > 0 && x.Copies[0].Folder == "recoverableitemsdeletions" && copies[x.Copies[0].InternetMessageID] == x.Copies[0].Folder
+		return len(x.Copies) > 0 && x.Copies[0].Folder == "recoverableitemsdeletions" &&
+			copies[x.Copies[0].InternetMessageID] == x.Copies[0].Folder
 	})
 	d.some(t, "a client that lists no attachments", func(r fields, x world.Truth) bool {
-		if x.Unlisted != (len(x.Files) > 0 && strings.HasPrefix(r.ClientInfoString, "Client=WebServices")) || x.Unlisted && r.Item.Attachments != "" {
+		if x.Unlisted != (len(x.Files) > 0 && strings.HasPrefix(r.ClientInfoString, "Client=WebServices")) ||
+			x.Unlisted && r.Item.Attachments != "" {
 			t.Errorf("%s lists %q, truth %+v", r.ClientInfoString, r.Item.Attachments, x.Files)
 		}
 		return x.Unlisted
@@ -187,7 +208,8 @@ func TestOnePersonHadAnotherName(t *testing.T) {
 }
 
 func TestLicencesOfALargeTenant(t *testing.T) {
-	few, many := company.New(company.Options{Seed: 3}).People(), company.New(company.Options{Seed: 3, Field: company.Field{PlansEach: 111}}).People()
+	few, many := company.New(company.Options{Seed: 3}).People(), company.New(company.Options{Seed: 3,
+		Field: company.Field{PlansEach: 111}}).People()
 	for i, p := range many {
 		if n, was := len(p.Plans), len(few[i].Plans); was == 0 && n != 0 || was > 0 && n != 111 {
 			t.Errorf("%s has %d plans, and had %d", p.UserPrincipalName, n, was)
@@ -200,7 +222,8 @@ func TestFieldChangesNothingElse(t *testing.T) {
 	plain, field := dayOf(t, company.Field{}), dayOf(t, company.EveryField())
 	for id, x := range plain.truth {
 		y, there := field.truth[id]
-		if !there || !y.Observed.Equal(x.Observed) || y.Subject != x.Subject || len(y.Files) != len(x.Files) || !slices.Equal(y.Recipients, x.Recipients) {
+		if !there || !y.Observed.Equal(x.Observed) || y.Subject != x.Subject || len(y.Files) != len(x.Files) ||
+			!slices.Equal(y.Recipients, x.Recipients) {
 			t.Fatalf("truth %+v became %+v", x, y)
 		}
 	}

@@ -41,7 +41,8 @@ const (
 // document makes up an ordinary file.
 func (d dice) document() world.Attachment {
 	k := d.kind()
-	name := fmt.Sprintf("%s %s %d.%s", pick(d, strings.Fields(fileTopics)), pick(d, strings.Fields(fileMarks)), d.between(1, 9999), k.extension)
+	topic, mark := pick(d, strings.Fields(fileTopics)), pick(d, strings.Fields(fileMarks))
+	name := fmt.Sprintf("%s %s %d.%s", topic, mark, d.between(1, 9999), k.extension)
 	return d.attach(name, k, d.length())
 }
 

@@ -17,7 +17,8 @@ import (
 func (c *Company) Hash(t *world.Truth) error {
 	s := c.sent(t)
 	if s == nil {
-		return fmt.Errorf("hash the files of record %s: the company sent no such mail at %s", t.RecordID, t.Observed.Format(creationTime))
+		return fmt.Errorf("hash the files of record %s: the company sent no such mail at %s",
+			t.RecordID, t.Observed.Format(creationTime))
 	}
 	for i, a := range s.files {
 		if a.Kind != "file" {

@@ -26,7 +26,8 @@ func LoadPeople() []world.Person {
 	for i := range people {
 		address := fmt.Sprintf("user%03d@load.example", i)
 		people[i] = world.Person{
-			ID: fmt.Sprintf("10ad0000-0000-4000-8000-%012d", i), DisplayName: fmt.Sprintf("User %d", i), UserPrincipalName: address, Mail: address,
+			ID: fmt.Sprintf("10ad0000-0000-4000-8000-%012d", i), DisplayName: fmt.Sprintf("User %d", i),
+			UserPrincipalName: address, Mail: address,
 			UserType: "Member", Enabled: true, Plans: []world.Plan{plan(PlanAdvancedAuditing, "Enabled")},
 		}
 	}
@@ -112,18 +113,27 @@ func (l *load) send(i, size int) world.Record {
 	at := loadStart().Add(time.Duration(i) * loadStep).Truncate(time.Second)
 	user := fmt.Sprintf("user%03d@load.example", who)
 	o := &object{json: make([]byte, 0, size+200)}
-	o.raw("", `{"CreationTime":"`+at.Format(creationTime)+`","Id":"`+id+`","Operation":"Send","OrganizationId":"`+loadTenant+
-		`","RecordType":2,"ResultStatus":"Succeeded"`)
-	o.json = fmt.Appendf(o.json, `,"UserKey":"10032001%08d","UserType":0,"Version":1,"Workload":"Exchange","ClientIP":"203.0.113.%d"`, who, who%254+1)
-	o.json = fmt.Appendf(o.json, `,"UserId":"%s","AppId":"`+appOWA+`","ClientIPAddress":"203.0.113.%d"`, user, who%254+1)
+	o.raw("", `{"CreationTime":"`+at.Format(creationTime)+`","Id":"`+id+`","Operation":"Send","OrganizationId":"`+
+		loadTenant+`","RecordType":2,"ResultStatus":"Succeeded"`)
+	o.json = fmt.Appendf(o.json,
+		`,"UserKey":"10032001%08d","UserType":0,"Version":1,"Workload":"Exchange","ClientIP":"203.0.113.%d"`,
+		who, who%254+1)
+	o.json = fmt.Appendf(o.json, `,"UserId":"%s","AppId":"`+appOWA+`","ClientIPAddress":"203.0.113.%d"`,
+		user, who%254+1)
 	o.raw("ClientInfoString", `"Client=OWA;Action=ViaProxy","ExternalAccess":false,"InternalLogonType":0,"LogonType":0`)
-	o.json = fmt.Appendf(o.json, `,"LogonUserSid":"S-1-5-21-1004336348-1177238915-%08d","MailboxGuid":"%08x-1111-4222-8333-444444444444"`, who, who)
-	o.json = fmt.Appendf(o.json, `,"MailboxOwnerSid":"S-1-5-21-1004336348-1177238915-%08d","MailboxOwnerUPN":"%s"`, who, user)
+	o.json = fmt.Appendf(o.json,
+		`,"LogonUserSid":"S-1-5-21-1004336348-1177238915-%08d","MailboxGuid":"%08x-1111-4222-8333-444444444444"`,
+		who, who)
+	o.json = fmt.Appendf(o.json, `,"MailboxOwnerSid":"S-1-5-21-1004336348-1177238915-%08d","MailboxOwnerUPN":"%s"`,
+		who, user)
 	o.raw("OrganizationName", `"load.onmicrosoft.com","OriginatingServer":"DB8PR04MB6875 (15.20.4042.018)\r\n"`)
 	o.json = fmt.Appendf(o.json, `,"SessionId":"%s","Item":{"Attachments":"%s %s %d.%s (%db)"`, id[:24]+"0123456789ab",
 		pick(l.dice, l.words), pick(l.dice, l.words), i, pick(l.dice, l.extensions), l.between(1_000, 2_000_000))
-	o.json = fmt.Appendf(o.json, `,"Id":"Unknown","InternetMessageId":"<AM0PR04MB%016X@AM0PR04MB6875.eurprd04.prod.outlook.com>"`, l.Uint64())
-	o.json = fmt.Appendf(o.json, `,"SizeInBytes":%d,"Subject":"%s for %s","ParentFolder":{"Path":"\\Drafts","Id":"LgAAAAB`,
+	o.json = fmt.Appendf(o.json,
+		`,"Id":"Unknown","InternetMessageId":"<AM0PR04MB%016X@AM0PR04MB6875.eurprd04.prod.outlook.com>"`,
+		l.Uint64())
+	o.json = fmt.Appendf(o.json,
+		`,"SizeInBytes":%d,"Subject":"%s for %s","ParentFolder":{"Path":"\\Drafts","Id":"LgAAAAB`,
 		l.between(2_000, 2_000_000), pick(l.dice, l.words), pick(l.dice, l.words))
 	const end = `"}}}`
 	for range max(0, size-len(o.json)-len(end)) {

@@ -47,7 +47,9 @@ func oddNames() []oddity {
 // oddMails lists the mails of an odd kind.
 func oddMails() []oddity {
 	return []oddity{
-		{"signature alone", func(_ *Company, d dice, s *send) { s.files = []world.Attachment{d.inlineImage("image001.png")} }},
+		{"signature alone", func(_ *Company, d dice, s *send) {
+			s.files = []world.Attachment{d.inlineImage("image001.png")}
+		}},
 		{"signature beside a file", func(_ *Company, d dice, s *send) {
 			s.files = []world.Attachment{d.inlineImage("image001.png"), d.document(), d.inlineImage("image002.png")}
 		}},
@@ -56,13 +58,15 @@ func oddMails() []oddity {
 			s.kept[0].resaved = true
 		}},
 		{"disguised", func(_ *Company, d dice, s *send) {
-			s.files = []world.Attachment{d.attach("holiday.jpg", kind{contentType: "image/jpeg", magic: "PK\x03\x04"}, 80_000)}
+			picture := kind{contentType: "image/jpeg", magic: "PK\x03\x04"}
+			s.files = []world.Attachment{d.attach("holiday.jpg", picture, 80_000)}
 		}},
 		{"empty file", func(_ *Company, d dice, s *send) {
 			s.files = []world.Attachment{d.attach("empty.txt", kind{contentType: "text/plain"}, 0)}
 		}},
 		{"large file", func(_ *Company, d dice, s *send) {
-			s.files = []world.Attachment{d.attach("disk image.zip", kind{contentType: "application/zip", magic: "PK\x03\x04"}, 60_000_000)}
+			archive := kind{contentType: "application/zip", magic: "PK\x03\x04"}
+			s.files = []world.Attachment{d.attach("disk image.zip", archive, 60_000_000)}
 		}},
 		{"attached mail", func(_ *Company, d dice, s *send) { s.files = d.unlike("item", "RE: the other mail") }},
 		{"cloud file", func(_ *Company, d dice, s *send) { s.files = d.unlike("reference", "Plan on OneDrive.docx") }},
@@ -130,7 +134,8 @@ func (d dice) unlike(what, name string) []world.Attachment {
 	a := d.attach(name, kind{}, int64(d.between(2_000, 9_000)))
 	a.Kind = what
 	if what == "reference" {
-		a.SourceURL = fmt.Sprintf("https://cloud.example/personal/%016x/Documents/", a.Seed) + strings.ReplaceAll(name, " ", "%20")
+		folder := fmt.Sprintf("https://cloud.example/personal/%016x/Documents/", a.Seed)
+		a.SourceURL = folder + strings.ReplaceAll(name, " ", "%20")
 	}
 	return []world.Attachment{a, d.document()}
 }

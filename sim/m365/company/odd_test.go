@@ -78,17 +78,32 @@ func TestOddThingsOfADay(t *testing.T) {
 		}
 	}
 	for what, is := range map[string]func(world.Message) bool{
-		"bcc":                        func(m world.Message) bool { return len(m.Bcc) > 0 },
-		"bcc alone":                  func(m world.Message) bool { return len(m.To)+len(m.Cc) == 0 && len(m.Bcc) > 0 },
-		"deleted copy":               func(m world.Message) bool { return m.Folder == "deleteditems" },
-		"copy in the shared mailbox": func(m world.Message) bool { return m.Folder == "sentitems" && shared(m) && m.Sender == m.From },
-		"copies of both":             func(m world.Message) bool { return shared(m) && len(byMessage[m.InternetMessageID]) == 2 },
-		"copy of the one on behalf":  func(m world.Message) bool { return m.Sender != m.From && !shared(m) },
-		"received copy":              func(m world.Message) bool { return m.Folder == "inbox" && len(byMessage[m.InternetMessageID]) == 2 },
-		"draft left over":            func(m world.Message) bool { return m.Draft && len(byMessage[m.InternetMessageID]) == 2 },
-		"attached mail":              attached("item"),
-		"cloud file":                 attached("reference"),
-		"empty file":                 func(m world.Message) bool { return len(m.Attachments) == 1 && m.Attachments[0].Length == 0 },
+		"bcc":          func(m world.Message) bool { return len(m.Bcc) > 0 },
+		"bcc alone":    func(m world.Message) bool { return len(m.To)+len(m.Cc) == 0 && len(m.Bcc) > 0 },
+		"deleted copy": func(m world.Message) bool { return m.Folder == "deleteditems" },
+		"copy in the shared mailbox": func(m world.Message) bool {
+			return m.Folder == "sentitems" && shared(m) &&
+				m.Sender == m.From
+		},
+		"copies of both": func(m world.Message) bool {
+			return shared(m) &&
+				len(byMessage[m.InternetMessageID]) == 2
+		},
+		"copy of the one on behalf": func(m world.Message) bool { return m.Sender != m.From && !shared(m) },
+		"received copy": func(m world.Message) bool {
+			return m.Folder == "inbox" &&
+				len(byMessage[m.InternetMessageID]) == 2
+		},
+		"draft left over": func(m world.Message) bool {
+			return m.Draft &&
+				len(byMessage[m.InternetMessageID]) == 2
+		},
+		"attached mail": attached("item"),
+		"cloud file":    attached("reference"),
+		"empty file": func(m world.Message) bool {
+			return len(m.Attachments) == 1 &&
+				m.Attachments[0].Length == 0
+		},
 		"inline image after the files": func(m world.Message) bool {
 			n := len(m.Attachments)
 			return n > 1 && m.Attachments[n-1].Inline && !m.Attachments[0].Inline
@@ -116,7 +131,8 @@ func TestOddityNamesTheHour(t *testing.T) {
 		if name != "no extension" {
 			continue
 		}
-		if !slices.ContainsFunc(c.Between(at, at.Add(time.Minute)).Truth, func(x world.Truth) bool { return len(x.Files) == 2 && x.Files[1].Name == "README" }) {
+		if !slices.ContainsFunc(c.Between(at, at.Add(time.Minute)).Truth,
+			func(x world.Truth) bool { return len(x.Files) == 2 && x.Files[1].Name == "README" }) {
 			t.Errorf("%v: no mail with a file without extension", at)
 		}
 	}
@@ -173,7 +189,8 @@ func TestCopiesAgreeWithTruth(t *testing.T) {
 		if m.Folder != "inbox" && !slices.Equal(recipients, x.Recipients) {
 			t.Errorf("recipients %v, truth %v", recipients, x.Recipients)
 		}
-		if m.Sender.Address != x.Sender || m.From.Address != x.From || m.Subject != x.Subject || m.Sent.Sub(x.Observed).Abs() > time.Minute {
+		if m.Sender.Address != x.Sender || m.From.Address != x.From || m.Subject != x.Subject ||
+			m.Sent.Sub(x.Observed).Abs() > time.Minute {
 			t.Errorf("copy %+v of %+v", m, x)
 		}
 		if a, b := namesOf(m), namesIn(x); a != b {
@@ -216,7 +233,8 @@ func TestNamesSurviveTheSpelling(t *testing.T) {
 		if err := json.Unmarshal(r.JSON, &got); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"Größe/été.txt", "年度報告 🎉.pdf", `back\slash.txt`, "tab\there.txt", "first line\nsecond line.txt"} {
+		for _, name := range []string{"Größe/été.txt", "年度報告 🎉.pdf", `back\slash.txt`, "tab\there.txt",
+			"first line\nsecond line.txt"} {
 			found[name] = found[name] || strings.Contains(got.Item.Attachments, name)
 		}
 	}

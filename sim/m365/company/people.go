@@ -23,15 +23,16 @@ const (
 	PlanExchangeKiosk      = "4a82b400-a79f-41a4-b4e2-e94f5787b113" // EXCHANGE_S_DESKLESS: its sends are not logged
 )
 
-const givenNames = "Amara Bertil Chidi Dolores Emre Fiona Gaspard Hana Ibrahim Jolanta Kwame Leilani Mateus Nadia Olof " +
-	"Priya Quentin Rosa Søren Tomasz Uma Viktor Wanda Xiulan Yusuf Zoë"
+const givenNames = "Amara Bertil Chidi Dolores Emre Fiona Gaspard Hana Ibrahim Jolanta Kwame Leilani Mateus Nadia " +
+	"Olof Priya Quentin Rosa Søren Tomasz Uma Viktor Wanda Xiulan Yusuf Zoë"
 
-const familyNames = "Abara Brandt Castellanos Dvořák Eriksen Fontaine Grünwald Haddad Ivanova Jansson Kowalski Lindqvist " +
-	"Mbeki Núñez O'Brien Petrov Quispe Rinaldi Sørensen Tanaka Uzun Vargas Weiß Xu Yamamoto Østergård"
+const familyNames = "Abara Brandt Castellanos Dvořák Eriksen Fontaine Grünwald Haddad Ivanova Jansson Kowalski " +
+	"Lindqvist Mbeki Núñez O'Brien Petrov Quispe Rinaldi Sørensen Tanaka Uzun Vargas Weiß Xu Yamamoto Østergård"
 
 // unaccented spells a name as it stands in an address.
 func unaccented(name string) string {
-	return strings.NewReplacer("ø", "o", "Ø", "o", "ë", "e", "ř", "r", "á", "a", "ü", "u", "ú", "u", "ñ", "n", "ß", "ss",
+	return strings.NewReplacer("ø", "o", "Ø", "o", "ë", "e", "ř", "r", "á", "a", "ü", "u", "ú", "u", "ñ", "n", "ß",
+		"ss",
 		"å", "a", "'", "").Replace(strings.ToLower(name))
 }
 
@@ -60,7 +61,8 @@ func (c *Company) hire(d dice) []world.Person {
 		case 5:
 			p.Plans = []world.Plan{plan(PlanExchangeKiosk, "Enabled")}
 		case 6:
-			p.Plans = []world.Plan{p.Plans[0], plan(PlanAdvancedAuditing, []string{"Suspended", "Warning", "LockedOut"}[i/10%3])}
+			status := []string{"Suspended", "Warning", "LockedOut"}[i/10%3]
+			p.Plans = []world.Plan{p.Plans[0], plan(PlanAdvancedAuditing, status)}
 		case 7:
 			p.Enabled = false
 		case 9:
@@ -107,9 +109,13 @@ func logsSends(p *world.Person) bool {
 
 // hasPremium reports whether the person is enabled, has a mailbox, and a plan with Audit (Premium) that can be used.
 func hasPremium(p *world.Person) bool {
-	return p.Enabled && p.UserType == "Member" && p.Mail != "" && slices.ContainsFunc(p.Plans, func(plan world.Plan) bool {
-		return plan.ID == PlanAdvancedAuditing && (plan.CapabilityStatus == "Enabled" || plan.CapabilityStatus == "Warning")
-	})
+	usable := func(plan world.Plan) bool {
+		return plan.CapabilityStatus == "Enabled" || plan.CapabilityStatus == "Warning"
+	}
+	return p.Enabled && p.UserType == "Member" && p.Mail != "" && slices.ContainsFunc(p.Plans,
+		func(plan world.Plan) bool {
+			return plan.ID == PlanAdvancedAuditing && usable(plan)
+		})
 }
 
 // acquaint makes the outsiders: private mailboxes at the big webmail houses, and people at other companies.

@@ -94,7 +94,7 @@ func (c *Company) session(o *object, d dice, s *send) {
 	o.text("MailboxOwnerSid", s.owner.sid)
 	o.text("MailboxOwnerUPN", s.owner.name())
 	o.text("OrganizationName", c.tenant.DefaultDomain)
-	o.text("OriginatingServer", fmt.Sprintf("DB8PR04MB%d (15.20.%d.018)\r\n", d.between(1000, 9999), d.between(4000, 9000)))
+	o.text("OriginatingServer", d.server())
 	switch s.operation {
 	case "SendAs":
 		o.text("SendAsUserSmtp", s.owner.Mail)
@@ -109,6 +109,11 @@ func (c *Company) session(o *object, d dice, s *send) {
 	if len(s.kept) == 0 || s.app != nil {
 		o.flag("SaveToSentItems", len(s.kept) > 0)
 	}
+}
+
+// server names an Exchange server as records do, with the end of a line behind it.
+func (d dice) server() string {
+	return fmt.Sprintf("DB8PR04MB%d (15.20.%d.018)\r\n", d.between(1000, 9999), d.between(4000, 9000))
 }
 
 // tellRecipients writes the recipients as records since 2026 have them: how many, and the first thousand.
@@ -179,7 +184,8 @@ func attachmentsText(files []world.Attachment) string {
 func address(d dice, remote bool) string {
 	v4, v6 := fmt.Sprintf("203.0.113.%d", d.between(1, 254)), fmt.Sprintf("2001:db8:402:3::%x", d.between(1, 0xffff))
 	if remote { // Microsoft's own
-		v4, v6 = fmt.Sprintf("20.190.160.%d", d.between(1, 254)), fmt.Sprintf("2603:10a6:208:1a2::%x", d.between(1, 0xffff))
+		v4 = fmt.Sprintf("20.190.160.%d", d.between(1, 254))
+		v6 = fmt.Sprintf("2603:10a6:208:1a2::%x", d.between(1, 0xffff))
 	}
 	switch d.IntN(12) {
 	case 0:

@@ -74,7 +74,8 @@ func clients() []client {
 }
 
 const subjects = "Re: Quote for Q3|FW: Contract|Meeting notes|Invoice attached|Your question|Drawings rev B|" +
-	"Lunch on Friday?|Next steps|RE: RE: delivery date|Zusammenfassung für Müller|会议记录|Weekly \"status\"|Send Attachments list"
+	"Lunch on Friday?|Next steps|RE: RE: delivery date|Zusammenfassung für Müller|会议记录|" +
+	"Weekly \"status\"|Send Attachments list"
 
 // compose writes one plain mail of any sender.
 func (c *Company) compose(d dice, at time.Time) *send {
@@ -87,8 +88,10 @@ func (c *Company) composeFrom(d dice, at time.Time, from *mailbox) *send {
 		subject: pick(d, strings.Split(subjects, "|")), listed: true, files: d.enclosures(), client: pick(d, clients()),
 		kept: []kept{{mailbox: from, folder: "sentitems"}},
 	}
-	server := d.letters(2, "ADHV") + fmt.Sprintf("%dPR%02dMB%d", d.between(1, 9), d.between(1, 12), d.between(1000, 9999))
-	s.messageID = fmt.Sprintf("<%s%s@%s.eurprd%02d.prod.outlook.com>", server, d.letters(28, upperHex), server, d.between(1, 12))
+	server := d.letters(2, "ADHV")
+	server += fmt.Sprintf("%dPR%02dMB%d", d.between(1, 9), d.between(1, 12), d.between(1000, 9999))
+	s.messageID = fmt.Sprintf("<%s%s@%s.eurprd%02d.prod.outlook.com>",
+		server, d.letters(28, upperHex), server, d.between(1, 12))
 	c.addressTo(d, s)
 	return s
 }
@@ -216,21 +219,24 @@ func (s *send) truth() (t world.Truth, sent bool) {
 	t = world.Truth{
 		RecordID: s.id, Operation: s.operation, Observed: s.at, Actor: s.userID(), Mailbox: s.owner.name(),
 		UserType: s.userType(), Client: s.client.info, Unrecorded: s.silence, Unlisted: len(s.files) > 0 && !s.listed,
-		Sender: s.sender().Address, From: s.from().Address, Subject: s.subject, InternetMessageID: s.messageID, Noise: s.notice,
+		Sender: s.sender().Address, From: s.from().Address, Subject: s.subject, InternetMessageID: s.messageID,
+		Noise:   s.notice,
 		Premium: hasPremium(s.actor.Person) || hasPremium(s.owner.Person),
 	}
 	for _, a := range s.recipients() {
 		t.Recipients = append(t.Recipients, a.Address)
 	}
 	for _, a := range s.files {
-		t.Files = append(t.Files, world.TruthFile{Name: a.Name, Stored: a.StoredSize, Length: a.Length, Inline: a.Inline})
+		file := world.TruthFile{Name: a.Name, Stored: a.StoredSize, Length: a.Length, Inline: a.Inline}
+		t.Files = append(t.Files, file)
 	}
 	if s.app != nil {
 		t.Application = s.app.id
 	}
 	for _, k := range s.kept {
 		if k.folder != "drafts" {
-			t.Copies = append(t.Copies, world.TruthCopy{Mailbox: k.mailbox.ID, Folder: k.folder, InternetMessageID: s.copyID()})
+			kept := world.TruthCopy{Mailbox: k.mailbox.ID, Folder: k.folder, InternetMessageID: s.copyID()}
+			t.Copies = append(t.Copies, kept)
 		}
 	}
 	return t, true

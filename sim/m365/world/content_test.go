@@ -16,7 +16,8 @@ func TestContentIsTheSameHoweverItIsRead(t *testing.T) {
 		if err != nil || int64(len(whole)) != length {
 			t.Fatalf("length %d: read %d bytes, error %v", length, len(whole), err)
 		}
-		for name, cut := range map[string]func(io.Reader) io.Reader{"byte by byte": iotest.OneByteReader, "halves": iotest.HalfReader} {
+		for name, cut := range map[string]func(io.Reader) io.Reader{"byte by byte": iotest.OneByteReader,
+			"halves": iotest.HalfReader} {
 			again, err := io.ReadAll(cut(a.Reader()))
 			if err != nil || !bytes.Equal(whole, again) {
 				t.Errorf("length %d, %s: the bytes differ from one read (error %v)", length, name, err)
@@ -39,7 +40,8 @@ func TestContentFollowsItsSeed(t *testing.T) {
 // The truth of every stored company rests on these bytes; a change of the generator must be seen.
 func TestContentIsPinned(t *testing.T) {
 	hash := sha256.New()
-	if _, err := io.Copy(hash, Attachment{Seed: 42, Length: 100_003, Magic: []byte("PK\x03\x04")}.Reader()); err != nil {
+	if _, err := io.Copy(hash, Attachment{Seed: 42, Length: 100_003,
+		Magic: []byte("PK\x03\x04")}.Reader()); err != nil {
 		t.Fatal(err)
 	}
 	const want = "8e38318e96f1cccc5209a542433f3a2db3413e18550c2e02b1fd147d2fe4e5d4"
