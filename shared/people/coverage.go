@@ -82,7 +82,7 @@ func (g Gate) describe(c Coverage) string {
 		return "The files that this person mails are recorded."
 	case NoLicence:
 		return "Not monitored: the person has no subscription that includes Audit (Premium), or it is suspended. " +
-			"Assign one in the Microsoft 365 admin center, or set the gate of this connection to \"none\"."
+			"Assign one in the Microsoft 365 admin center, or set the gate of this connection to \"any\"."
 	case Disabled:
 		return "Not monitored: the account is disabled, so nobody can sign in as this person."
 	case NoMailbox:
