@@ -178,14 +178,14 @@ func decoded(t *testing.T, b []byte) (v any) {
 	return v
 }
 
-// less lists what of want is not in got. It passes over what is about polls, which went on behind the answer, and takes
-// a list for whole that has more at its end.
+// less lists what of want is not in got. It passes over sentences, which may be put better, and over what is about polls,
+// which went on behind the answer. A list may have more at its end.
 func less(path string, got, want any) (problems []string) {
 	switch want := want.(type) {
 	case map[string]any:
 		object, _ := got.(map[string]any)
 		for name, value := range want {
-			if slices.Contains([]string{"progress", "waitingFor", "lagSeconds"}, name) {
+			if slices.Contains([]string{"progress", "waitingFor", "lagSeconds", "reason"}, name) {
 				continue
 			}
 			problems = append(problems, less(path+"."+name, object[name], value)...)
