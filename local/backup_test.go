@@ -45,7 +45,8 @@ func TestABackupThatIsMadeUnderLoadIsWhole(t *testing.T) {
 		t.Errorf("nothing was open in the backup: %s", said)
 	}
 	told := s.start()
-	if r := told.Records; r.Messages != sends || r.Events != sends || r.Sends != int64(sends+sends/20) || r.Unreadable != 0 {
+	if r := told.Records; r.Messages != sends || r.Events != sends || r.Sends != int64(sends+sends/20) ||
+		r.Unreadable != 0 {
 		t.Errorf("the summary says %+v, want %d messages", *r, sends)
 	}
 	s.says(s.does(0, "verify"), " 0 open + 0 lost; 20000 events.\n  It adds up.")
@@ -81,7 +82,8 @@ func TestABackupRestoresTheFirstClient(t *testing.T) {
 		other := &site{t: t, data: filepath.Join(t.TempDir(), "other")}
 		other.env = strings.ReplaceAll(s.env, "DATA="+s.data, "DATA="+other.data)
 		other.does(0, "restore", saved)
-		if again := other.start(); again.ClientID != told.ClientID || again.ClientSecret != told.ClientSecret || again.Records.Events != 10 {
+		if again := other.start(); again.ClientID != told.ClientID || again.ClientSecret != told.ClientSecret ||
+			again.Records.Events != 10 {
 			t.Errorf("the restored folder has client %s and %+v", again.ClientID, again.Records)
 		}
 		other.says(other.does(1, "restore", saved), "nothing was restored: folder "+other.data+" holds data")

@@ -66,9 +66,18 @@ func (p *program) commands() *cobra.Command {
 	root.PersistentFlags().StringVar(&p.data, "data", "",
 		"the data `folder` (default: that of DATA, or data/company or data/microsoft)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(p.serveCommand(), p.clientCommand(), p.deadCommand(), p.enrichCommand(), p.verifyCommand(), p.backupCommand(),
-		p.restoreCommand(), p.doctorCommand(),
-		p.versionCommand(), settingsTopic())
+	root.AddCommand(
+		p.serveCommand(),
+		p.clientCommand(),
+		p.deadCommand(),
+		p.enrichCommand(),
+		p.verifyCommand(),
+		p.backupCommand(),
+		p.restoreCommand(),
+		p.doctorCommand(),
+		p.versionCommand(),
+		settingsTopic(),
+	)
 	return root
 }
 

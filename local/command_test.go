@@ -27,7 +27,8 @@ func TestMistakesOnTheCommandLineAreUsageErrors(t *testing.T) {
 		"--data x nope": `there is no command "mailtrail nope"`,
 	} {
 		code, out, errs := mailtrail(t, "", strings.Fields(args)...)
-		if code != exitUsage || out != "" || !strings.HasPrefix(errs, "mailtrail: "+want) || !strings.Contains(errs, "--help\n") {
+		if code != exitUsage || out != "" || !strings.HasPrefix(errs, "mailtrail: "+want) ||
+			!strings.Contains(errs, "--help\n") {
 			t.Errorf("mailtrail %s ends with %d, prints %q and %q, want %q", args, code, out, errs, want)
 		}
 	}
@@ -60,7 +61,8 @@ func TestTheHelpListsEverySettingOfAMachine(t *testing.T) {
 		}
 		for _, s := range settings.All() {
 			listed := strings.Contains(page, "  "+s.Name+"\n") || strings.Contains(page, "  "+s.Name+" *\n")
-			if listed != (s.Place != settings.AWS) || listed && !strings.Contains(page, strings.ReplaceAll(s.Sentence, "`", "")) {
+			if listed != (s.Place != settings.AWS) ||
+				listed && !strings.Contains(page, strings.ReplaceAll(s.Sentence, "`", "")) {
 				t.Errorf("mailtrail %s, of %s:\n%s", args, s.Name, page)
 			}
 		}

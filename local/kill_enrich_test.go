@@ -43,7 +43,10 @@ func TestKilledWhileEnrichingAndStartedAgainLeavesNoMessageWaiting(t *testing.T)
 	go c.until("\x00") // nobody else empties the pipe
 	told := running(t, filepath.Join(data, runFile))
 	token := login(t, told)
-	stored := fmt.Sprintf(`{"term":"event.inserted","operator":"ON_OR_BEFORE","value":%q}`, killed.Format("2006-01-02T15:04:05.000Z"))
+	stored := fmt.Sprintf(
+		`{"term":"event.inserted","operator":"ON_OR_BEFORE","value":%q}`,
+		killed.Format("2006-01-02T15:04:05.000Z"),
+	)
 	waiting := stored + `,{"term":"event.enriched","operator":"DOES_NOT_EXIST"}`
 	all := ask(t, told, token, stored, "@timestamp", 1).TotalCount
 	if all == 0 {
@@ -107,8 +110,18 @@ type found struct {
 // ask returns up to size of the events for which all filters hold.
 func ask(t *testing.T, told summary, token, filters, key string, size int) (page found) {
 	t.Helper()
-	body := fmt.Sprintf(`{"groups":[{"filterClause":"AND","filters":[%s]}],"pgSize":%d,"srtKey":%q,"srtDir":"asc"}`, filters, size, key)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, told.API+"/v2/file-events", strings.NewReader(body))
+	body := fmt.Sprintf(
+		`{"groups":[{"filterClause":"AND","filters":[%s]}],"pgSize":%d,"srtKey":%q,"srtDir":"asc"}`,
+		filters,
+		size,
+		key,
+	)
+	req, err := http.NewRequestWithContext(
+		t.Context(),
+		http.MethodPost,
+		told.API+"/v2/file-events",
+		strings.NewReader(body),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,8 @@ func TestKilledWhileIngestingAndStartedAgainFindsEverythingOnce(t *testing.T) {
 	defer c.kill(t)
 	go c.until("\x00") // nobody else empties the pipe
 	told := waitForSummary(t, filepath.Join(data, runFile))
-	if r := told.Records; r.Messages != int64(sends) || r.Events != int64(sends) || r.Sends != int64(sends+sends/20) || r.Unreadable != 0 {
+	if r := told.Records; r.Messages != int64(sends) || r.Events != int64(sends) || r.Sends != int64(sends+sends/20) ||
+		r.Unreadable != 0 {
 		t.Errorf("the summary says %+v, want %d messages", *r, sends)
 	}
 
@@ -173,8 +174,16 @@ func askAll(t *testing.T, told summary) []event {
 	bearer := login(t, told)
 	var all []event
 	for token := ""; ; {
-		body := fmt.Sprintf(`{"groups":[{"filters":[{"term":"event.action","operator":"IS","value":"file-emailed"}]}],"pgSize":3000,"pgToken":%q,"srtKey":"event.id","srtDir":"asc"}`, token)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, told.API+"/v2/file-events", strings.NewReader(body))
+		body := fmt.Sprintf(
+			`{"groups":[{"filters":[{"term":"event.action","operator":"IS","value":"file-emailed"}]}],"pgSize":3000,"pgToken":%q,"srtKey":"event.id","srtDir":"asc"}`,
+			token,
+		)
+		req, err := http.NewRequestWithContext(
+			t.Context(),
+			http.MethodPost,
+			told.API+"/v2/file-events",
+			strings.NewReader(body),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -164,7 +164,11 @@ func TestARemovedClientIsRefusedAtOnce(t *testing.T) {
 	if got := status(); got != http.StatusOK {
 		t.Fatalf("before it is removed: %d", got)
 	}
-	s.says(s.does(0, "client", "remove", told.ClientID), "Its secret and its tokens are refused", "Its secret was taken out of")
+	s.says(
+		s.does(0, "client", "remove", told.ClientID),
+		"Its secret and its tokens are refused",
+		"Its secret was taken out of",
+	)
 	if got := status(); got != http.StatusUnauthorized {
 		t.Errorf("after it was removed: %d, want 401", got)
 	}

@@ -12,8 +12,10 @@ import (
 // settingsTopic is the page of the help that lists what can be set in the environment of one machine.
 func settingsTopic() *cobra.Command {
 	var page strings.Builder
-	page.WriteString("Mailtrail reads these settings from its environment. Those marked with * describe the application at\n" +
-		"Microsoft. For each further cloud, set them again with its name behind them: " + settings.ClientID + "_GCCHIGH.\n")
+	page.WriteString(
+		"Mailtrail reads these settings from its environment. Those marked with * describe the application at\n" +
+			"Microsoft. For each further cloud, set them again with its name behind them: " + settings.ClientID + "_GCCHIGH.\n",
+	)
 	for _, s := range settings.All() {
 		if s.Place == settings.AWS {
 			continue

@@ -59,7 +59,15 @@ func TestReadCompany(t *testing.T) {
 				t.Fatal(err)
 			}
 			if s.Form != form || s.Records != len(want) || s.Unreadable != torn || torn == 0 {
-				t.Errorf("%s: %d records and %d unreadable, want %d and %d: %+v", s.Form, s.Records, s.Unreadable, len(want), torn, s.Problems)
+				t.Errorf(
+					"%s: %d records and %d unreadable, want %d and %d: %+v",
+					s.Form,
+					s.Records,
+					s.Unreadable,
+					len(want),
+					torn,
+					s.Problems,
+				)
 			}
 		})
 	}

@@ -111,7 +111,9 @@ func FuzzReadTable(f *testing.F) {
 		data = strings.NewReplacer("\r", "", "uditData", "").Replace(data) // encoding/csv drops some
 		var file bytes.Buffer
 		w := csv.NewWriter(&file)
-		_ = w.WriteAll([][]string{{"A", "AuditData", "B"}, {before, data, after}, {"1", `{"last":1}`, "2"}}) // a buffer never fails
+		_ = w.WriteAll(
+			[][]string{{"A", "AuditData", "B"}, {before, data, after}, {"1", `{"last":1}`, "2"}},
+		) // a buffer never fails
 		var records []string
 		s, err := exported.Read(t.Context(), &file, func(_ int, raw []byte) error {
 			records = append(records, string(raw))

@@ -69,7 +69,10 @@ func TestMemoryIsBounded(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			in := io.MultiReader(strings.NewReader(file.start), &endless{text: strings.Repeat(file.text, 1+(64<<10)/len(file.text)), left: size})
+			in := io.MultiReader(
+				strings.NewReader(file.start),
+				&endless{text: strings.Repeat(file.text, 1+(64<<10)/len(file.text)), left: size},
+			)
 			s, err := exported.Read(t.Context(), in, func(int, []byte) error { return nil })
 			runtime.ReadMemStats(&after)
 			if err != nil || s.Unreadable == 0 {

@@ -61,7 +61,12 @@ func TestTheStoreOfEachReleaseIsOpenedAndAnswersAsItDid(t *testing.T) {
 				req.Header.Set("Authorization", "Bearer "+token)
 				got := answer(t, handler, req)
 				if problems := less("", decoded(t, got), decoded(t, want)); len(problems) > 0 {
-					t.Errorf("%s: %d differences, such as\n%s", call, len(problems), strings.Join(problems[:min(5, len(problems))], "\n"))
+					t.Errorf(
+						"%s: %d differences, such as\n%s",
+						call,
+						len(problems),
+						strings.Join(problems[:min(5, len(problems))], "\n"),
+					)
 				}
 				if path == "/v2/file-events" {
 					wantMany(t, want, 50)
@@ -178,8 +183,8 @@ func decoded(t *testing.T, b []byte) (v any) {
 	return v
 }
 
-// less lists what of want is not in got. It passes over sentences, which may be put better, and over what is about polls,
-// which went on behind the answer. A list may have more at its end.
+// less lists what of want is not in got. It passes over sentences, which may be put better, and over what is about
+// polls, which went on behind the answer. A list may have more at its end.
 func less(path string, got, want any) (problems []string) {
 	switch want := want.(type) {
 	case map[string]any:

@@ -31,17 +31,20 @@ type Operator struct {
 // token: who reaches it may read the folder anyhow.
 func (o *Operator) Handler() http.Handler {
 	door := func(pattern string, h func(http.ResponseWriter, *http.Request) error) access.Route {
-		return access.Route{Pattern: pattern, Handler: access.Handle(o.Log, func(w http.ResponseWriter, r *http.Request) error {
-			err := h(w, r)
-			if refused := new(access.Refused); err != nil && !errors.As(err, &refused) {
-				o.Log.ErrorContext(r.Context(), "request of the operator failed", "route", r.Pattern, "err", err)
-				// The operator may know the cause, and needs it.
-				err = &access.Refused{Status: http.StatusInternalServerError, Problems: []access.Problem{
-					{Type: "FAILED", Description: err.Error()},
-				}}
-			}
-			return err
-		})}
+		return access.Route{
+			Pattern: pattern,
+			Handler: access.Handle(o.Log, func(w http.ResponseWriter, r *http.Request) error {
+				err := h(w, r)
+				if refused := new(access.Refused); err != nil && !errors.As(err, &refused) {
+					o.Log.ErrorContext(r.Context(), "request of the operator failed", "route", r.Pattern, "err", err)
+					// The operator may know the cause, and needs it.
+					err = &access.Refused{Status: http.StatusInternalServerError, Problems: []access.Problem{
+						{Type: "FAILED", Description: err.Error()},
+					}}
+				}
+				return err
+			}),
+		}
 	}
 	own := []access.Route{
 		door("POST /operator/verify", o.verify),

@@ -26,7 +26,9 @@ func reaches(t *testing.T, dir string) bool {
 
 func answer(t *testing.T, l net.Listener) {
 	t.Helper()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"here"`)) })}
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"here"`)) }),
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

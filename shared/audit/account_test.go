@@ -75,7 +75,9 @@ func TestAPurgeLeavesNothingOfALedger(t *testing.T) {
 		}
 	}
 	told, err := s.Ledger.Tell(t.Context(), "c0")
-	if err != nil || told.Listed != 30 || told.Open != 10 || !told.LastSend.Equal(s.clock.Now()) || told.LastPoll.IsZero() || told.LastBlob.IsZero() {
+	if err != nil || told.Listed != 30 || told.Open != 10 || !told.LastSend.Equal(s.clock.Now()) ||
+		told.LastPoll.IsZero() ||
+		told.LastBlob.IsZero() {
 		t.Errorf("%+v, %v", told, err)
 	}
 	slices := 0

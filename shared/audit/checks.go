@@ -93,7 +93,11 @@ func (k Checks) warning() string {
 	if k.Missing == 0 {
 		return ""
 	}
-	return fmt.Sprintf("The audit log leaves out attachments of mail that is sent with the client %s: %d of %d such mails "+
-		"without attachments, according to their records, have attachments in the sender's mailbox. They are in no event.",
-		k.Client, k.Missing, k.Checked)
+	return fmt.Sprintf(
+		"The audit log leaves out attachments of mail that is sent with the client %s: %d of %d such mails "+
+			"without attachments, according to their records, have attachments in the sender's mailbox. They are in no event.",
+		k.Client,
+		k.Missing,
+		k.Checked,
+	)
 }

@@ -35,7 +35,8 @@ func TestChecksAreCountedByClientAndAreAWarning(t *testing.T) {
 		t.Errorf("checks are %+v, %v, want %+v", account.Checks, err, want)
 	}
 	told, err := s.Ledger.Tell(t.Context(), "c0")
-	if err != nil || len(told.Warnings) != 1 || !strings.Contains(told.Warnings[0], "client MSExchangeRPC: 5 of 10 such mails") {
+	if err != nil || len(told.Warnings) != 1 ||
+		!strings.Contains(told.Warnings[0], "client MSExchangeRPC: 5 of 10 such mails") {
 		t.Errorf("warnings %q, %v", told.Warnings, err)
 	}
 

@@ -58,12 +58,15 @@ func TestAClockThatRanAheadStopsNoListing(t *testing.T) {
 				}
 			case "died":
 				ledger := s.Poller.Ledger
-				s.Poller.Ledger = &audit.Ledger{Now: s.clock.Now, Table: &tabletest.Faulty{Table: ledger.Table, Before: func(op string, n int) error {
-					if op == "commit" && n > 1 { // the lease was taken
-						return errors.New("the process is dead")
-					}
-					return nil
-				}}}
+				s.Poller.Ledger = &audit.Ledger{
+					Now: s.clock.Now,
+					Table: &tabletest.Faulty{Table: ledger.Table, Before: func(op string, n int) error {
+						if op == "commit" && n > 1 { // the lease was taken
+							return errors.New("the process is dead")
+						}
+						return nil
+					}},
+				}
 				defer func() { s.Poller.Ledger = ledger }()
 			}
 			s.poll(t)

@@ -166,7 +166,12 @@ func TestStaleBlobs(t *testing.T) {
 	s.poll(t)
 	e, err := s.Ledger.Find(t.Context(), "c0", untouched.ID)
 	if err != nil || !e.Arrival.After(untouched.Arrival) {
-		t.Errorf("a blob that nothing was read of arrived %s after its hold, err %v; want later than %s", e.Arrival, err, untouched.Arrival)
+		t.Errorf(
+			"a blob that nothing was read of arrived %s after its hold, err %v; want later than %s",
+			e.Arrival,
+			err,
+			untouched.Arrival,
+		)
 	}
 	if e, err = s.Ledger.Find(t.Context(), "c0", begun.ID); err != nil || !e.Arrival.Equal(begun.Arrival) {
 		t.Errorf("a blob that is being read was moved from %s to %s, err %v", begun.Arrival, e.Arrival, err)

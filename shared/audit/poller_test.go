@@ -243,7 +243,13 @@ type hanging struct {
 	release chan struct{}
 }
 
-func (h *hanging) List(ctx context.Context, t connection.Tenant, ct audit.ContentType, from, to time.Time, page string) (audit.Page, error) {
+func (h *hanging) List(
+	ctx context.Context,
+	t connection.Tenant,
+	ct audit.ContentType,
+	from, to time.Time,
+	page string,
+) (audit.Page, error) {
 	if t.ID == h.tenant {
 		select {
 		case <-h.release:

@@ -31,16 +31,25 @@ func inventedBlob(seed uint64, records int, share float64) []byte {
 func inventedRecord(rng *rand.Rand, sendsFiles bool) []byte {
 	r := inventedCommon(rng)
 	item := map[string]any{
-		"Id":                inventedID(rng, 120),
-		"InternetMessageId": fmt.Sprintf("<DB8PR04MB%04X%s@DB8PR04MB6875.eurprd04.prod.outlook.com>", rng.IntN(1<<16), inventedID(rng, 24)),
-		"Subject":           inventedSubject(rng),
-		"ParentFolder":      map[string]any{"Id": inventedID(rng, 64), "Path": `\Drafts`},
-		"SizeInBytes":       rng.IntN(1 << 20),
+		"Id": inventedID(rng, 120),
+		"InternetMessageId": fmt.Sprintf(
+			"<DB8PR04MB%04X%s@DB8PR04MB6875.eurprd04.prod.outlook.com>",
+			rng.IntN(1<<16),
+			inventedID(rng, 24),
+		),
+		"Subject":      inventedSubject(rng),
+		"ParentFolder": map[string]any{"Id": inventedID(rng, 64), "Path": `\Drafts`},
+		"SizeInBytes":  rng.IntN(1 << 20),
 	}
 	switch kind := rng.IntN(10); {
 	case sendsFiles:
 		r["Operation"], r["RecordType"], r["Item"] = "Send", 2, item
-		item["Attachments"] = fmt.Sprintf("report %d.docx (%db); image001.png (%db)", rng.IntN(99), rng.IntN(1<<20), rng.IntN(9999))
+		item["Attachments"] = fmt.Sprintf(
+			"report %d.docx (%db); image001.png (%db)",
+			rng.IntN(99),
+			rng.IntN(1<<20),
+			rng.IntN(9999),
+		)
 	case kind < 2:
 		r["Operation"], r["RecordType"], r["Item"] = "Send", 2, item
 	case kind < 3:
@@ -53,7 +62,10 @@ func inventedRecord(rng *rand.Rand, sendsFiles bool) []byte {
 		}
 		items := make([]any, 1+rng.IntN(8))
 		for i := range items {
-			items[i] = map[string]any{"InternetMessageId": "<" + inventedID(rng, 40) + "@mail.example.com>", "SizeInBytes": rng.IntN(1 << 20)}
+			items[i] = map[string]any{
+				"InternetMessageId": "<" + inventedID(rng, 40) + "@mail.example.com>",
+				"SizeInBytes":       rng.IntN(1 << 20),
+			}
 		}
 		r["Folders"] = []any{map[string]any{"FolderItems": items, "Id": inventedID(rng, 64), "Path": `\Inbox`}}
 	case kind < 9:
@@ -107,12 +119,23 @@ func inventedCommon(rng *rand.Rand) map[string]any {
 		"OrganizationName":  "contoso.example",
 		"OriginatingServer": "DB8PR04MB6875 (15.20.4042.018)\r\n",
 		"SessionId":         inventedGUID(rng),
-		"AppAccessContext":  map[string]any{"AADSessionId": inventedGUID(rng), "UniqueTokenId": inventedID(rng, 22), "IssuedAtTime": "2026-03-01T00:00:00"},
+		"AppAccessContext": map[string]any{
+			"AADSessionId":  inventedGUID(rng),
+			"UniqueTokenId": inventedID(rng, 22),
+			"IssuedAtTime":  "2026-03-01T00:00:00",
+		},
 	}
 }
 
 func inventedGUID(rng *rand.Rand) string {
-	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", rng.Uint32(), rng.IntN(1<<16), rng.IntN(1<<16), rng.IntN(1<<16), rng.Uint64()>>16)
+	return fmt.Sprintf(
+		"%08x-%04x-%04x-%04x-%012x",
+		rng.Uint32(),
+		rng.IntN(1<<16),
+		rng.IntN(1<<16),
+		rng.IntN(1<<16),
+		rng.Uint64()>>16,
+	)
 }
 
 func inventedID(rng *rand.Rand, length int) string {

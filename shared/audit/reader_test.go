@@ -62,30 +62,86 @@ func TestReader(t *testing.T) {
 		says    string // and tells
 	}{
 		{"an empty array", `[]`, nil, audit.Counts{}, io.EOF, ""},
-		{"a byte order mark and white space", "\xef\xbb\xbf \r\n[ \t" + sendRecord + " ] \n", []string{sendRecord}, audit.Counts{Records: 1, Candidates: 1}, io.EOF, ""},
-		{"only sends with attachments come out", "[" + createRecord + "," + sendRecord + " ,\n" + plainRecord + "]", []string{sendRecord}, audit.Counts{Records: 3, Candidates: 1}, io.EOF, ""},
-		{"elements that are no objects are counted", `["a\"]\\",{},[1,[2],"]"],-1.5e3,true,false,null,` + sendRecord + `]`, []string{sendRecord}, audit.Counts{Records: 8, Candidates: 1, Unreadable: 6}, io.EOF, ""},
-		{"an object that is malformed inside is for Decode to judge", `[{"Operation":"Send" "Attachments"},` + sendRecord + `]`, []string{`{"Operation":"Send" "Attachments"}`, sendRecord}, audit.Counts{Records: 2, Candidates: 2}, io.EOF, ""},
+		{
+			"a byte order mark and white space",
+			"\xef\xbb\xbf \r\n[ \t" + sendRecord + " ] \n",
+			[]string{sendRecord},
+			audit.Counts{Records: 1, Candidates: 1},
+			io.EOF,
+			"",
+		},
+		{
+			"only sends with attachments come out",
+			"[" + createRecord + "," + sendRecord + " ,\n" + plainRecord + "]",
+			[]string{sendRecord},
+			audit.Counts{Records: 3, Candidates: 1},
+			io.EOF,
+			"",
+		},
+		{
+			"elements that are no objects are counted",
+			`["a\"]\\",{},[1,[2],"]"],-1.5e3,true,false,null,` + sendRecord + `]`,
+			[]string{sendRecord},
+			audit.Counts{Records: 8, Candidates: 1, Unreadable: 6},
+			io.EOF,
+			"",
+		},
+		{
+			"an object that is malformed inside is for Decode to judge",
+			`[{"Operation":"Send" "Attachments"},` + sendRecord + `]`,
+			[]string{`{"Operation":"Send" "Attachments"}`, sendRecord},
+			audit.Counts{Records: 2, Candidates: 2},
+			io.EOF,
+			"",
+		},
 
 		{"nothing", "", nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 0:"},
 		{"white space only", " \n", nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 2:"},
 		{"torn after the bracket", `[`, nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 1:"},
-		{"torn in a record", "[" + sendRecord + `,{"Id":"`, []string{sendRecord}, audit.Counts{Records: 1, Candidates: 1}, io.ErrUnexpectedEOF, fmt.Sprintf("byte %d:", len(sendRecord)+9)},
+		{
+			"torn in a record",
+			"[" + sendRecord + `,{"Id":"`,
+			[]string{sendRecord},
+			audit.Counts{Records: 1, Candidates: 1},
+			io.ErrUnexpectedEOF,
+			fmt.Sprintf("byte %d:", len(sendRecord)+9),
+		},
 		{"torn in a string", `["ab`, nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 4:"},
 		{"torn in a number", `[12`, nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 3:"},
 		{"torn in an array", `[[1`, nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 3:"},
-		{"torn after a record", "[" + sendRecord, []string{sendRecord}, audit.Counts{Records: 1, Candidates: 1}, io.ErrUnexpectedEOF, fmt.Sprintf("byte %d:", len(sendRecord)+1)},
+		{
+			"torn after a record",
+			"[" + sendRecord,
+			[]string{sendRecord},
+			audit.Counts{Records: 1, Candidates: 1},
+			io.ErrUnexpectedEOF,
+			fmt.Sprintf("byte %d:", len(sendRecord)+1),
+		},
 		{"torn after a comma", "[1,", nil, audit.Counts{Records: 1, Unreadable: 1}, io.ErrUnexpectedEOF, "byte 3:"},
 		{"torn in the byte order mark", "\xef\xbb", nil, audit.Counts{}, io.ErrUnexpectedEOF, "byte 2:"},
 
 		{"an object instead of an array", `{"error":{}}`, nil, audit.Counts{}, fault.Poison, "byte 0: found '{'"},
 		{"a page of HTML", "<html>", nil, audit.Counts{}, fault.Poison, "byte 0: found '<'"},
 		{"a broken byte order mark", "\xef\xbc[]", nil, audit.Counts{}, fault.Poison, "byte 1:"},
-		{"no comma", "[" + sendRecord + sendRecord + "]", []string{sendRecord}, audit.Counts{Records: 1, Candidates: 1}, fault.Poison, fmt.Sprintf("byte %d: found '{'", len(sendRecord)+1)},
+		{
+			"no comma",
+			"[" + sendRecord + sendRecord + "]",
+			[]string{sendRecord},
+			audit.Counts{Records: 1, Candidates: 1},
+			fault.Poison,
+			fmt.Sprintf("byte %d: found '{'", len(sendRecord)+1),
+		},
 		{"two commas", "[1,,2]", nil, audit.Counts{Records: 1, Unreadable: 1}, fault.Poison, "byte 3: found ','"},
 		{"a comma too many", "[1,]", nil, audit.Counts{Records: 1, Unreadable: 1}, fault.Poison, "byte 3: found ']'"},
 		{"a brace too many", "[{}}]", nil, audit.Counts{Records: 1}, fault.Poison, "byte 3: found '}'"},
-		{"garbage after the array", "[" + sendRecord + "] [", []string{sendRecord}, audit.Counts{Records: 1, Candidates: 1}, fault.Poison, fmt.Sprintf("byte %d: found '['", len(sendRecord)+3)},
+		{
+			"garbage after the array",
+			"[" + sendRecord + "] [",
+			[]string{sendRecord},
+			audit.Counts{Records: 1, Candidates: 1},
+			fault.Poison,
+			fmt.Sprintf("byte %d: found '['", len(sendRecord)+3),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -156,7 +212,13 @@ func TestReaderStrings(t *testing.T) {
 		var blob strings.Builder
 		var want []string
 		for i := range 3 {
-			record := fmt.Sprintf(`{"Id":%d,"Operation":"Send","Item":{"Subject":"%s","Attachments":"%s (1b)"},"x":["%s"]}`, i, subject, subject, subject)
+			record := fmt.Sprintf(
+				`{"Id":%d,"Operation":"Send","Item":{"Subject":"%s","Attachments":"%s (1b)"},"x":["%s"]}`,
+				i,
+				subject,
+				subject,
+				subject,
+			)
 			want = append(want, record)
 			fmt.Fprintf(&blob, "%c%s", "[,"[min(i, 1)], record)
 		}
@@ -224,7 +286,8 @@ func TestReaderReset(t *testing.T) {
 	read(t, r, 1)
 	r.Reset(strings.NewReader("[" + sendRecord + "]"))
 	got := read(t, r, 1)
-	if got.Err != io.EOF || got.Counts != (audit.Counts{Records: 1, Candidates: 1}) || len(got.Unreadable) != 0 || got.Offsets[0] != 1 {
+	if got.Err != io.EOF || got.Counts != (audit.Counts{Records: 1, Candidates: 1}) || len(got.Unreadable) != 0 ||
+		got.Offsets[0] != 1 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -90,7 +90,13 @@ func (f *feed) Unsubscribe(_ context.Context, t connection.Tenant, _ audit.Conte
 	return nil
 }
 
-func (f *feed) List(ctx context.Context, t connection.Tenant, _ audit.ContentType, from, to time.Time, page string) (audit.Page, error) {
+func (f *feed) List(
+	ctx context.Context,
+	t connection.Tenant,
+	_ audit.ContentType,
+	from, to time.Time,
+	page string,
+) (audit.Page, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.clock.Now().Add(f.skew)

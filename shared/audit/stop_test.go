@@ -99,7 +99,8 @@ func TestAResumedConnectionIsSubscribedAsSoonAsItMayBeAndTheTimeBetweenIsAGap(t 
 			t.Errorf("after %s: %+v, %d starts", away, o, s.feed.starts-starts)
 		}
 		p, err := s.Ledger.Progress(t.Context(), "c0")
-		if err != nil || !p.Stopped.IsZero() || len(p.Gaps) != 1 || p.Gaps[0] != (audit.Gap{From: stopped, To: s.clock.Now()}) {
+		if err != nil || !p.Stopped.IsZero() || len(p.Gaps) != 1 ||
+			p.Gaps[0] != (audit.Gap{From: stopped, To: s.clock.Now()}) {
 			t.Errorf("after %s: %+v, %v; want a gap from %s", away, p, err, stopped)
 		}
 	}

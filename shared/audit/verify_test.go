@@ -52,7 +52,8 @@ func (s *stage) verify(t *testing.T) audit.Recount {
 func TestALedgerThatAddsUpIsFoundRight(t *testing.T) {
 	s := settled(t)
 	r := s.verify(t)
-	if len(r.Wrong) > 0 || r.Expired || r.Kept.Listed != verified || r.Found.Listed != verified || r.Kept.Tally != r.Found.Tally {
+	if len(r.Wrong) > 0 || r.Expired || r.Kept.Listed != verified || r.Found.Listed != verified ||
+		r.Kept.Tally != r.Found.Tally {
 		t.Errorf("recount: %+v", r)
 	}
 	if r.Open == 0 || r.Found.Settled == 0 || r.Found.Lost == 0 || r.Found.Listed != r.Found.Settled+r.Found.Lost+r.Open {

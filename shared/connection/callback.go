@@ -267,7 +267,14 @@ func (c *Consent) firstLook(ctx context.Context, conn Connection) string {
 	err := c.Subscribe(ctx, conn)
 	missing, errMissing := c.Grants.MissingPermissions(ctx, conn.Tenant)
 	if err = errors.Join(err, errMissing); err != nil {
-		c.Log.InfoContext(ctx, "the first look after a consent failed; the poller continues", "connection", conn.ID, "err", err)
+		c.Log.InfoContext(
+			ctx,
+			"the first look after a consent failed; the poller continues",
+			"connection",
+			conn.ID,
+			"err",
+			err,
+		)
 	}
 	switch {
 	case len(missing) > 0:

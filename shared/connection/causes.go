@@ -229,11 +229,13 @@ func tenantCause(code string) (Cause, bool) {
 		}
 	}
 	if answer, ok := strings.CutPrefix(code, ContentRefused); ok {
-		return refused("Microsoft lists the content of the tenant's audit log, but refuses to hand it out"+named(answer)+".",
+		return refused(
+			"Microsoft lists the content of the tenant's audit log, but refuses to hand it out"+named(answer)+".",
 			"We keep asking until Microsoft deletes it, 7 days after it was listed. If this lasts for more than a few hours, check "+
 				"that the tenant id and the cloud of this connection are those of the tenant (Microsoft Entra admin center, "+
 				"Overview). If they are not, deauthorize this connection and add a new one; if they are, open a support request "+
-				"with Microsoft."+byItself)
+				"with Microsoft."+byItself,
+		)
 	}
 	switch code {
 	case AuditLogOff, "AF20011":

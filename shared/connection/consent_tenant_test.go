@@ -10,7 +10,8 @@ import (
 )
 
 // Microsoft puts wids into an id_token for groupMembershipClaims, for the optional claim, or for either. A registration
-// that asks for both gets it from each Microsoft, and one that asks for neither is told apart from a user without a role.
+// that asks for both gets it from each Microsoft, and one that asks for neither is told apart from a user without a
+// role.
 func TestARegistrationWithoutWidsIsToldApartFromAUserWithoutARole(t *testing.T) {
 	const (
 		unseen = "Mailtrail cannot see your roles"

@@ -62,7 +62,8 @@ func FuzzDisplayName(f *testing.F) {
 		case err != nil:
 			t.Fatalf("%q: %v", name, err)
 		}
-		if n := utf8.RuneCountInString(c.DisplayName); n < 1 || n > connection.MaxName || strings.TrimSpace(c.DisplayName) != c.DisplayName ||
+		if n := utf8.RuneCountInString(c.DisplayName); n < 1 || n > connection.MaxName ||
+			strings.TrimSpace(c.DisplayName) != c.DisplayName ||
 			!utf8.ValidString(c.DisplayName) {
 			t.Errorf("%q became %q", name, c.DisplayName)
 		}

@@ -17,8 +17,9 @@ const (
 	secretBytes  = 32 // of links, states and cookies: 256 bits
 )
 
-// NewLink opens a new link for a connection, closes the one that was open, and voids what was begun with earlier ones: for a consent that was never given, or
-// has to be given again. Errors: ErrNotFound, ErrDeauthorized, ErrPurging, or the table's.
+// NewLink opens a new link for a connection, closes the one that was open, and voids what was begun with earlier ones:
+// for a consent that was never given, or has to be given again. Errors: ErrNotFound, ErrDeauthorized, ErrPurging, or
+// the table's.
 func (r *Registry) NewLink(ctx context.Context, id ID, by string) (link string, err error) {
 	now, written := r.now(), ""
 	_, err = r.change(ctx, id, by, func(s *stored) ([]table.Op, error) {

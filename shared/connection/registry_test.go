@@ -95,7 +95,8 @@ func TestDisplayNames(t *testing.T) {
 	} {
 		_, _, err := r.Add(t.Context(), step.name, connection.Commercial, "key-1")
 		if step.want == invalid {
-			if got := new(access.Refused); !errors.As(err, &got) || got.Problems[0].Field != "displayName" || got.Problems[0].Description == "" {
+			if got := new(access.Refused); !errors.As(err, &got) || got.Problems[0].Field != "displayName" ||
+				got.Problems[0].Description == "" {
 				t.Errorf("%q: %v, want an invalid display name", step.name, err)
 			}
 		} else if !errors.Is(err, step.want) {
@@ -107,7 +108,8 @@ func TestDisplayNames(t *testing.T) {
 func TestUnknownCloudIsInvalid(t *testing.T) {
 	r, _ := newRegistry(t)
 	var invalid *access.Refused
-	if _, _, err := r.Add(t.Context(), "Acme", "mars", "key-1"); !errors.As(err, &invalid) || invalid.Problems[0].Field != "cloud" {
+	if _, _, err := r.Add(t.Context(), "Acme", "mars", "key-1"); !errors.As(err, &invalid) ||
+		invalid.Problems[0].Field != "cloud" {
 		t.Errorf("cloud mars: %v", err)
 	}
 }

@@ -51,9 +51,9 @@ func (r *Registry) ReportDirectory(ctx context.Context, id ID, outcome error) er
 // own trouble; if all are refused, we probably ask for them in the wrong tenant or cloud.
 const manyRefused = 5
 
-// ReportBlob records that Microsoft handed out a blob that it had listed (nil), or refused another one. Five in a row are
-// Error; the next poll that succeeds after a blob was handed out sets Monitoring. A call that was done and then reported
-// as failed may count twice.
+// ReportBlob records that Microsoft handed out a blob that it had listed (nil), or refused another one. Five in a row
+// are Error; the next poll that succeeds after a blob was handed out sets Monitoring. A call that was done and then
+// reported as failed may count twice.
 func (r *Registry) ReportBlob(ctx context.Context, id ID, outcome error) error {
 	now := r.now()
 	_, err := r.change(ctx, id, Poller, func(s *stored) ([]table.Op, error) {

@@ -48,12 +48,18 @@ func TestARoundVisitsEachOnceAndNeverTooManyAtATime(t *testing.T) {
 func TestARoundWhoseContextEndsWaitsForWhatHasBegun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	visits, ended := 0, 0
-	err := connection.Round(ctx, make([]connection.Connection, 9), make(chan struct{}, 1), func(connection.Connection) int {
-		visits++
-		cancel()
-		<-ctx.Done()
-		return 1
-	}, func(n int) { ended += n })
+	err := connection.Round(
+		ctx,
+		make([]connection.Connection, 9),
+		make(chan struct{}, 1),
+		func(connection.Connection) int {
+			visits++
+			cancel()
+			<-ctx.Done()
+			return 1
+		},
+		func(n int) { ended += n },
+	)
 	if !errors.Is(err, context.Canceled) || visits != 1 || ended != 1 {
 		t.Errorf("%v after %d visits, of which %d ended", err, visits, ended)
 	}

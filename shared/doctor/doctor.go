@@ -27,7 +27,13 @@ type Microsoft interface {
 	// Subscriptions lists the tenant's subscriptions with their status.
 	Subscriptions(ctx context.Context, t connection.Tenant) (map[audit.ContentType]string, error)
 	// List returns one page of the blobs that became available in [from, to).
-	List(ctx context.Context, t connection.Tenant, ct audit.ContentType, from, to time.Time, page string) (audit.Page, error)
+	List(
+		ctx context.Context,
+		t connection.Tenant,
+		ct audit.ContentType,
+		from, to time.Time,
+		page string,
+	) (audit.Page, error)
 	// Open returns a content blob.
 	Open(ctx context.Context, t connection.Tenant, uri string) (io.ReadCloser, error)
 }
@@ -66,7 +72,11 @@ const (
 
 // Examine examines the tenant. An error of Microsoft's is a finding: the examination goes on with what can be seen.
 func Examine(ctx context.Context, m Microsoft, t connection.Tenant, now time.Time) Report {
-	e := &examination{Microsoft: m, tenant: t, report: Report{Tenant: t.ID, Cloud: t.Cloud, At: now.UTC().Truncate(time.Second)}}
+	e := &examination{
+		Microsoft: m,
+		tenant:    t,
+		report:    Report{Tenant: t.ID, Cloud: t.Cloud, At: now.UTC().Truncate(time.Second)},
+	}
 	e.cloud(ctx)
 	if e.permissions(ctx) && e.subscription(ctx) {
 		if newest, ok := e.listing(ctx, now); ok {
@@ -83,7 +93,10 @@ type examination struct {
 }
 
 func (e *examination) found(assumption string, v Verdict, format string, args ...any) {
-	e.report.Findings = append(e.report.Findings, Finding{Assumption: assumption, Verdict: v, Found: fmt.Sprintf(format, args...)})
+	e.report.Findings = append(
+		e.report.Findings,
+		Finding{Assumption: assumption, Verdict: v, Found: fmt.Sprintf(format, args...)},
+	)
 }
 
 // failed is a finding about a call that did not succeed: a refusal contradicts the assumption, anything else says
@@ -133,7 +146,13 @@ func (e *examination) subscription(ctx context.Context) bool {
 	status, ok := all[audit.Exchange]
 	switch {
 	case !ok:
-		e.found(assumption, Fails, "There are %d subscriptions, and none to %s. The consent or the poller starts it.", len(all), audit.Exchange)
+		e.found(
+			assumption,
+			Fails,
+			"There are %d subscriptions, and none to %s. The consent or the poller starts it.",
+			len(all),
+			audit.Exchange,
+		)
 	case !strings.EqualFold(status, "enabled"):
 		e.found(assumption, Fails, "The subscription to %s is %q.", audit.Exchange, status)
 	default:

@@ -17,8 +17,8 @@ type Checks interface {
 }
 
 // check looks for a mail whose record names no attachments, and counts whether it has some. One that is not found until
-// the deadline is left out of the sample. Graph says of inline images that they are none, so a mail that has attachments
-// has some that its record should name.
+// the deadline is left out of the sample. Graph says of inline images that they are none, so a mail that has
+// attachments has some that its record should name.
 func (a *Agent) check(ctx context.Context, t connection.Tenant, w forensic.Waiting) error {
 	if a.config.Checks == nil {
 		return nil

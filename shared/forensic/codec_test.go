@@ -23,13 +23,28 @@ func aFinding() Finding {
 	return Finding{
 		At: stored.Add(time.Second), Mailbox: "adele.vance@contoso.onmicrosoft.com",
 		From: "adele.vance@contoso.com", Sender: "adele.vance@contoso.com", Subject: "Q3 forecast, second draft for your review", Sent: stored.Add(-time.Hour - time.Second),
-		Recipients: []Recipient{{"bob@fabrikam.com", "Bob", To}, {"carol@contoso.com", "Carol", Cc}, {"dan@fabrikam.com", "", Bcc}},
+		Recipients: []Recipient{
+			{"bob@fabrikam.com", "Bob", To},
+			{"carol@contoso.com", "Carol", Cc},
+			{"dan@fabrikam.com", "", Bcc},
+		},
 		Files: []Attachment{
 			{
 				Record: 0, ID: "AAMkAGI1", Name: "Q3 forecast (draft 2).xlsx", ContentType: "application/octet-stream", ByBytes: "application/zip", Kind: FileKind,
 				StoredSize: 184600, Size: 184001, MD5: "9e107d9d372bb6826bd81d3542a419d6", SHA256: "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
 			},
-			{Record: -1, Missing: NotInRecord, ID: "AAMkAGI2", Name: "plans", Kind: ReferenceKind, StoredSize: 300, Size: -1, QuickXor: "AAAA", URL: "https://contoso-my.sharepoint.com/plans", NoHash: NotReachable},
+			{
+				Record:     -1,
+				Missing:    NotInRecord,
+				ID:         "AAMkAGI2",
+				Name:       "plans",
+				Kind:       ReferenceKind,
+				StoredSize: 300,
+				Size:       -1,
+				QuickXor:   "AAAA",
+				URL:        "https://contoso-my.sharepoint.com/plans",
+				NoHash:     NotReachable,
+			},
 		},
 	}
 }
@@ -196,9 +211,31 @@ func TestLoadKeepsTheOrderAskedForAndPassesOverWhatIsNotThere(t *testing.T) {
 // FuzzDerive takes records of any form through Derive and storage: whatever is a message has items that a table can
 // store, and is read back as it was.
 func FuzzDerive(f *testing.F) {
-	f.Add("r-1", "Send", "a.pdf (3b)", "s", "u@contoso.com", "m@contoso.com", "x@contoso.com", "[::ffff:1.2.3.4]:5", int64(1), int64(1_700_000_000))
+	f.Add(
+		"r-1",
+		"Send",
+		"a.pdf (3b)",
+		"s",
+		"u@contoso.com",
+		"m@contoso.com",
+		"x@contoso.com",
+		"[::ffff:1.2.3.4]:5",
+		int64(1),
+		int64(1_700_000_000),
+	)
 	f.Add("R\x1f", "SendAs", "\xff (3b); b", "\xff\x00", "", "", "", "::1", int64(-1), int64(0))
-	f.Add("r", "SendOnBehalf", strings.Repeat("ä (1b); ", 600), strings.Repeat("日", 2000), "S-1-5-18", "", "b", "h:1", int64(9), int64(-62135596800))
+	f.Add(
+		"r",
+		"SendOnBehalf",
+		strings.Repeat("ä (1b); ", 600),
+		strings.Repeat("日", 2000),
+		"S-1-5-18",
+		"",
+		"b",
+		"h:1",
+		int64(9),
+		int64(-62135596800),
+	)
 	f.Fuzz(func(t *testing.T, id, operation, attachments, text, user, owner, other, ip string, count, at int64) {
 		r := audit.Record{
 			ID: id, Operation: audit.Operation(operation), CreationTime: time.Unix(at, 0), UserID: user, MailboxOwnerUPN: owner,

@@ -22,7 +22,10 @@ func TestCrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 	large := strings.Repeat("x", 600<<10)
 	var records []string
 	for n := range 9 {
-		records = append(records, strings.Replace(send(n*24*60, fmt.Sprintf("%d.pdf (1b)", n)), `"Version":1`, `"New":"`+large+`"`, 1))
+		records = append(
+			records,
+			strings.Replace(send(n*24*60, fmt.Sprintf("%d.pdf (1b)", n)), `"Version":1`, `"New":"`+large+`"`, 1),
+		)
 	}
 	records = append(records, send(99, strings.Repeat("many.pdf (1b); ", 3000)))
 	calm := *w
@@ -45,7 +48,14 @@ func TestCrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 
 // crashAt ingests the records into tables of their own with a crash at the n-th write, and once more without. It
 // reports whether there are so many writes.
-func crashAt(t *testing.T, w *world, records []string, want map[forensic.RecordID]forensic.Message, how crash, n int) bool {
+func crashAt(
+	t *testing.T,
+	w *world,
+	records []string,
+	want map[forensic.RecordID]forensic.Message,
+	how crash,
+	n int,
+) bool {
 	t.Helper()
 	ctx := context.Background()
 	events, blobs := w.store.Table(fmt.Sprintf("events-%d-%d", how, n)), w.store.Table(fmt.Sprintf("blobs-%d-%d", how, n))

@@ -92,7 +92,11 @@ func account(record string) string {
 	case err != nil:
 		fmt.Fprintf(&b, "unreadable: %v\n", err)
 	case class != Sent:
-		fmt.Fprintf(&b, "%s\n", [...]string{NoSend: "no send with attachments", Noise: "noise", Failed: "failed: nothing left"}[class])
+		fmt.Fprintf(
+			&b,
+			"%s\n",
+			[...]string{NoSend: "no send with attachments", Noise: "noise", Failed: "failed: nothing left"}[class],
+		)
 	default:
 		v := reflect.ValueOf(m)
 		for i := range v.NumField() {
@@ -150,7 +154,10 @@ func TestClientAddressesAreBare(t *testing.T) {
 func TestOnlySharingNotificationsAreNoise(t *testing.T) {
 	notification := audit.Record{
 		ID: "r-1", Operation: audit.Send, UserID: "a@contoso.com", CreationTime: stored, AppID: strings.ToUpper(sharingApp),
-		Item: audit.Item{Attachments: "AttachedImage (3165b); AttachedImage (1642b)", InternetMessageID: "<odspmicro-share-1@odspnotify>"},
+		Item: audit.Item{
+			Attachments:       "AttachedImage (3165b); AttachedImage (1642b)",
+			InternetMessageID: "<odspmicro-share-1@odspnotify>",
+		},
 	}
 	for name, c := range map[string]struct {
 		change func(*audit.Record)

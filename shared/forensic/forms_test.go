@@ -81,7 +81,8 @@ func TestAMessageOfALaterFormIsRefusedWithASentence(t *testing.T) {
 	item, _ := encode(new(typical()), "", time.Time{})
 	item.Attrs[attrForm] = currentForm + 1
 	_, _, err := decode(tester, item)
-	if !errors.Is(err, fault.Poison) || !strings.Contains(err.Error(), "is stored in form 3; this version of Mailtrail reads") {
+	if !errors.Is(err, fault.Poison) ||
+		!strings.Contains(err.Error(), "is stored in form 3; this version of Mailtrail reads") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -21,7 +21,12 @@ type gate struct {
 	asked            []people.Send
 }
 
-func (g *gate) Judge(_ context.Context, _ connection.ID, t connection.Tenant, sends []people.Send) ([]people.Judgement, error) {
+func (g *gate) Judge(
+	_ context.Context,
+	_ connection.ID,
+	t connection.Tenant,
+	sends []people.Send,
+) ([]people.Judgement, error) {
 	g.asked = append(g.asked, sends...)
 	if g.err != nil || t.ID == "" {
 		return nil, g.err
@@ -41,14 +46,27 @@ func (g *gate) Judge(_ context.Context, _ connection.ID, t connection.Tenant, se
 
 func TestMailOfNobodyWhoIsMonitoredIsCountedAndNotKept(t *testing.T) {
 	w := newWorld(t)
-	body := w.add("blob", now, array(send(1, "a (1b)"), send(2, "b (1b); c (1b)"), send(3, "d (1b)"), send(2, "b (1b); c (1b)")))
+	body := w.add(
+		"blob",
+		now,
+		array(send(1, "a (1b)"), send(2, "b (1b); c (1b)"), send(3, "d (1b)"), send(2, "b (1b); c (1b)")),
+	)
 	in := w.ingester()
 	g := &gate{monitored: []string{"user1@contoso.onmicrosoft.com"}, known: []string{"user2@contoso.onmicrosoft.com"}}
 	in.Gate = g
 	if err := in.Ingest(t.Context(), body); err != nil {
 		t.Fatal(err)
 	}
-	want := audit.Tally{Records: 4, Sends: 4, Unmonitored: 2, Unknown: 1, Messages: 1, Repeated: 1, Events: 1, LastSend: now.Add(-time.Minute)}
+	want := audit.Tally{
+		Records:     4,
+		Sends:       4,
+		Unmonitored: 2,
+		Unknown:     1,
+		Messages:    1,
+		Repeated:    1,
+		Events:      1,
+		LastSend:    now.Add(-time.Minute),
+	}
 	if e := w.entry(t, "blob"); e.State != audit.Settled || e.Tally != want {
 		t.Errorf("blob is %s with %+v, want settled with %+v", e.State, e.Tally, want)
 	}
@@ -67,7 +85,10 @@ func TestABlobThatCannotBeJudgedComesBack(t *testing.T) {
 	w := newWorld(t)
 	body := w.add("blob", now, array(send(1, "a (1b)")))
 	in := w.ingester()
-	g := &gate{err: &fault.Error{Kind: fault.Retry, After: time.Minute, Err: errors.New("the directory is busy")}, monitored: []string{"user1@contoso.onmicrosoft.com"}}
+	g := &gate{
+		err:       &fault.Error{Kind: fault.Retry, After: time.Minute, Err: errors.New("the directory is busy")},
+		monitored: []string{"user1@contoso.onmicrosoft.com"},
+	}
 	in.Gate = g
 	err := in.Ingest(t.Context(), body)
 	if !errors.Is(err, fault.Retry) || fault.Wait(err) != time.Minute {

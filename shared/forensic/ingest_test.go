@@ -37,7 +37,10 @@ func TestReplayedAndShuffledDataGivesEachEventOnce(t *testing.T) {
 		twice := append(slices.Clone(records), records[:messages/2]...)
 		shuffle.Shuffle(len(twice), func(i, j int) { twice[i], twice[j] = twice[j], twice[i] })
 		for i, part := range slices.Collect(slices.Chunk(twice, 90)) {
-			bodies = append(bodies, w.add(fmt.Sprintf("blob-%d-%d", replay, i), now.Add(time.Duration(replay)*time.Second), array(part...)))
+			bodies = append(
+				bodies,
+				w.add(fmt.Sprintf("blob-%d-%d", replay, i), now.Add(time.Duration(replay)*time.Second), array(part...)),
+			)
 		}
 	}
 	in := w.ingester()
@@ -71,14 +74,16 @@ func TestReplayedAndShuffledDataGivesEachEventOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	tally := sums.Tally
-	if tally.Sends != tally.Messages+tally.Repeated+tally.Noise+tally.Failed || tally.Messages > messages || sums.Settled != int64(len(bodies)) {
+	if tally.Sends != tally.Messages+tally.Repeated+tally.Noise+tally.Failed || tally.Messages > messages ||
+		sums.Settled != int64(len(bodies)) {
 		t.Errorf("sums do not add up: %+v", sums)
 	}
 }
 
 func TestBlobIsTalliedAndItsUnreadableElementsAreKept(t *testing.T) {
 	w := newWorld(t)
-	noise := strings.NewReplacer("00000003-0000-0000-c000-000000000000", "3138fe80-4087-4b04-80a6-8866c738028a", "<DB8", "<odspmicro-").Replace(send(3, "AttachedImage (1b)"))
+	noise := strings.NewReplacer("00000003-0000-0000-c000-000000000000", "3138fe80-4087-4b04-80a6-8866c738028a", "<DB8", "<odspmicro-").
+		Replace(send(3, "AttachedImage (1b)"))
 	body := w.add("blob", now, array(
 		send(1, "a.pdf (1b); b.pdf (2b)"),
 		send(1, "a.pdf (1b); b.pdf (2b)"),
@@ -97,7 +102,17 @@ func TestBlobIsTalliedAndItsUnreadableElementsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := w.entry(t, "blob")
-	want := audit.Tally{Records: 9, Sends: 5, Noise: 1, Failed: 1, Messages: 2, Repeated: 1, Events: 3, Unreadable: 3, LastSend: e.Tally.LastSend}
+	want := audit.Tally{
+		Records:    9,
+		Sends:      5,
+		Noise:      1,
+		Failed:     1,
+		Messages:   2,
+		Repeated:   1,
+		Events:     3,
+		Unreadable: 3,
+		LastSend:   e.Tally.LastSend,
+	}
 	if e.State != audit.Settled || e.Tally != want || e.Tally.LastSend.IsZero() {
 		t.Errorf("blob is %s with %+v, want settled with %+v", e.State, e.Tally, want)
 	}
@@ -109,7 +124,8 @@ func TestBlobIsTalliedAndItsUnreadableElementsAreKept(t *testing.T) {
 		}
 	}
 	all := strings.Join(reasons, "\n")
-	if len(reasons) != 3 || !strings.Contains(all, "Id: missing") || !strings.Contains(all, "no time") || !strings.Contains(all, "a string, not an object") {
+	if len(reasons) != 3 || !strings.Contains(all, "Id: missing") || !strings.Contains(all, "no time") ||
+		!strings.Contains(all, "a string, not an object") {
 		t.Errorf("kept these reasons:\n%s", all)
 	}
 }
@@ -133,7 +149,12 @@ func TestLateEventsLandAtTheirObservedTime(t *testing.T) {
 
 	late := shown(t, w.events)[id(sixDays)]
 	if want := now.Add(-sixDays * time.Minute); !late.Observed.Equal(want) || !late.Arrival.Equal(now.Add(time.Hour)) {
-		t.Errorf("late event was observed at %s and arrived at %s, want %s and an hour after now", late.Observed, late.Arrival, want)
+		t.Errorf(
+			"late event was observed at %s and arrived at %s, want %s and an hour after now",
+			late.Observed,
+			late.Arrival,
+			want,
+		)
 	}
 	requireFound(t, w.events, late)
 	day := sorts(t, w.events, forensic.DayPartition(contoso, late.Observed))

@@ -77,7 +77,10 @@ func FuzzNormal(f *testing.F) {
 	f.Add("\xff\xfeİ")
 	f.Fuzz(func(t *testing.T, s string) {
 		v := Normal(s)
-		key := table.Key{Partition: "p", Sort: TermPrefix(v) + TimeSort(time.Time{}, RecordID(strings.Repeat("r", maxRecordID)))}
+		key := table.Key{
+			Partition: "p",
+			Sort:      TermPrefix(v) + TimeSort(time.Time{}, RecordID(strings.Repeat("r", maxRecordID))),
+		}
 		if err := key.Valid(); err != nil {
 			t.Errorf("%q gives no key: %v", s, err)
 		}
@@ -92,7 +95,12 @@ func TestTermsOfAMessage(t *testing.T) {
 		Actor: "Assistant@contoso.com", Sender: "assistant@contoso.com", From: "Boss@contoso.com",
 		InternetMessageID: "<A@b>",
 		Recipients:        []string{"X@Fabrikam.com", "x@fabrikam.COM", "y@fabrikam.com", "nobody"},
-		Files:             []File{{Name: "Plan (v2).DOCX"}, {Name: "plan (v2).docx"}, {Name: "AttachedImage"}, {Name: "odd."}},
+		Files: []File{
+			{Name: "Plan (v2).DOCX"},
+			{Name: "plan (v2).docx"},
+			{Name: "AttachedImage"},
+			{Name: "odd."},
+		},
 	}
 	want := []Term{
 		{SenderField, "assistant@contoso.com"}, {SenderField, "boss@contoso.com"},

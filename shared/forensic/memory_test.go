@@ -34,11 +34,18 @@ func TestBlobOf200MBIsReadInFixedMemory(t *testing.T) {
 	}
 
 	e := w.entry(t, "blob")
-	if source.read < blobBytes*9/10 || e.Tally.Records != int64(source.made) || e.Tally.Messages != int64((source.made+everySend-1)/everySend) {
+	if source.read < blobBytes*9/10 || e.Tally.Records != int64(source.made) ||
+		e.Tally.Messages != int64((source.made+everySend-1)/everySend) {
 		t.Fatalf("read %d bytes in %d records, and tallied %+v", source.read, source.made, e.Tally)
 	}
 	if sink.held > maxHeld || sink.written > maxWritten {
-		t.Errorf("%d bytes were held and %d written at once, want %d and %d at most", sink.held, sink.written, maxHeld, maxWritten)
+		t.Errorf(
+			"%d bytes were held and %d written at once, want %d and %d at most",
+			sink.held,
+			sink.written,
+			maxHeld,
+			maxWritten,
+		)
 	}
 }
 

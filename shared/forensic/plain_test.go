@@ -100,7 +100,8 @@ func TestSomeSendsWithoutAttachmentsAreChecked(t *testing.T) {
 			t.Fatalf("%+v", wait)
 		}
 		c := wait.Check
-		if c.Mailbox != "user1@contoso.onmicrosoft.com" || c.Client != "REST" || c.InternetMessageID == "" || c.Sent.IsZero() {
+		if c.Mailbox != "user1@contoso.onmicrosoft.com" || c.Client != "REST" || c.InternetMessageID == "" ||
+			c.Sent.IsZero() {
 			t.Errorf("check %+v", c)
 		}
 	}

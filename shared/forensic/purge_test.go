@@ -96,10 +96,17 @@ func stocked(t *testing.T) (*world, *noted) {
 		}
 		return nil
 	}}
-	if err := crashed.Ingest(t.Context(), w.add("crashed", now, array(send(7777, "lost.pdf (1b)")))); !errors.Is(err, errCrash) {
+	if err := crashed.Ingest(t.Context(), w.add("crashed", now, array(send(7777, "lost.pdf (1b)")))); !errors.Is(
+		err,
+		errCrash,
+	) {
 		t.Fatal(err)
 	}
-	other := strings.ReplaceAll(string(w.add("other", now, array(send(5, "theirs.pdf (1b)")))), string(contoso), "0000000other")
+	other := strings.ReplaceAll(
+		string(w.add("other", now, array(send(5, "theirs.pdf (1b)")))),
+		string(contoso),
+		"0000000other",
+	)
 	retry(t, w, []byte(other))
 	return w, events
 }
@@ -124,7 +131,16 @@ func TestAPurgeLeavesNothingOfAConnectionAndAllOfTheOthers(t *testing.T) {
 		}
 		left, stayed := events.left(t, contoso)
 		if left != 0 || stayed != others || total < its {
-			t.Errorf("budget %d: %d of %d items are left, %d of %d of others; %d deleted in %d slices", budget, left, its, stayed, others, total, slices)
+			t.Errorf(
+				"budget %d: %d of %d items are left, %d of %d of others; %d deleted in %d slices",
+				budget,
+				left,
+				its,
+				stayed,
+				others,
+				total,
+				slices,
+			)
 		}
 		if n, done, err := forensic.Purge(t.Context(), w.events, contoso, budget); n != 0 || !done || err != nil {
 			t.Errorf("once more: %d, %t, %v", n, done, err)

@@ -24,7 +24,12 @@ func (r *denying) Open(context.Context, connection.Tenant, string) (io.ReadClose
 	codes := []string{"AF20050", "AF20051", "AF20052", ""}
 	code := codes[r.n%len(codes)]
 	r.n++
-	return nil, &fault.Error{Kind: fault.Poison, Code: code, Status: 404, Err: fmt.Errorf("HTTP 404 %s: %w", code, audit.ErrGone)}
+	return nil, &fault.Error{
+		Kind:   fault.Poison,
+		Code:   code,
+		Status: 404,
+		Err:    fmt.Errorf("HTTP 404 %s: %w", code, audit.ErrGone),
+	}
 }
 
 // company is a connection of acme with a ledger, at a time that the test moves.
@@ -70,7 +75,10 @@ func (c *company) poll(t *testing.T) connection.Connection {
 func (c *company) ingest(t *testing.T, f forensic.Feed, body []byte) (times int) {
 	t.Helper()
 	in := c.ingester()
-	in.Feed, in.Connections, in.Ledger = f, c.registry, &audit.Ledger{Table: c.blobs, Now: func() time.Time { return c.at }}
+	in.Feed, in.Connections, in.Ledger = f, c.registry, &audit.Ledger{
+		Table: c.blobs,
+		Now:   func() time.Time { return c.at },
+	}
 	for times = 1; times < 10; times++ {
 		err := in.Ingest(t.Context(), body)
 		if err == nil {
@@ -126,7 +134,8 @@ func TestABlobThatIsRefusedIsAskedForUntilItExpires(t *testing.T) {
 			if n := c.ingest(t, &denying{}, body); n != 3 {
 				t.Errorf("the queue brought it %d times", n)
 			}
-			if e := c.state(t, "good"); e.State != audit.WasListed || e.Refusals != 3 || !strings.Contains(e.Refusal, "AF20052") {
+			if e := c.state(t, "good"); e.State != audit.WasListed || e.Refusals != 3 ||
+				!strings.Contains(e.Refusal, "AF20052") {
 				t.Fatalf("%+v", e)
 			}
 			c.at = c.at.Add(after)

@@ -23,7 +23,16 @@ func TestALargeMessageIsWholeWhileItIsSettled(t *testing.T) {
 	f := finding(1)
 	f.Files = nil
 	for i, file := range before.Files {
-		f.Files = append(f.Files, forensic.Attachment{Record: i, ID: strings.Repeat("i", 150), Name: file.Name, Size: 1, MD5: strings.Repeat("0a", 16)})
+		f.Files = append(
+			f.Files,
+			forensic.Attachment{
+				Record: i,
+				ID:     strings.Repeat("i", 150),
+				Name:   file.Name,
+				Size:   1,
+				MD5:    strings.Repeat("0a", 16),
+			},
+		)
 	}
 	d := w.desk()
 	d.Events = &tabletest.Faulty{Table: w.events, Before: func(op string, _ int) error {
@@ -36,12 +45,17 @@ func TestALargeMessageIsWholeWhileItIsSettled(t *testing.T) {
 		t.Fatal("the message is settled, and nothing is shown")
 	}
 	if after := shown(t, w.events)[id(1)]; !reflect.DeepEqual(after, before) {
-		t.Errorf("while it is settled it has %d files, the last is %q", len(after.Files), after.Files[len(after.Files)-1].Name)
+		t.Errorf(
+			"while it is settled it has %d files, the last is %q",
+			len(after.Files),
+			after.Files[len(after.Files)-1].Name,
+		)
 	}
 	if err := w.desk().Settle(t.Context(), before, f); err != nil {
 		t.Fatal(err)
 	}
-	if after := shown(t, w.events)[id(1)]; len(after.Files) != len(before.Files) || after.Files[5999].Attachment.MD5 == "" {
+	if after := shown(t, w.events)[id(1)]; len(after.Files) != len(before.Files) ||
+		after.Files[5999].Attachment.MD5 == "" {
 		t.Errorf("settled it has %d files", len(after.Files))
 	}
 }

@@ -17,7 +17,10 @@ func TestSettlingAfterAPurgeResurrectsNothing(t *testing.T) {
 	m, _ := load(t, w.desk(), id(1))
 	purged := &tabletest.Faulty{Table: w.events, Before: func(op string, n int) error {
 		if op == "commit" && n == 1 {
-			return w.events.Commit(context.Background(), table.Op{Verb: table.Delete, Item: table.Item{Key: forensic.MessageKey(contoso, id(1))}})
+			return w.events.Commit(
+				context.Background(),
+				table.Op{Verb: table.Delete, Item: table.Item{Key: forensic.MessageKey(contoso, id(1))}},
+			)
 		}
 		return nil
 	}}
@@ -27,7 +30,9 @@ func TestSettlingAfterAPurgeResurrectsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	term := forensic.Term{Field: forensic.DomainField, Value: "paper.example"}
-	if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed, forensic.Bucket(term.Value))); len(left) != 0 {
+	if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed, forensic.Bucket(term.Value))); len(
+		left,
+	) != 0 {
 		t.Errorf("postings are left: %q", left)
 	}
 	if _, settled := load(t, w.desk(), id(1)); !settled {
@@ -49,7 +54,10 @@ func TestWhatAPurgedMessageLeftIsDeletedThoughTheTableFailsOnce(t *testing.T) {
 		}
 		faulty := &tabletest.Faulty{Table: w.events, Before: func(op string, n int) error {
 			if op == "commit" && n == 1 {
-				return w.events.Commit(context.Background(), table.Op{Verb: table.Delete, Item: table.Item{Key: forensic.MessageKey(contoso, id(1))}})
+				return w.events.Commit(
+					context.Background(),
+					table.Op{Verb: table.Delete, Item: table.Item{Key: forensic.MessageKey(contoso, id(1))}},
+				)
 			}
 			if done {
 				return nil
@@ -65,7 +73,9 @@ func TestWhatAPurgedMessageLeftIsDeletedThoughTheTableFailsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		term := forensic.Term{Field: forensic.DomainField, Value: "paper.example"}
-		if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed, forensic.Bucket(term.Value))); len(left) != 0 {
+		if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed, forensic.Bucket(term.Value))); len(
+			left,
+		) != 0 {
 			t.Errorf("done %v: postings are left: %q", done, left)
 		}
 	}

@@ -21,7 +21,13 @@ import (
 const patience = 35 * time.Minute
 
 func (w *world) desk() *forensic.Desk {
-	return &forensic.Desk{Events: w.events, Queue: w.queue, Now: func() time.Time { return now }, Log: discard(), Patience: patience}
+	return &forensic.Desk{
+		Events:   w.events,
+		Queue:    w.queue,
+		Now:      func() time.Time { return now },
+		Log:      discard(),
+		Patience: patience,
+	}
 }
 
 // waitingWorld is a world with the messages of these records, which wait to be enriched.
@@ -37,11 +43,37 @@ func waitingWorld(t *testing.T, records ...string) (*world, *outbox) {
 // which the record does not name.
 func finding(n int) forensic.Finding {
 	return forensic.Finding{
-		At: now.Add(time.Second), Mailbox: "user@contoso.com", From: "user@contoso.com", Sender: "user@contoso.com", Subject: "project details", Sent: now,
-		Recipients: []forensic.Recipient{{Address: fmt.Sprintf("to%d@fabrikam.com", n), Name: "To", Role: forensic.To}, {Address: "bcc@paper.example", Role: forensic.Bcc}},
+		At: now.Add(
+			time.Second,
+		), Mailbox: "user@contoso.com", From: "user@contoso.com", Sender: "user@contoso.com", Subject: "project details", Sent: now,
+		Recipients: []forensic.Recipient{
+			{Address: fmt.Sprintf("to%d@fabrikam.com", n), Name: "To", Role: forensic.To},
+			{Address: "bcc@paper.example", Role: forensic.Bcc},
+		},
 		Files: []forensic.Attachment{
-			{Record: 0, ID: "A1", Name: "a.pdf", Kind: forensic.FileKind, StoredSize: 10, Size: 3, ByBytes: "application/pdf", MD5: strings.Repeat("0a", 16), SHA256: strings.Repeat("0b", 32)},
-			{Record: -1, Missing: forensic.NotInRecord, ID: "A2", Name: "logo.png", Kind: forensic.FileKind, Inline: true, StoredSize: 9, Size: 4, MD5: strings.Repeat("1a", 16), SHA256: strings.Repeat("1b", 32)},
+			{
+				Record:     0,
+				ID:         "A1",
+				Name:       "a.pdf",
+				Kind:       forensic.FileKind,
+				StoredSize: 10,
+				Size:       3,
+				ByBytes:    "application/pdf",
+				MD5:        strings.Repeat("0a", 16),
+				SHA256:     strings.Repeat("0b", 32),
+			},
+			{
+				Record:     -1,
+				Missing:    forensic.NotInRecord,
+				ID:         "A2",
+				Name:       "logo.png",
+				Kind:       forensic.FileKind,
+				Inline:     true,
+				StoredSize: 9,
+				Size:       4,
+				MD5:        strings.Repeat("1a", 16),
+				SHA256:     strings.Repeat("1b", 32),
+			},
 			{Record: 1, Missing: forensic.NotInMessage, Name: "b.pdf", StoredSize: -1, Size: -1, NoHash: forensic.NotInMessage},
 		},
 	}
@@ -61,7 +93,10 @@ func load(t *testing.T, d *forensic.Desk, r forensic.RecordID) (forensic.Message
 // requireCounted makes sure that the posting of the message's day counts its files.
 func requireCounted(t *testing.T, events table.Table, m forensic.Message) {
 	t.Helper()
-	item, err := events.Get(context.Background(), table.Key{Partition: forensic.DayPartition(contoso, m.Observed), Sort: forensic.TimeSort(m.Observed, m.Record)})
+	item, err := events.Get(
+		context.Background(),
+		table.Key{Partition: forensic.DayPartition(contoso, m.Observed), Sort: forensic.TimeSort(m.Observed, m.Record)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,12 +123,18 @@ func TestWhatWasFoundIsAddedAndWhatTheRecordSaidStays(t *testing.T) {
 	}
 	var names []string
 	for i, f := range after.Files {
-		names = append(names, fmt.Sprintf("%s %d %s %d %s", f.Name, f.StoredSize, f.Attachment.ID, f.Attachment.Size, f.Attachment.Missing))
+		names = append(
+			names,
+			fmt.Sprintf("%s %d %s %d %s", f.Name, f.StoredSize, f.Attachment.ID, f.Attachment.Size, f.Attachment.Missing),
+		)
 		if i < len(before.Files) && after.EventID(i) != before.EventID(i) {
 			t.Errorf("event %d had id %s and has %s", i, before.EventID(i), after.EventID(i))
 		}
 	}
-	if want := []string{"a.pdf 10 A1 3 ", "b.pdf 20  -1 NOT_IN_MESSAGE", "logo.png -1 A2 4 NOT_IN_RECORD"}; !reflect.DeepEqual(names, want) {
+	if want := []string{"a.pdf 10 A1 3 ", "b.pdf 20  -1 NOT_IN_MESSAGE", "logo.png -1 A2 4 NOT_IN_RECORD"}; !reflect.DeepEqual(
+		names,
+		want,
+	) {
 		t.Errorf("files are %q, want %q", names, want)
 	}
 	requireFound(t, w.events, after)
@@ -249,7 +290,22 @@ func FuzzSettle(f *testing.F) {
 		told := forensic.Finding{
 			At: now, Mailbox: text, From: address, Sender: text, Subject: text, Sent: time.Unix(size, 0),
 			Recipients: []forensic.Recipient{{Address: address, Name: text, Role: forensic.Role(role)}},
-			Files:      []forensic.Attachment{{Record: record, Name: name, ID: text, Kind: forensic.Kind(role), NoHash: forensic.Reason(role), ByBytes: text, Size: size, StoredSize: size, MD5: text, SHA256: text, URL: text, QuickXor: text}},
+			Files: []forensic.Attachment{
+				{
+					Record:     record,
+					Name:       name,
+					ID:         text,
+					Kind:       forensic.Kind(role),
+					NoHash:     forensic.Reason(role),
+					ByBytes:    text,
+					Size:       size,
+					StoredSize: size,
+					MD5:        text,
+					SHA256:     text,
+					URL:        text,
+					QuickXor:   text,
+				},
+			},
 		}
 		if !found {
 			told = forensic.Finding{At: now, Reason: forensic.Reason(text)}

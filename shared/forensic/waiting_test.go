@@ -49,7 +49,10 @@ func TestTheWatermarkStaysBelowWhatWaits(t *testing.T) {
 		}
 	}
 	broken := errors.New("no ledger")
-	if _, err := (&forensic.Watermarks{Ledger: failingLedger{broken}, Events: w.events}).Watermark(t.Context(), contoso); !errors.Is(err, broken) {
+	if _, err := (&forensic.Watermarks{Ledger: failingLedger{broken}, Events: w.events}).Watermark(t.Context(), contoso); !errors.Is(
+		err,
+		broken,
+	) {
 		t.Errorf("watermark without a ledger: %v", err)
 	}
 }
@@ -117,7 +120,12 @@ func crashWhileWaiting(t *testing.T, records []string, how crash, n int, gone bo
 	w, sent := newWorld(t), &outbox{}
 	w.queue = sent
 	doom := &plan{how: how, left: n}
-	run := &world{feed: w.feed, events: &crashing{w.events, doom}, blobs: &crashing{w.blobs, doom}, queue: &crashingQueue{sent, doom}}
+	run := &world{
+		feed:   w.feed,
+		events: &crashing{w.events, doom},
+		blobs:  &crashing{w.blobs, doom},
+		queue:  &crashingQueue{sent, doom},
+	}
 	body := w.add("blob", now, array(records...))
 	err := run.ingester().Ingest(t.Context(), body)
 	if doom.left > 0 && err == nil {
@@ -229,7 +237,10 @@ func TestSweepDeletesMarksOfWhatDoesNotWait(t *testing.T) {
 	w, sent := waitingWorld(t, send(1, "a (1b)"))
 	lost := forensic.RecordID("never-stored")
 	mark := table.Item{
-		Key:   table.Key{Partition: forensic.WaitingPartition(contoso), Sort: fmt.Sprintf("%012x-%s", now.UnixMilli()-1, lost.Hash())},
+		Key: table.Key{
+			Partition: forensic.WaitingPartition(contoso),
+			Sort:      fmt.Sprintf("%012x-%s", now.UnixMilli()-1, lost.Hash()),
+		},
 		Attrs: table.Attrs{"record": string(lost), "stored": now.Format("2006-01-02T15:04:05.000Z")},
 	}
 	if err := w.events.Load(t.Context(), mark); err != nil {
@@ -248,7 +259,10 @@ func TestSweepDeletesMarksOfWhatDoesNotWait(t *testing.T) {
 func TestAQueueThatFailsKeepsTheBlobOpen(t *testing.T) {
 	w := newWorld(t)
 	w.queue = refusingQueue{}
-	if err := w.ingester().Ingest(t.Context(), w.add("blob", now, array(send(1, "a (1b)")))); !errors.Is(err, fault.Retry) {
+	if err := w.ingester().Ingest(t.Context(), w.add("blob", now, array(send(1, "a (1b)")))); !errors.Is(
+		err,
+		fault.Retry,
+	) {
 		t.Errorf("ingest says %v", err)
 	}
 	if e := w.entry(t, "blob"); e.State != "begun" {

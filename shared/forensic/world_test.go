@@ -104,17 +104,25 @@ func array(records ...string) func() io.Reader { return text("[" + strings.Join(
 
 // send is the record of a mail with these attachments, observed n minutes before now.
 func send(n int, attachments string) string {
-	return fmt.Sprintf(`{"CreationTime":"%s","Id":"4F2C1E1A-93C7-4B1D-8E44-%012X","Operation":"Send","OrganizationId":"7b1c3f9e-1111-4a5b-9c60-6a7b8c9d0e1f",`+
-		`"RecordType":2,"ResultStatus":"Succeeded","UserKey":"1003200126677019","UserType":0,"Version":1,"Workload":"Exchange","ClientIP":"20.190.160.96",`+
-		`"UserId":"user%d@contoso.onmicrosoft.com","AppId":"00000003-0000-0000-c000-000000000000","ClientAppId":"9199bf20-a13f-4107-85dc-02114787ef48",`+
-		`"ClientIPAddress":"20.190.160.96","ClientInfoString":"Client=REST;;","ExternalAccess":false,"InternalLogonType":0,"LogonType":0,`+
-		`"LogonUserSid":"S-1-5-21-3623811015-3361044348-30300820-1013","MailboxGuid":"0d5c7a0e-2222-4c3d-8e9f-a0b1c2d3e4f5",`+
-		`"MailboxOwnerSid":"S-1-5-21-3623811015-3361044348-30300820-1013","MailboxOwnerUPN":"user%d@contoso.onmicrosoft.com",`+
-		`"OrganizationName":"contoso.onmicrosoft.com","OriginatingServer":"DB8PR04MB6875 (15.20.4042.018)\r\n","SessionId":"1d2ef24c-0c8e-4f5b-8d1d-93c74b1d8e44",`+
-		`"Item":{"Attachments":%q,"Id":"RgAAAAD4Y0kZb2ZcS4VqPjW4XnqpBwAoQ1cV3w2uRoZx7mY4rJkKAAAAAAEPAAAoQ1cV3w2uRoZx7mY4rJkKAAAhVd0AAAAJ",`+
-		`"InternetMessageId":"<DB8PR04MB6875%012X@DB8PR04MB6875.eurprd04.prod.outlook.com>",`+
-		`"ParentFolder":{"Id":"LgAAAAD4Y0kZb2ZcS4VqPjW4XnqpAQAoQ1cV3w2uRoZx7mY4rJkKAAAAAAEPAAAB","Path":"\\Drafts"},"SizeInBytes":48201,"Subject":"project details %d"}}`,
-		now.Add(-time.Duration(n)*time.Minute).Format("2006-01-02T15:04:05"), n, n%50, n%50, attachments, n, n)
+	return fmt.Sprintf(
+		`{"CreationTime":"%s","Id":"4F2C1E1A-93C7-4B1D-8E44-%012X","Operation":"Send","OrganizationId":"7b1c3f9e-1111-4a5b-9c60-6a7b8c9d0e1f",`+
+			`"RecordType":2,"ResultStatus":"Succeeded","UserKey":"1003200126677019","UserType":0,"Version":1,"Workload":"Exchange","ClientIP":"20.190.160.96",`+
+			`"UserId":"user%d@contoso.onmicrosoft.com","AppId":"00000003-0000-0000-c000-000000000000","ClientAppId":"9199bf20-a13f-4107-85dc-02114787ef48",`+
+			`"ClientIPAddress":"20.190.160.96","ClientInfoString":"Client=REST;;","ExternalAccess":false,"InternalLogonType":0,"LogonType":0,`+
+			`"LogonUserSid":"S-1-5-21-3623811015-3361044348-30300820-1013","MailboxGuid":"0d5c7a0e-2222-4c3d-8e9f-a0b1c2d3e4f5",`+
+			`"MailboxOwnerSid":"S-1-5-21-3623811015-3361044348-30300820-1013","MailboxOwnerUPN":"user%d@contoso.onmicrosoft.com",`+
+			`"OrganizationName":"contoso.onmicrosoft.com","OriginatingServer":"DB8PR04MB6875 (15.20.4042.018)\r\n","SessionId":"1d2ef24c-0c8e-4f5b-8d1d-93c74b1d8e44",`+
+			`"Item":{"Attachments":%q,"Id":"RgAAAAD4Y0kZb2ZcS4VqPjW4XnqpBwAoQ1cV3w2uRoZx7mY4rJkKAAAAAAEPAAAoQ1cV3w2uRoZx7mY4rJkKAAAhVd0AAAAJ",`+
+			`"InternetMessageId":"<DB8PR04MB6875%012X@DB8PR04MB6875.eurprd04.prod.outlook.com>",`+
+			`"ParentFolder":{"Id":"LgAAAAD4Y0kZb2ZcS4VqPjW4XnqpAQAoQ1cV3w2uRoZx7mY4rJkKAAAAAAEPAAAB","Path":"\\Drafts"},"SizeInBytes":48201,"Subject":"project details %d"}}`,
+		now.Add(-time.Duration(n)*time.Minute).Format("2006-01-02T15:04:05"),
+		n,
+		n%50,
+		n%50,
+		attachments,
+		n,
+		n,
+	)
 }
 
 func id(n int) forensic.RecordID {

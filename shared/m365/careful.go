@@ -48,7 +48,8 @@ type Ending struct {
 	Ends  time.Time
 }
 
-// EndingCertificates returns the certificates that end within 30 days, by cloud and time. It does not contact Microsoft.
+// EndingCertificates returns the certificates that end within 30 days, by cloud and time. It does not contact
+// Microsoft.
 func (c *Client) EndingCertificates() []Ending {
 	var all []Ending
 	for cloud, r := range c.applications {
@@ -88,7 +89,10 @@ func (c *Client) TryCredentials(ctx context.Context) (refused, unsure error) {
 		switch {
 		case err == nil:
 		case errors.Is(err, fault.Ours):
-			refused = errors.Join(refused, fmt.Errorf("Microsoft refuses the credential of the application of cloud %s: %w", cloud, err))
+			refused = errors.Join(
+				refused,
+				fmt.Errorf("Microsoft refuses the credential of the application of cloud %s: %w", cloud, err),
+			)
 		default:
 			unsure = errors.Join(unsure, fmt.Errorf("try the credential of the application of cloud %s: %w", cloud, err))
 		}

@@ -102,7 +102,8 @@ func TestTheCredentialIsTriedOnce(t *testing.T) {
 	s.ClearFaults()
 	must(t, s.ExpireSecrets(clientID))
 	refused, _ := c.TryCredentials(t.Context())
-	if refused == nil || !strings.Contains(refused.Error(), "Microsoft refuses the credential of the application of cloud commercial") ||
+	if refused == nil ||
+		!strings.Contains(refused.Error(), "Microsoft refuses the credential of the application of cloud commercial") ||
 		!strings.Contains(refused.Error(), "AADSTS7000222") {
 		t.Errorf("expired: %v", refused)
 	}

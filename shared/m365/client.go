@@ -109,8 +109,11 @@ func (c Config) check() error {
 	case !isAbsolute(c.RedirectURL):
 		wrong = append(wrong, errors.New("RedirectURL is no absolute URL"))
 	case isPlain(c.RedirectURL):
-		wrong = append(wrong, errors.New("RedirectURL is plain http beyond this machine: Microsoft sends codes there, so it must "+
-			"be https"))
+		wrong = append(
+			wrong,
+			errors.New("RedirectURL is plain http beyond this machine: Microsoft sends codes there, so it must "+
+				"be https"),
+		)
 	}
 	if !c.allNamed() {
 		wrong = append(wrong, c.application().check())

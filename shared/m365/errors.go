@@ -250,7 +250,8 @@ func loginNumber(description string, codes []int) (number int, message string) {
 // starts of a subscription, with status 403 or 429.
 func throttles(code string) bool { return code == "429" || code == "AF429" }
 
-// waitIn reads how long to wait from the text of a throttle, "... Please retry again after 8m 46s."; 0 if it does not say.
+// waitIn reads how long to wait from the text of a throttle, "... Please retry again after 8m 46s."; 0 if it does not
+// say.
 func waitIn(message string) time.Duration {
 	said := waitText.FindStringSubmatch(message)
 	if said == nil {

@@ -111,7 +111,9 @@ func check(t *testing.T, err, kind error, code string, status int) {
 
 func TestAuditLogOffIsRefusedWithoutItsText(t *testing.T) {
 	body := `{"error":{"code":"StartSubscription [CorrId=5a3][TenantId=` + tenantID + `,ContentType=Audit.Exchange,ApplicationId=x,PublisherId=y][AppId",` +
-		`"message":"[AppId=x] Microsoft.Office.Compliance.Audit.DataServiceException: Tenant ` + strings.ToUpper(tenantID) + ` does not exist.\r\n   at Microsoft.Office.Compliance.Audit.API"}}`
+		`"message":"[AppId=x] Microsoft.Office.Compliance.Audit.DataServiceException: Tenant ` + strings.ToUpper(
+		tenantID,
+	) + ` does not exist.\r\n   at Microsoft.Office.Compliance.Audit.API"}}`
 	m := newMicrosoft(t, always(400, "application/json", body))
 	err := m.client(t).Subscribe(context.Background(), contoso(), audit.Exchange)
 	check(t, err, fault.Refused, connection.AuditLogOff, 400)

@@ -261,7 +261,8 @@ func TestSimulatedRefusals(t *testing.T) {
 	})
 	err = subscribe()
 	check(t, err, fault.Retry, "429", 403)
-	if wait, n := fault.Wait(err), len(s.History(m365sim.Filter{Op: "feed.start"})); wait != 8*time.Minute+46*time.Second || n != started+1 {
+	if wait, n := fault.Wait(err), len(s.History(m365sim.Filter{Op: "feed.start"})); wait != 8*time.Minute+46*time.Second ||
+		n != started+1 {
 		t.Errorf("throttled for %s, after %d starts", wait, n-started)
 	}
 

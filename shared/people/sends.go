@@ -91,8 +91,8 @@ func (m *Monitor) note(ctx context.Context, c connection.ID, last map[ObjectID]t
 	return m.noteSends(ctx, c, sends)
 }
 
-// noteSends writes the last sends of people, unless this process did so within a day. A backlog is read out of order, so
-// a time that is there is only moved on.
+// noteSends writes the last sends of people, unless this process did so within a day. A backlog is read out of order,
+// so a time that is there is only moved on.
 func (m *Monitor) noteSends(ctx context.Context, c connection.ID, last map[ObjectID]lastSend) error {
 	due := m.due(c, last)
 	if len(due) == 0 {

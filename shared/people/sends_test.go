@@ -44,7 +44,9 @@ func TestMailWithoutAttachmentsEndsQuiet(t *testing.T) {
 func TestMailWithoutAttachmentsAsksNoDirectory(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
 	before := len(w.sim.History(m365sim.Filter{}))
-	w.must(w.monitor().Sent(t.Context(), conn, map[string]time.Time{address(0): w.clock.Now(), "x@y.example": w.clock.Now()}))
+	w.must(
+		w.monitor().Sent(t.Context(), conn, map[string]time.Time{address(0): w.clock.Now(), "x@y.example": w.clock.Now()}),
+	)
 	if asked := len(w.sim.History(m365sim.Filter{})) - before; asked != 0 {
 		t.Errorf("%d calls of Microsoft, want none", asked)
 	}

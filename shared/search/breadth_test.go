@@ -99,11 +99,22 @@ func TestOddTexts(t *testing.T) {
 	for _, name := range names {
 		runes := []rune(name)
 		half := len(runes) / 2
-		values = append(values, name, escape.Replace(name), escape.Replace(strings.ToUpper(name)),
+		values = append(
+			values,
+			name,
+			escape.Replace(name),
+			escape.Replace(strings.ToUpper(name)),
 			escape.Replace(strings.ToLower(name)),
-			escape.Replace(string(runes[:half]))+"*", "*"+escape.Replace(string(runes[half:])),
+			escape.Replace(string(runes[:half]))+"*",
+			"*"+escape.Replace(string(runes[half:])),
 			"?"+escape.Replace(string(runes[1:])),
-			escape.Replace(string(runes[:len(runes)-1]))+"?", "*"+escape.Replace(string(runes[half]))+"*", "*@"+escape.Replace(name), "*."+escape.Replace(name))
+			escape.Replace(
+				string(runes[:len(runes)-1]),
+			)+"?",
+			"*"+escape.Replace(string(runes[half]))+"*",
+			"*@"+escape.Replace(name),
+			"*."+escape.Replace(name),
+		)
 	}
 	for _, term := range []string{"file.name", "destination.email.recipients", "risk.untrustedValues.domains",
 		"destination.email.subject"} {

@@ -175,7 +175,9 @@ func TestTrap4ArraysAndTypes(t *testing.T) {
 func TestTrap5DefaultSearchOfTheCommandLineShowsMail(t *testing.T) {
 	o := newOffice(t)
 	o.fill(rand.New(rand.NewPCG(13, 13)), 5)
-	p := o.ask(`{"groupClause":"AND","groups":[{"filterClause":"AND","filters":[{"term":"risk.score","operator":"GREATER_THAN","value":1}]}],"pgToken":"","pgSize":10000,"srtKey":"event.id","srtDir":"asc"}`)
+	p := o.ask(
+		`{"groupClause":"AND","groups":[{"filterClause":"AND","filters":[{"term":"risk.score","operator":"GREATER_THAN","value":1}]}],"pgToken":"","pgSize":10000,"srtKey":"event.id","srtDir":"asc"}`,
+	)
 	if len(p.FileEvents) != len(o.events) {
 		t.Errorf("%d of %d events", len(p.FileEvents), len(o.events))
 	}

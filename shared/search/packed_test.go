@@ -181,7 +181,8 @@ func TestWhatChangesAfterItWasPackedIsFoundAsItIs(t *testing.T) {
 	}
 	late := o.events[0].message
 	ask := func() []string {
-		return o.ask(`{"groups":[{"filters":[{"term":"destination.email.bcc","operator":"IS","value":"late@paper.example"}]}]}`).ids()
+		return o.ask(`{"groups":[{"filters":[{"term":"destination.email.bcc","operator":"IS","value":"late@paper.example"}]}]}`).
+			ids()
 	}
 	if got := ask(); len(got) > 0 {
 		t.Fatalf("found before it is there: %v", got)

@@ -134,7 +134,13 @@ func TestBadFilterIsWhatTheCallerWrote(t *testing.T) {
 		{`"größe"\`, "IS", `"größe"\`},
 		{long, "IS", strings.Repeat("ü", longest/2) + "…"},
 	} {
-		body, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"filters": []any{map[string]any{"term": c.term, "operator": c.operator, "value": "x"}}}}})
+		body, err := json.Marshal(
+			map[string]any{
+				"groups": []any{
+					map[string]any{"filters": []any{map[string]any{"term": c.term, "operator": c.operator, "value": "x"}}},
+				},
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +155,10 @@ func TestBadFilterIsWhatTheCallerWrote(t *testing.T) {
 
 // TestParseTellsAll of what is wrong at once.
 func TestParseTellsAll(t *testing.T) {
-	_, err := Parse([]byte(`{"groups":[{"filters":[{"term":"x","value":"y"},{"term":"file.name"}]},{}],"pgSize":0,"srtDir":"up"}`), start)
+	_, err := Parse(
+		[]byte(`{"groups":[{"filters":[{"term":"x","value":"y"},{"term":"file.name"}]},{}],"pgSize":0,"srtDir":"up"}`),
+		start,
+	)
 	var got []ProblemType
 	for _, p := range problemsOf(err) {
 		got = append(got, p.Type)

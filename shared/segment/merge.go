@@ -18,10 +18,10 @@ type Source struct {
 // ErrEmpty means that a merge has no row left: nothing was written.
 var ErrEmpty = errors.New("no row is left")
 
-// Merge writes one segment of the rows of several, which have one schema. Documents stay where they are, unless they are to
-// be written anew, in the order of the rows, to documents: so that small runs of them do not become too many. It reads and
-// writes field by field, so that memory is bounded by the number of rows, at about 40 bytes each, and not by their
-// terms. Where a merge of all is not wanted, such as to erase a person, it also rewrites a single segment.
+// Merge writes one segment of the rows of several, which have one schema. Documents stay where they are, unless they
+// are to be written anew, in the order of the rows, to documents: so that small runs of them do not become too many. It
+// reads and writes field by field, so that memory is bounded by the number of rows, at about 40 bytes each, and not by
+// their terms. Where a merge of all is not wanted, such as to erase a person, it also rewrites a single segment.
 func Merge(ctx context.Context, to Writer, run Run, documents *Documents, sources ...Source) error {
 	m := &merger{sources: sources, w: &writer{to: to, run: run}, documents: documents}
 	if len(sources) == 0 {

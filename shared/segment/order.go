@@ -23,16 +23,16 @@ type Order struct {
 	Descending bool
 }
 
-// After is a place in an order: Top returns what comes after it. Rows of that value and those numbers are after it from Row
-// on, or in descending order below Row. The place need not be there.
+// After is a place in an order: Top returns what comes after it. Rows of that value and those numbers are after it from
+// Row on, or in descending order below Row. The place need not be there.
 type After struct {
 	Value int64
 	Then  []int64
 	Row   int
 }
 
-// Top is the first k rows of a set in an order, only those after a place if there is one. A row without a term has no place
-// in an order by field: Top leaves it out.
+// Top is the first k rows of a set in an order, only those after a place if there is one. A row without a term has no
+// place in an order by field: Top leaves it out.
 func (s *Segment) Top(ctx context.Context, set Set, o Order, after *After, k int) ([]Hit, error) {
 	if k <= 0 {
 		return nil, nil

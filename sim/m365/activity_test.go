@@ -33,7 +33,11 @@ func TestActivityErrors(t *testing.T) {
 			status: 401},
 		"a tenant that is no id": {path: "/manage/api/v1.0/contoso.test/activity/feed/subscriptions/list?" + publisher,
 			status: 400, code: "AF20013"},
-		"another tenant's id": {path: "/manage/api/v1.0/" + fabrikam + "/activity/feed/subscriptions/list?" + publisher, status: 400, code: "AF20010"},
+		"another tenant's id": {
+			path:   "/manage/api/v1.0/" + fabrikam + "/activity/feed/subscriptions/list?" + publisher,
+			status: 400,
+			code:   "AF20010",
+		},
 		"a tenant of another cloud": {path: contentOf, status: 400, code: "AF20011", setUp: func(m *microsoft) {
 			m.AddTenant(world.Tenant{ID: contoso, Cloud: "gcc"}, nil)
 		}},
@@ -61,9 +65,12 @@ func TestActivityErrors(t *testing.T) {
 			status: 200},
 		"an end before its start": {path: contentOf + "&startTime=2026-05-04T11:00:00&endTime=2026-05-04T11:00:00",
 			status: 400, code: "AF20055"},
-		"no times at all":   {path: contentOf, status: 200},
-		"times as dates":    {path: contentOf + "&startTime=2026-05-03&endTime=2026-05-04", status: 200},
-		"times with a zone": {path: contentOf + "&startTime=2026-05-04T11:00:00Z&endTime=2026-05-04T12:00:00.5Z", status: 200},
+		"no times at all": {path: contentOf, status: 200},
+		"times as dates":  {path: contentOf + "&startTime=2026-05-03&endTime=2026-05-04", status: 200},
+		"times with a zone": {
+			path:   contentOf + "&startTime=2026-05-04T11:00:00Z&endTime=2026-05-04T12:00:00.5Z",
+			status: 200,
+		},
 		"a wrong next page": {path: contentOf + goodWindow + "&nextPage=bm9uc2Vuc2U", status: 400,
 			code: "AF20031"},
 		"no subscription": {path: feedPath + "subscriptions/content?contentType=DLP.All&" + publisher,
@@ -72,11 +79,38 @@ func TestActivityErrors(t *testing.T) {
 			setUp: func(m *microsoft) { m.must(m.DisableSubscription(contoso, exchange, true)) }},
 		"a content id that is none": {path: feedPath + "audit/123?" + publisher, status: 400, code: "AF20052"},
 		"content that is not there": {path: feedPath + "audit/1$2$3$4$5?" + publisher, status: 400, code: "AF20050"},
-		"an enabled subscription":   {method: "POST", path: feedPath + "subscriptions/start?contentType=" + exchange + "&" + publisher, status: 400, code: "AF20024"},
-		"a webhook":                 {method: "POST", path: feedPath + "subscriptions/start?contentType=DLP.All&" + publisher, body: `{"webhook":{"address":"https://us.test/"}}`, status: 400, code: "AF20021"},
-		"an empty start body":       {method: "POST", path: feedPath + "subscriptions/start?contentType=DLP.All&" + publisher, body: `{}`, status: 200},
-		"a broken start body":       {method: "POST", path: feedPath + "subscriptions/start?contentType=DLP.All&" + publisher, body: `{"web`, status: 400, code: "AF20002"},
-		"a stop of nothing":         {method: "POST", path: feedPath + "subscriptions/stop?contentType=DLP.All&" + publisher, status: 400, code: "AF20022"},
+		"an enabled subscription": {
+			method: "POST",
+			path:   feedPath + "subscriptions/start?contentType=" + exchange + "&" + publisher,
+			status: 400,
+			code:   "AF20024",
+		},
+		"a webhook": {
+			method: "POST",
+			path:   feedPath + "subscriptions/start?contentType=DLP.All&" + publisher,
+			body:   `{"webhook":{"address":"https://us.test/"}}`,
+			status: 400,
+			code:   "AF20021",
+		},
+		"an empty start body": {
+			method: "POST",
+			path:   feedPath + "subscriptions/start?contentType=DLP.All&" + publisher,
+			body:   `{}`,
+			status: 200,
+		},
+		"a broken start body": {
+			method: "POST",
+			path:   feedPath + "subscriptions/start?contentType=DLP.All&" + publisher,
+			body:   `{"web`,
+			status: 400,
+			code:   "AF20002",
+		},
+		"a stop of nothing": {
+			method: "POST",
+			path:   feedPath + "subscriptions/stop?contentType=DLP.All&" + publisher,
+			status: 400,
+			code:   "AF20022",
+		},
 		"a wrong method": {path: feedPath + "subscriptions/start?contentType=" + exchange + "&" + publisher,
 			status: 405, code: "MethodNotAllowed"},
 		"a wrong path": {path: feedPath + "subscriptions?" + publisher, status: 404, code: "UnknownPath"},
@@ -176,7 +210,9 @@ func TestQuotaIsPerTenantAndMinute(t *testing.T) {
 func TestSubscriptionsAreListed(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	token := m.token(contoso, "manage")
-	if a := m.feed("GET", "subscriptions/list", token); strings.TrimSpace(a.body) != `[{"contentType":"Audit.Exchange","status":"enabled","webhook":null}]` {
+	if a := m.feed("GET", "subscriptions/list", token); strings.TrimSpace(
+		a.body,
+	) != `[{"contentType":"Audit.Exchange","status":"enabled","webhook":null}]` {
 		t.Errorf("enabled: %s", a.body)
 	}
 	m.must(m.DisableSubscription(contoso, exchange, true))

@@ -20,7 +20,11 @@ type listed struct{ ContentType, ContentID, ContentURI, ContentCreated, ContentE
 func (m *microsoft) list(token string, from, to time.Time) (entries []listed, pages int) {
 	m.t.Helper()
 	const layout = "2006-01-02T15:04:05"
-	a := m.feed("GET", "subscriptions/content?contentType="+exchange+"&startTime="+from.Format(layout)+"&endTime="+to.Format(layout), token)
+	a := m.feed(
+		"GET",
+		"subscriptions/content?contentType="+exchange+"&startTime="+from.Format(layout)+"&endTime="+to.Format(layout),
+		token,
+	)
 	for {
 		if a.status != 200 {
 			m.t.Fatalf("list content: %d %s", a.status, a.body)

@@ -45,7 +45,11 @@ func TestEveryLeverDoesWhatItSays(t *testing.T) {
 		{"/audit", `{"tenant":"contoso.test","on":true}`, `"contentId"`},
 		{"/subscription", `{"tenant":"contoso.test","contentType":"Audit.Exchange","on":false}`, "AF20023"},
 		{"/subscription", `{"tenant":"contoso.test","contentType":"Audit.Exchange","on":true}`, `"contentId"`},
-		{"/faults", `{"tenant":"` + contoso + `","op":"feed.content","status":403,"code":"AF429","retryAfter":"2s","delay":"1ms","times":1}`, "AF429"},
+		{
+			"/faults",
+			`{"tenant":"` + contoso + `","op":"feed.content","status":403,"code":"AF429","retryAfter":"2s","delay":"1ms","times":1}`,
+			"AF429",
+		},
 		{"/expire/secrets", `{"app":"` + clientID + `"}`, "AADSTS7000222"},
 	}
 	for _, step := range steps {
@@ -76,7 +80,11 @@ func TestEveryLeverDoesWhatItSays(t *testing.T) {
 func TestBlobsArePublishedAndShown(t *testing.T) {
 	m := consented(t, m365sim.Options{})
 	pull := m.control()
-	made := pull("POST", "/publish", `{"tenant":"contoso.test","contentType":"Audit.Exchange","created":"2026-05-04T11:30:00Z","visible":"2026-05-04T11:45:00Z","records":[{"Id":"1"},{"Id":"2"}]}`)
+	made := pull(
+		"POST",
+		"/publish",
+		`{"tenant":"contoso.test","contentType":"Audit.Exchange","created":"2026-05-04T11:30:00Z","visible":"2026-05-04T11:45:00Z","records":[{"Id":"1"},{"Id":"2"}]}`,
+	)
 	id := into[struct{ ContentID string }](t, made).ContentID
 	if a := m.feed("GET", "audit/"+id, m.token(contoso, "manage")); a.body != `[{"Id":"1"},{"Id":"2"}]` {
 		t.Errorf("the blob: %d %s", a.status, a.body)

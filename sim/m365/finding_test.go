@@ -30,7 +30,9 @@ func TestDeletedForGoodIsAmongTheRecoverableItems(t *testing.T) {
 	}
 	path := "/graph/v1.0/users/" + ben + "/mailFolders/recoverableitemsdeletions/messages" + filterFor(logoID)
 	id, _ := into[values](t, m.graph(path)).Value[0]["id"].(string)
-	if list := into[values](t, m.graph("/graph/v1.0/users/"+ben+"/messages/"+id+"/attachments?$select=id,name")); len(list.Value) != 1 {
+	if list := into[values](t, m.graph("/graph/v1.0/users/"+ben+"/messages/"+id+"/attachments?$select=id,name")); len(
+		list.Value,
+	) != 1 {
 		t.Errorf("its attachments: %v", list)
 	}
 	m.Change(func(o *m365sim.Options) { o.RecoverableInMessages = true })
@@ -48,7 +50,12 @@ func TestClassicOutlookChangesTheMessageID(t *testing.T) {
 	around := "sentDateTime ge " + noon.Add(-2*time.Minute).Format(time.RFC3339) + " and sentDateTime le " +
 		"" + noon.Add(2*time.Minute).Format(time.RFC3339) +
 		" and subject eq 'Logo alone'"
-	list := into[values](t, m.graph("/graph/v1.0/users/"+ben+"/mailFolders/sentitems/messages?$orderby=sentDateTime&$filter="+url.QueryEscape(around)))
+	list := into[values](
+		t,
+		m.graph(
+			"/graph/v1.0/users/"+ben+"/mailFolders/sentitems/messages?$orderby=sentDateTime&$filter="+url.QueryEscape(around),
+		),
+	)
 	if len(list.Value) != 1 || list.Value[0]["internetMessageId"] != "<other@contoso.test>" {
 		t.Errorf("by time and subject: %v", list.Value)
 	}

@@ -34,7 +34,8 @@ func TestAttachmentsAreListedWithAndWithoutTheirBytes(t *testing.T) {
 		t.Errorf("selected: %v", short.Value)
 	}
 	bare := mailed(t, m365sim.Options{OmitODataType: true})
-	if object := into[map[string]any](t, bare.graph(messageOf+"/S1/attachments/A2?$select=name")); len(object) != 1 || object["name"] != "logo.png" {
+	if object := into[map[string]any](t, bare.graph(messageOf+"/S1/attachments/A2?$select=name")); len(object) != 1 ||
+		object["name"] != "logo.png" {
 		t.Errorf("without @odata.type: %v", object)
 	}
 }

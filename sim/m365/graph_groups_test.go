@@ -84,7 +84,9 @@ func TestPeopleAreFoundByProxyAddress(t *testing.T) {
 		}
 	}
 	m.must(m.AddPeople(contoso, world.Person{ID: ben, UserPrincipalName: "ben@contoso.test"}))
-	if got := into[values](t, m.graph("/graph/v1.0/users?$filter=proxyAddresses/any(q:q+eq+'SMTP:ben@contoso.test')")); len(got.Value) != 0 {
+	if got := into[values](t, m.graph("/graph/v1.0/users?$filter=proxyAddresses/any(q:q+eq+'SMTP:ben@contoso.test')")); len(
+		got.Value,
+	) != 0 {
 		t.Errorf("an alias that was taken away is found: %v", got.Value)
 	}
 }

@@ -79,15 +79,21 @@ func TestMessagesAreFoundByTheirInternetID(t *testing.T) {
 		path string
 		want []any
 	}{
-		"in the whole mailbox":    {messageOf + filterFor(oddID) + "&$select=id", []any{"S1", "S2"}},
-		"in Sent Items":           {"/graph/v1.0/users/" + ben + "/mailFolders/SentItems/messages" + filterFor(oddID) + "&$select=id", []any{"S1"}},
+		"in the whole mailbox": {messageOf + filterFor(oddID) + "&$select=id", []any{"S1", "S2"}},
+		"in Sent Items": {
+			"/graph/v1.0/users/" + ben + "/mailFolders/SentItems/messages" + filterFor(oddID) + "&$select=id",
+			[]any{"S1"},
+		},
 		"nowhere":                 {messageOf + filterFor("<3@contoso.test>"), nil},
 		"with a plus not encoded": {messageOf + strings.ReplaceAll(filterFor(oddID), "%2B", "+"), nil},
 		"with a bracket as it is": {messageOf + strings.ReplaceAll(filterFor("<2@contoso.test>"), "%3C", "<"), nil},
 		"with another clause": {messageOf + filterFor(oddID) + "+and+hasAttachments+eq+false&$select=id",
 			[]any{"S2"}},
-		"without a filter":         {messageOf + "?$select=id", []any{"S3", "S1", "S2"}},
-		"by time, the first ahead": {messageOf + "?$filter=sentDateTime+ge+2026-05-04T11:00:00Z&$orderby=sentDateTime&$select=id", []any{"S1", "S2", "S3"}},
+		"without a filter": {messageOf + "?$select=id", []any{"S3", "S1", "S2"}},
+		"by time, the first ahead": {
+			messageOf + "?$filter=sentDateTime+ge+2026-05-04T11:00:00Z&$orderby=sentDateTime&$select=id",
+			[]any{"S1", "S2", "S3"},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +195,12 @@ func TestGraphErrors(t *testing.T) {
 			code: "InefficientFilter"},
 		"a wrong Accept": {path: "/graph/v1.0/users", header: http.Header{"Accept": {"text/xml"}}, status: 406,
 			code: "NotAcceptable"},
-		"a fault with a code": {path: messageOf, setUp: func(m *microsoft) { m.Fault(m365sim.Fault{Op: "graph.messages", Code: "TooManyRequests"}) }, status: 429, code: "TooManyRequests"},
+		"a fault with a code": {
+			path:   messageOf,
+			setUp:  func(m *microsoft) { m.Fault(m365sim.Fault{Op: "graph.messages", Code: "TooManyRequests"}) },
+			status: 429,
+			code:   "TooManyRequests",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -71,7 +71,8 @@ func TestUsersAreFiltered(t *testing.T) {
 
 func TestPlansComeOnlyWhenSelected(t *testing.T) {
 	m := consented(t, m365sim.Options{})
-	if usual := into[map[string]any](t, m.graph("/graph/v1.0/users/ben@contoso.test")); usual["assignedPlans"] != nil || usual["mail"] != "ben@contoso.test" {
+	if usual := into[map[string]any](t, m.graph("/graph/v1.0/users/ben@contoso.test")); usual["assignedPlans"] != nil ||
+		usual["mail"] != "ben@contoso.test" {
 		t.Errorf("usual properties: %v", usual)
 	}
 	plans := into[struct {

@@ -169,7 +169,11 @@ func TestAFaultBefallsAShare(t *testing.T) {
 func TestTheControlDoorTakesEveryPartOfAFault(t *testing.T) {
 	m := mailed(t, m365sim.Options{})
 	pull := m.control()
-	made := pull("POST", "/faults", `{"mailbox":"ben@contoso.test","byName":true,"share":0.999999,"codes":["ErrorInvalidUser"],"for":"1h"}`)
+	made := pull(
+		"POST",
+		"/faults",
+		`{"mailbox":"ben@contoso.test","byName":true,"share":0.999999,"codes":["ErrorInvalidUser"],"for":"1h"}`,
+	)
 	if made.status != 200 {
 		t.Fatal(made.body)
 	}

@@ -205,11 +205,16 @@ func TestClientAssertions(t *testing.T) {
 		change map[string]any
 		code   int // 0 is a token
 	}{
-		"PS256":               {ours, "PS256", nil, 0},
-		"RS256":               {ours, "RS256", nil, 0},
-		"not registered":      {stranger, "PS256", nil, 700027},
-		"no algorithm":        {ours, "none", nil, 700027},
-		"for another tenant":  {ours, "PS256", map[string]any{"aud": m.base + "/login/" + fabrikam + "/oauth2/v2.0/token"}, 50027},
+		"PS256":          {ours, "PS256", nil, 0},
+		"RS256":          {ours, "RS256", nil, 0},
+		"not registered": {stranger, "PS256", nil, 700027},
+		"no algorithm":   {ours, "none", nil, 700027},
+		"for another tenant": {
+			ours,
+			"PS256",
+			map[string]any{"aud": m.base + "/login/" + fabrikam + "/oauth2/v2.0/token"},
+			50027,
+		},
 		"of another issuer":   {ours, "PS256", map[string]any{"iss": vendor}, 700021},
 		"of another subject":  {ours, "PS256", map[string]any{"sub": vendor}, 700021},
 		"expired":             {ours, "PS256", map[string]any{"exp": noon.Add(-6 * time.Minute).Unix()}, 700024},

@@ -102,8 +102,12 @@ func TestACollectorReadsTheCompanysAuditLog(t *testing.T) {
 		Files                []struct{ SHA256 string }
 	}
 	now := time.Now().UTC()
-	feed.ask("GET", sim.Control+"/truth?hashes=true&tenant="+sim.Tenant+"&from="+now.Add(-10*time.Minute).Format(time.RFC3339)+
-		"&to="+now.Add(-5*time.Minute).Format(time.RFC3339), &truth)
+	feed.ask(
+		"GET",
+		sim.Control+"/truth?hashes=true&tenant="+sim.Tenant+"&from="+now.Add(-10*time.Minute).Format(time.RFC3339)+
+			"&to="+now.Add(-5*time.Minute).Format(time.RFC3339),
+		&truth,
+	)
 	hashed := 0
 	for _, x := range truth {
 		if !seen[x.RecordID] {

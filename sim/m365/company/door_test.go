@@ -160,7 +160,8 @@ func TestSendRecords(t *testing.T) {
 	names, users, messages := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range records {
 		got := read(t, r)
-		if got.ID != r.ID || got.Operation != "Send" || got.CreationTime != r.Created.Format("2006-01-02T15:04:05") || got.Item.Attachments == nil {
+		if got.ID != r.ID || got.Operation != "Send" || got.CreationTime != r.Created.Format("2006-01-02T15:04:05") ||
+			got.Item.Attachments == nil {
 			t.Fatalf("record %s", r.JSON)
 		}
 		if n := len(r.JSON); n < 1280 || n > 1320 {
