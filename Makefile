@@ -26,11 +26,12 @@ test: ## run every test, with the race detector and in random order
 test-long: ## the same tests, the largest of them with more data
 	go test -race -shuffle=on -timeout 60m ./...
 
-check: ## what CI asks beyond the tests: format, vet, staticcheck, tidy
+check: ## what CI asks beyond the tests: format, lines, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run: make fmt'; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+	@.ci/lines
 
 lines: ## look for lines of Go and Markdown above 120 columns
 	@.ci/lines

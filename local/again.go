@@ -26,8 +26,8 @@ func (p *program) enrichCommand() *cobra.Command {
 	var from, to string
 	c := &cobra.Command{
 		Use: "enrich CONNECTION", Short: "Look again, at once, for recipients and hashes that are missing",
-		Long: `Recipients and hashes that could not be found are looked for again by themselves, at growing distances. When what kept
-them from being found is mended, this asks for it at once. CONNECTION is an id or a display name.`,
+		Long: `Recipients and hashes that could not be found are looked for again by themselves, at growing distances. When
+what kept them from being found is mended, this asks for it at once. CONNECTION is an id or a display name.`,
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ask := again{}

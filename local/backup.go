@@ -14,8 +14,9 @@ import (
 func (p *program) verifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "verify", Short: "Recount the ledger, and report what does not add up",
-		Long: `Recounts the ledger of every connection from its entries: whether listed = settled + open + lost, and whether the sums
-are those of the entries. It changes nothing. If something contradicts itself, it says what, and ends with 1.`,
+		Long: `Recounts the ledger of every connection from its entries: whether listed = settled + open + lost, and
+whether the sums are those of the entries. It changes nothing. If something contradicts itself, it says
+what, and ends with 1.`,
 		Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.at(c.Context(), func(desk *operator.Desk) error { return p.verify(c.Context(), desk) })
@@ -57,8 +58,9 @@ func (p *program) verify(ctx context.Context, desk *operator.Desk) error {
 func (p *program) backupCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "backup FOLDER", Short: "Write a backup of the data folder, also while Mailtrail runs",
-		Long: `Writes everything that a start needs, as it is at one moment, to a folder that does not exist or is empty. On the disk of
-the data folder the backup takes little space at first, and is lost with that disk: copy it elsewhere.
+		Long: `Writes everything that a start needs, as it is at one moment, to a folder that does not exist or is empty.
+On the disk of the data folder the backup takes little space at first, and is lost with that disk: copy it
+elsewhere.
 
 The backup holds what the data folder holds, the first API client's secret included: keep it as safe.`,
 		Args: exactly(1),
@@ -83,8 +85,8 @@ The backup holds what the data folder holds, the first API client's secret inclu
 func (p *program) restoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "restore FOLDER", Short: "Make a data folder of a backup",
-		Long: `Copies a backup to the data folder, which must not exist yet, or be empty. Nothing is overwritten. Afterwards
-"mailtrail verify" recounts the ledger, and "mailtrail serve" goes on where the backup was made.`,
+		Long: `Copies a backup to the data folder, which must not exist yet, or be empty. Nothing is overwritten.
+Afterwards "mailtrail verify" recounts the ledger, and "mailtrail serve" goes on where the backup was made.`,
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir, err := p.folder()

@@ -20,8 +20,8 @@ import (
 func (p *program) clientCommand() *cobra.Command {
 	c := group(&cobra.Command{
 		Use: "client", Short: "Add, list and remove API clients",
-		Long: `API clients are the programs that may call the API, each with a secret of its own. These commands need none, so that
-they work when the last client is removed.`,
+		Long: `API clients are the programs that may call the API, each with a secret of its own. These commands need none,
+so that they work when the last client is removed.`,
 	})
 	c.AddCommand(p.clientAdd(), p.clientList(), p.clientRemove())
 	return c
@@ -34,8 +34,8 @@ func (p *program) clientAdd() *cobra.Command {
 		Short: "Add an API client, and print its secret",
 		Long: `Adds an API client, and prints its secret, which cannot be printed again.
 
-An analyst searches, and reads connections and people. An admin adds and changes connections and clients, and reads the
-trail.`,
+An analyst searches, and reads connections and people. An admin adds and changes connections and clients,
+and reads the trail.`,
 		Example: `  mailtrail client add siem
   mailtrail client add console --role admin --role analyst
   mailtrail client add subsidiary --connection Contoso`,

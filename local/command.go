@@ -56,9 +56,11 @@ func (p *program) commands() *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "mailtrail",
 		Short: "Mailtrail shows which files left the company by Microsoft 365 mail",
-		Long: `Mailtrail shows a security team which files left the company by Microsoft 365 mail: who sent which file to whom, when.
+		Long: `Mailtrail shows a security team which files left the company by Microsoft 365 mail: who sent which file to
+whom, when.
 
-"mailtrail serve" runs it on this machine. The other commands look after its data folder, whether it runs or not.`,
+"mailtrail serve" runs it on this machine. The other commands look after its data folder, whether it runs or
+not.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	})

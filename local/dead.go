@@ -18,8 +18,8 @@ import (
 func (p *program) deadCommand() *cobra.Command {
 	c := group(&cobra.Command{
 		Use: "dead", Short: "List, retry and drop dead letters",
-		Long: `A dead letter is work that failed as often as its queue allows: a blob that could not be read, or a message whose
-recipients and hashes could not be looked for. The log says why. When the cause is mended, retry it.`,
+		Long: `A dead letter is work that failed as often as its queue allows: a blob that could not be read, or a message
+whose recipients and hashes could not be looked for. The log says why. When the cause is mended, retry it.`,
 	})
 	c.AddCommand(p.deadList(), p.deadRetry(), p.deadDrop())
 	return c

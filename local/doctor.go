@@ -17,8 +17,9 @@ func (p *program) doctorCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "doctor TENANT", Short: "Examine a tenant at Microsoft, reading only",
-		Long: `Doctor says which of our assumptions about Microsoft hold in a tenant, before or after its consent. It uses the settings
-that serve uses, reads only, and reports counts, codes and times, but no personal data. TENANT is an id or a domain.`,
+		Long: `Doctor says which of our assumptions about Microsoft hold in a tenant, before or after its consent. It uses
+the settings that serve uses, reads only, and reports counts, codes and times, but no personal data. TENANT
+is an id or a domain.`,
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			config, err := readConfig(p.environ)

@@ -45,7 +45,8 @@ func TestReadCompany(t *testing.T) {
 		}
 	}
 	array.WriteString("]\n")
-	for form, file := range map[exported.Form]*bytes.Buffer{exported.CSV: &table, exported.Lines: &lines, exported.Array: &array} {
+	for form, file := range map[exported.Form]*bytes.Buffer{exported.CSV: &table, exported.Lines: &lines,
+		exported.Array: &array} {
 		t.Run(string(form), func(t *testing.T) {
 			next := 0
 			s, err := exported.Read(t.Context(), file, func(line int, raw []byte) error {

@@ -255,7 +255,8 @@ func compare(t *testing.T, what string, got, want []string) {
 
 func TestReadSaysWhatTheTableLacks(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
-		{"CreationDate,UserIds,\"Audit Data\"\n1,2,3\n", `no column AuditData; found columns "CreationDate", "UserIds", "Audit Data"`},
+		{"CreationDate,UserIds,\"Audit Data\"\n1,2,3\n",
+			`no column AuditData; found columns "CreationDate", "UserIds", "Audit Data"`},
 		{"a;b\n", `no column AuditData; found columns "a", "b"`},
 		{"#TYPE X\n", "no column AuditData"},
 		{strings.Repeat("x,", 40) + "\n", "and 21 more"},
@@ -293,7 +294,8 @@ func TestReadStops(t *testing.T) {
 				t.Errorf("when the file fails: %d records, %v", s.Records, err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
-			if s, err = exported.Read(ctx, strings.NewReader(text), func(int, []byte) error { cancel(); return nil }); !errors.Is(
+			if s, err = exported.Read(ctx, strings.NewReader(text),
+				func(int, []byte) error { cancel(); return nil }); !errors.Is(
 				err,
 				context.Canceled,
 			) ||

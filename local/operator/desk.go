@@ -113,7 +113,7 @@ func refusal(status int, answer []byte) error {
 	refused := &access.Refused{Status: status}
 	var said struct{ Problems []access.Problem }
 	if err := json.Unmarshal(answer, &said); err != nil || len(said.Problems) == 0 {
-		return fmt.Errorf("Mailtrail answers %d", status)
+		return fmt.Errorf("the running Mailtrail answers %d", status)
 	}
 	for _, p := range said.Problems {
 		p.Field = "" // the sentence says which

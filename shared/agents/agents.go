@@ -169,7 +169,8 @@ func New(s Surroundings) *Agents {
 		return forensic.Purge(ctx, s.Events, id, budget)
 	}
 	a.Purger = &connection.Purger{
-		Registry: a.Registry, Trail: a.Trail, Log: s.Log, Rooms: []connection.Room{packs, events, a.Ledger.Purge, a.Roster.Purge},
+		Registry: a.Registry, Trail: a.Trail, Log: s.Log,
+		Rooms: []connection.Room{packs, events, a.Ledger.Purge, a.Roster.Purge},
 	}
 	return a
 }

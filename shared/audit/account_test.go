@@ -21,7 +21,8 @@ func TestAccountOnTheWire(t *testing.T) {
 	if _, err := s.Ledger.Begin(t.Context(), s.out.sent[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ledger.Settle(t.Context(), s.out.sent[0], audit.Tally{Records: 9, Sends: 5, Noise: 1, Failed: 1, Messages: 2, Repeated: 1, Events: 3, Unreadable: 1}); err != nil {
+	tally := audit.Tally{Records: 9, Sends: 5, Noise: 1, Failed: 1, Messages: 2, Repeated: 1, Events: 3, Unreadable: 1}
+	if err := s.Ledger.Settle(t.Context(), s.out.sent[0], tally); err != nil {
 		t.Fatal(err)
 	}
 	account, err := s.Ledger.Account(t.Context(), "c0")

@@ -111,7 +111,8 @@ func TestBlobsThatTurnUpLateAreFound(t *testing.T) {
 
 func TestWindowsStayWithinMicrosoftsRulesWhateverTheClocksSay(t *testing.T) {
 	for _, skew := range []time.Duration{-10 * time.Minute, 0, 10 * time.Minute} {
-		for _, away := range []time.Duration{time.Minute, 25 * time.Hour, 6*24*time.Hour + 23*time.Hour, 30 * 24 * time.Hour} {
+		for _, away := range []time.Duration{time.Minute, 25 * time.Hour, 6*24*time.Hour + 23*time.Hour,
+			30 * 24 * time.Hour} {
 			t.Run(fmt.Sprintf("skew %s away %s", skew, away), func(t *testing.T) {
 				s := newStage(t, 1)
 				s.feed.skew = skew

@@ -20,7 +20,8 @@ func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		"[]", "[" + sendRecord + "," + createRecord + "," + plainRecord + "]", "\xef\xbb\xbf[1]", `[{"a":"\\"},"\"",[[]]]`,
 		`[{"Operation":"S\u0065nd","Item":{"\u0041ttachments":"a"}}]`, `[{"operation":"SENDAS","ITEM":{"attachmentſ":"}"}}`,
-		`[{"Operation":"x","Operation":"Send","Item":null,"Item":{"Attachments":"{\"}"}}]`, `[{}{}]`, `[{"\`, `[{"a":\{"}]`, `[1,]x`,
+		`[{"Operation":"x","Operation":"Send","Item":null,"Item":{"Attachments":"{\"}"}}]`, `[{}{}]`, `[{"\`, `[{"a":\{"}]`,
+		`[1,]x`,
 		`[{"Operation":"SendOnBehalf","Item":"{\"Attachments\":\"a (1b)\"}"}]`, string(inventedBlob(5, 3, 0.5)),
 	} {
 		f.Add(seed)
@@ -60,7 +61,8 @@ func checkReading(t *testing.T, got reading, elements []json.RawMessage) {
 			Item      struct{ Attachments string }
 		}
 		sends := json.Unmarshal(element, &sent) == nil && sent.Item.Attachments != "" &&
-			(strings.EqualFold(sent.Operation, "Send") || strings.EqualFold(sent.Operation, "SendAs") || strings.EqualFold(sent.Operation, "SendOnBehalf"))
+			(strings.EqualFold(sent.Operation, "Send") || strings.EqualFold(sent.Operation, "SendAs") ||
+				strings.EqualFold(sent.Operation, "SendOnBehalf"))
 
 		switch {
 		case len(candidates) > 0 && candidates[0] == string(element):
@@ -80,7 +82,8 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		sendRecord, createRecord, plainRecord, `{}`, `null`, ` { "id" : "a\ud83d\ude00\ud800" , "ITEM" : { } } `,
 		`{"Id":"a","Id":null,"Item":{"Subject":"a"},"Item":{"Attachments":"b"},"RecordType":2,"UserType":5}`,
-		"{\"Id\":\"\xff\xfe\",\"U\u017ferKey\":\"k\",\"Wor\u212aload\":\"e\"}", `{"SaveToSentItems":false,"RecipientCount":3,"recipientList":[{"Address":"a@b","Name":"A"}]}`,
+		"{\"Id\":\"\xff\xfe\",\"U\u017ferKey\":\"k\",\"Wor\u212aload\":\"e\"}",
+		`{"SaveToSentItems":false,"RecipientCount":3,"recipientList":[{"Address":"a@b","Name":"A"}]}`,
 		`{"CreationTime":"2026-03-01T10:00:00.123Z","\u0049d":"x","Item":{"ParentFolder":{"Path":"\\Drafts"}}}`,
 		`{"Id":"a" "b"}`, `{"Id":"a"}x`, `{"Id"`, `{"Item":"{\"Attachments\":\"a\"}","Operation":"send"}`,
 	} {
@@ -118,7 +121,8 @@ func FuzzDecode(f *testing.F) {
 			ExternalAccess: got.ExternalAccess != nil && *got.ExternalAccess, ActorIP: got.ActorIP, DeviceID: got.DeviceID,
 		}
 		is.Item.ID, is.Item.Subject, is.Item.InternetMessageID = got.Item.ID, got.Item.Subject, got.Item.InternetMessageID
-		is.Item.Attachments, is.Item.SizeInBytes, is.Item.ParentFolder.Path = got.Item.Attachments, got.Item.SizeInBytes, got.Item.ParentFolderPath
+		is.Item.Attachments, is.Item.SizeInBytes = got.Item.Attachments, got.Item.SizeInBytes
+		is.Item.ParentFolder.Path = got.Item.ParentFolderPath
 		if is != want {
 			t.Fatalf("got  %+v\nwant %+v", is, want)
 		}

@@ -57,7 +57,8 @@ func decoded(t *testing.T, raw []byte) string {
 		t.Fatal(err)
 	}
 	for _, name := range strings.Fields(`ID RecordType CreationTime Operation OrganizationID UserType UserKey UserID
-		ResultStatus Workload ClientIP ClientIPAddress ClientInfoString SessionID AppID ClientAppID AccessAppID AccessSession ActorIP DeviceID LogonType
+		ResultStatus Workload ClientIP ClientIPAddress ClientInfoString SessionID AppID ClientAppID AccessAppID AccessSession
+		ActorIP DeviceID LogonType
 		ExternalAccess MailboxGUID MailboxOwnerUPN SendAsUserSmtp
 		SendOnBehalfOfUserSmtp SaveToSentItems RecipientCount`) {
 		write(&out, name, fields[name])

@@ -238,7 +238,8 @@ func (c *Consent) consented(w http.ResponseWriter, r *http.Request, a attempt, p
 	detail, err := json.Marshal(map[string]any{"connection": a.connection, "tenant": a.tenant})
 	if err == nil {
 		err = c.Trail.Record(ctx, access.Entry{
-			Who: a.administrator, What: "connection.consent", Detail: string(detail), Connections: access.Limit{string(a.connection)},
+			Who: a.administrator, What: "connection.consent", Detail: string(detail),
+			Connections: access.Limit{string(a.connection)},
 		})
 	}
 	if err != nil {

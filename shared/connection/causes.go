@@ -68,7 +68,7 @@ func CauseOf(code string) Cause {
 	switch code {
 	case "429", "AF429", "AF50000", // throttled; Microsoft's own failure
 		"AF20022", "AF20023", // no subscription, or it was disabled: the poller starts it again
-		"AF20031",                                                  // a page that is not valid any more: the listing starts again
+		"AF20031",                                                  // a page that is no longer valid: it is listed again
 		"AADSTS90033", "AADSTS90024", "AADSTS90006", "AADSTS90090", // transient
 		"AADSTS50033", "AADSTS90012",
 		"AADSTS90055", "AADSTS50196": // throttled
@@ -140,7 +140,8 @@ func graphCause(code string) (Cause, bool) {
 	switch code {
 	case "ErrorAccessDenied":
 		known.Class, known.About = fault.Refused, OfMailbox
-		known.Sentence = "Microsoft denies the application access to this mailbox: a policy of the tenant excludes it, or the application lacks Mail.Read."
+		known.Sentence = "Microsoft denies the application access to this mailbox: " +
+			"a policy of the tenant excludes it, or the application lacks Mail.Read."
 		known.Action = "In Exchange Online PowerShell run Test-ServicePrincipalAuthorization (role-based access for " +
 			"applications) or Test-ApplicationAccessPolicy for the mailbox, and add it to the scope."
 	case "MailboxNotEnabledForRESTAPI",
@@ -155,7 +156,8 @@ func graphCause(code string) (Cause, bool) {
 			"licence, or move the mailbox."
 	case "extensionError":
 		known.Class, known.About = fault.Poison, OfMailbox
-		known.Sentence = "Microsoft Graph does not reach this mailbox: it lies in an on-premises Exchange, or a policy blocks it."
+		known.Sentence = "Microsoft Graph does not reach this mailbox: " +
+			"it lies in an on-premises Exchange, or a policy blocks it."
 		known.Action = "Move the mailbox to Exchange Online, or add it to the scope of the policy."
 	case "ErrorItemNotFound", "itemNotFound":
 		known.Class, known.About = fault.Poison, OfItem
@@ -186,7 +188,8 @@ func graphCause(code string) (Cause, bool) {
 const (
 	byItself = " The connection returns to Monitoring by itself."
 
-	waits = "Until then mail whose sender cannot be checked waits. It is read afterwards, unless this takes longer than the 7 days for which Microsoft keeps it."
+	waits = "Until then mail whose sender cannot be checked waits. " +
+		"It is read afterwards, unless this takes longer than the 7 days for which Microsoft keeps it."
 
 	turnAuditOn = "Turn auditing on in the Microsoft Purview portal (Audit, Start recording user and admin activity). " +
 		"This can take an hour to take effect." + byItself
@@ -231,7 +234,8 @@ func tenantCause(code string) (Cause, bool) {
 	if answer, ok := strings.CutPrefix(code, ContentRefused); ok {
 		return refused(
 			"Microsoft lists the content of the tenant's audit log, but refuses to hand it out"+named(answer)+".",
-			"We keep asking until Microsoft deletes it, 7 days after it was listed. If this lasts for more than a few hours, check "+
+			"We keep asking until Microsoft deletes it, 7 days after it was listed. "+
+				"If this lasts for more than a few hours, check "+
 				"that the tenant id and the cloud of this connection are those of the tenant (Microsoft Entra admin center, "+
 				"Overview). If they are not, deauthorize this connection and add a new one; if they are, open a support request "+
 				"with Microsoft."+byItself,
@@ -243,7 +247,8 @@ func tenantCause(code string) (Cause, bool) {
 	case "AF20012":
 		return refused(
 			"Microsoft's audit service says that the tenant of NAME is not set up correctly.",
-			"Open a support request with Microsoft, and mention error AF20012 of the Office 365 Management Activity API."+byItself,
+			"Open a support request with Microsoft, "+
+				"and mention error AF20012 of the Office 365 Management Activity API."+byItself,
 		)
 
 	case SubscriptionStuck:
@@ -255,12 +260,14 @@ func tenantCause(code string) (Cause, bool) {
 		return spreading("The application in the tenant does not have the right permissions.", grantConsent)
 	case "Authorization_RequestDenied":
 		return spreading(
-			"The application in the tenant does not have the right permissions: without User.Read.All we cannot tell whose mail is to be recorded. "+waits,
+			"The application in the tenant does not have the right permissions: "+
+				"without User.Read.All we cannot tell whose mail is to be recorded. "+waits,
 			grantConsent,
 		)
 	case GroupsDenied:
 		return spreading(
-			"The application in the tenant does not have the right permissions: without GroupMember.Read.All we cannot tell who is in the groups of the scope. "+waits,
+			"The application in the tenant does not have the right permissions: "+
+				"without GroupMember.Read.All we cannot tell who is in the groups of the scope. "+waits,
 			grantConsent+" Or choose another scope.",
 		)
 	case "AADSTS700016", "AADSTS700011", "AADSTS7000229":

@@ -20,10 +20,12 @@ const (
 	activityCodes = `AF10001 AF20001 AF20002 AF20003 AF20010 AF20011 AF20012 AF20013 AF20020 AF20021 AF20022 AF20023 AF20024 AF20030 AF20031
 		AF20050 AF20051 AF20052 AF20053 AF20054 AF20055 AF429 AF50000`
 	loginCodes = `700016 700011 7000112 70001 1000031 65001 7000215 7000222 700027 700024 50012 50013 50027 7000216 7000218 700025
-		90002 90038 900382 900432 50001 500011 500014 650052 650054 650056 650057 650051 9001023 70011 700022 700023 28002 901002
+		90002 90038 900382 900432 50001 500011 500014 650052 650054
+		650056 650057 650051 9001023 70011 700022 700023 28002 901002
 		53003 530032 90033 90024 90006 90090 50033 90012 90055 50196 7000229 50194 50011 900971 50020`
 	graphCodes = `InvalidAuthenticationToken Authorization_RequestDenied ErrorAccessDenied ErrorItemNotFound ErrorInvalidUser
-		MailboxNotEnabledForRESTAPI ResourceNotFound Request_ResourceNotFound extensionError InefficientFilter RequestBroker--ParseUri
+		MailboxNotEnabledForRESTAPI ResourceNotFound Request_ResourceNotFound
+		extensionError InefficientFilter RequestBroker--ParseUri
 		resyncRequired syncStateNotFound TooManyRequests ErrorMailboxMoveInProgress`
 	ourCodes = `AuditLogOff SubscriptionStuck ContentRefused.AF20052 GroupsDenied PersonalAccount OtherCloud.commercial OtherCloud.gcc OtherCloud.gcchigh OtherCloud.dod`
 )
@@ -137,10 +139,13 @@ func statusAfter(
 func TestTheThreeSentencesOfTheOriginal(t *testing.T) {
 	for code, want := range map[string][]string{
 		connection.AuditLogOff: {"audit log is inaccessible", "Turn auditing on", "returns to Monitoring by itself"},
-		"AF10001":              {"does not have the right permissions", "Enterprise applications", "grant admin consent", "with a new link", "returns to Monitoring by itself"},
-		"AADSTS700016":         {"has been deleted", "Enterprise applications", "authorize this connection again with a new link", "grant admin consent", "returns to Monitoring by itself"},
-		"AADSTS4711":           {"There was an issue with the connection to Acme & Co", "(AADSTS4711)", "Deauthorize the connection and resume it"},
-		"":                     {"There was an issue with the connection to Acme & Co: Microsoft refused access. "},
+		"AF10001": {"does not have the right permissions", "Enterprise applications", "grant admin consent",
+			"with a new link", "returns to Monitoring by itself"},
+		"AADSTS700016": {"has been deleted", "Enterprise applications",
+			"authorize this connection again with a new link", "grant admin consent", "returns to Monitoring by itself"},
+		"AADSTS4711": {"There was an issue with the connection to Acme & Co", "(AADSTS4711)",
+			"Deauthorize the connection and resume it"},
+		"": {"There was an issue with the connection to Acme & Co: Microsoft refused access. "},
 	} {
 		for _, part := range want {
 			if got := connection.CauseOf(code).Reason("Acme & Co"); !strings.Contains(got, part) {

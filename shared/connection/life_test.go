@@ -23,17 +23,26 @@ func TestReport(t *testing.T) {
 		reason  string // part of it
 	}{
 		{"the first poll that succeeds", 0, nil, connection.Monitoring, ""},
-		{"permissions that are still spreading", time.Minute, refusedBy("AF10001"), connection.Initializing, "still spreading"},
-		{"the application is not known everywhere yet", 59 * time.Minute, refusedBy("AADSTS700016"), connection.Initializing, "still spreading"},
-		{"permissions that should have spread", time.Hour, refusedBy("AF10001"), connection.Error, "does not have the right permissions"},
+		{"permissions that are still spreading", time.Minute, refusedBy("AF10001"), connection.Initializing,
+			"still spreading"},
+		{"the application is not known everywhere yet", 59 * time.Minute, refusedBy("AADSTS700016"), connection.Initializing,
+			"still spreading"},
+		{"permissions that should have spread", time.Hour, refusedBy("AF10001"), connection.Error,
+			"does not have the right permissions"},
 		{"the application was deleted", 2 * time.Hour, refusedBy("AADSTS700016"), connection.Error, "has been deleted"},
-		{"the application was disabled, in the first hour", time.Minute, refusedBy("AADSTS7000112"), connection.Error, "has been disabled"},
-		{"the audit log is off, in the first hour", time.Minute, refusedBy(connection.AuditLogOff), connection.Error, "Turn auditing on in the Microsoft Purview portal"},
-		{"a refusal that nobody knows", time.Minute, refusedBy("AADSTS4711"), connection.Error, "There was an issue with the connection to Acme: Microsoft refused access (AADSTS4711)"},
-		{"a refusal without a code", time.Minute, fault.Refused, connection.Error, "There was an issue with the connection to Acme"},
+		{"the application was disabled, in the first hour", time.Minute, refusedBy("AADSTS7000112"), connection.Error,
+			"has been disabled"},
+		{"the audit log is off, in the first hour", time.Minute, refusedBy(connection.AuditLogOff), connection.Error,
+			"Turn auditing on in the Microsoft Purview portal"},
+		{"a refusal that nobody knows", time.Minute, refusedBy("AADSTS4711"), connection.Error,
+			"There was an issue with the connection to Acme: Microsoft refused access (AADSTS4711)"},
+		{"a refusal without a code", time.Minute, fault.Refused, connection.Error,
+			"There was an issue with the connection to Acme"},
 		{"our own credential", time.Minute, own, connection.Initializing, "first listing"},
-		{"our own credential, called refused", time.Minute, refusedBy("AADSTS7000222"), connection.Initializing, "first listing"},
-		{"throttled", time.Minute, &fault.Error{Kind: fault.Retry, Code: "AF429", Err: errors.New("throttled")}, connection.Initializing, "first listing"},
+		{"our own credential, called refused", time.Minute, refusedBy("AADSTS7000222"), connection.Initializing,
+			"first listing"},
+		{"throttled", time.Minute, &fault.Error{Kind: fault.Retry, Code: "AF429", Err: errors.New("throttled")},
+			connection.Initializing, "first listing"},
 		{"something else", time.Minute, errors.New("disk full"), connection.Initializing, "first listing"},
 		{"poison", time.Minute, fault.Poison, connection.Initializing, "first listing"},
 	} {
@@ -129,7 +138,8 @@ func TestPollThatChangesNothingWritesNothing(t *testing.T) {
 	id := consented(t, r)
 	counted := &counting{Table: r.Table}
 	r.Table = counted
-	for _, outcome := range []error{nil, nil, fault.Retry, nil, refusedBy(connection.AuditLogOff), refusedBy(connection.AuditLogOff), fault.Ours, fault.Poison} {
+	for _, outcome := range []error{nil, nil, fault.Retry, nil, refusedBy(connection.AuditLogOff),
+		refusedBy(connection.AuditLogOff), fault.Ours, fault.Poison} {
 		if err := r.Report(t.Context(), id, outcome); err != nil {
 			t.Fatal(err)
 		}

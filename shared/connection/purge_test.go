@@ -136,7 +136,8 @@ func TestOnlyWhatIsNotFollowedCanBePurged(t *testing.T) {
 func TestAPurgeWaitsADayForTheSubscriptionToBeStopped(t *testing.T) {
 	r, c := newRegistry(t)
 	id := consented(t, r)
-	for _, act := range []func(context.Context, connection.ID, string) (connection.Connection, error){r.Deauthorize, r.Purge} {
+	for _, act := range []func(context.Context, connection.ID, string) (connection.Connection, error){r.Deauthorize,
+		r.Purge} {
 		if _, err := act(t.Context(), id, "key-1"); err != nil {
 			t.Fatal(err)
 		}

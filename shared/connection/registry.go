@@ -215,7 +215,8 @@ func (r *Registry) History(ctx context.Context, id ID) ([]Change, error) {
 		return nil, ErrNotFound
 	}
 	var out []Change
-	for item, err := range r.Table.Query(ctx, table.Query{Partition: historyPartition(id), Backward: true, Limit: maxHistory}) {
+	newest := table.Query{Partition: historyPartition(id), Backward: true, Limit: maxHistory}
+	for item, err := range r.Table.Query(ctx, newest) {
 		if err != nil {
 			return nil, fmt.Errorf("list history of connection %s: %w", id, err)
 		}

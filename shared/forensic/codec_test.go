@@ -22,7 +22,8 @@ var stored = time.Date(2026, 4, 2, 8, 0, 1, 5e6, time.UTC)
 func aFinding() Finding {
 	return Finding{
 		At: stored.Add(time.Second), Mailbox: "adele.vance@contoso.onmicrosoft.com",
-		From: "adele.vance@contoso.com", Sender: "adele.vance@contoso.com", Subject: "Q3 forecast, second draft for your review", Sent: stored.Add(-time.Hour - time.Second),
+		From: "adele.vance@contoso.com", Sender: "adele.vance@contoso.com",
+		Subject: "Q3 forecast, second draft for your review", Sent: stored.Add(-time.Hour - time.Second),
 		Recipients: []Recipient{
 			{"bob@fabrikam.com", "Bob", To},
 			{"carol@contoso.com", "Carol", Cc},
@@ -30,8 +31,10 @@ func aFinding() Finding {
 		},
 		Files: []Attachment{
 			{
-				Record: 0, ID: "AAMkAGI1", Name: "Q3 forecast (draft 2).xlsx", ContentType: "application/octet-stream", ByBytes: "application/zip", Kind: FileKind,
-				StoredSize: 184600, Size: 184001, MD5: "9e107d9d372bb6826bd81d3542a419d6", SHA256: "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
+				Record: 0, ID: "AAMkAGI1", Name: "Q3 forecast (draft 2).xlsx", ContentType: "application/octet-stream",
+				ByBytes: "application/zip", Kind: FileKind,
+				StoredSize: 184600, Size: 184001, MD5: "9e107d9d372bb6826bd81d3542a419d6",
+				SHA256: "d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592",
 			},
 			{
 				Record:     -1,
@@ -118,7 +121,8 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 	for name, change := range map[string]func(*Message){
 		"typical": func(*Message) {},
 		"nothing but files": func(m *Message) {
-			*m = Message{Connection: m.Connection, Record: m.Record, Observed: m.Observed, Arrival: m.Arrival, Stored: m.Stored, Files: m.Files}
+			*m = Message{Connection: m.Connection, Record: m.Record, Observed: m.Observed, Arrival: m.Arrival, Stored: m.Stored,
+				Files: m.Files}
 		},
 		"no mailbox told":              func(m *Message) { m.Mailbox = "" },
 		"on behalf":                    func(m *Message) { m.From = "boss@contoso.com"; m.Mailbox = m.From },
@@ -126,8 +130,12 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 		"sender untold":                func(m *Message) { m.Sender, m.From = "", "" },
 		"more recipients than told of": func(m *Message) { m.Recipients = recipients(3); m.RecipientCount = 5000 },
 		"count without addresses":      func(m *Message) { m.RecipientCount = 3 },
-		"unparsed attachments":         func(m *Message) { m.Attachments = "a; b"; m.Files = []File{{Name: "a; b", StoredSize: -1}} },
-		"1,000 recipients":             func(m *Message) { m.Recipients = recipients(1000); m.RecipientCount = 1000 },
+		"unparsed attachments": func(m *Message) {
+			m.Attachments = "a; b"
+			m.Files = []File{{Name: "a; b",
+				StoredSize: -1}}
+		},
+		"1,000 recipients": func(m *Message) { m.Recipients = recipients(1000); m.RecipientCount = 1000 },
 		"recipients at the border of a share": func(m *Message) {
 			m.Files = files(1, "a")
 			m.Recipients = recipients(1000)
@@ -139,13 +147,16 @@ func TestMessagesOfAnySizeAreStoredWhole(t *testing.T) {
 		"not found":      func(m *Message) { *m = m.with(Finding{At: stored, Reason: NotFound}) },
 		"found":          func(m *Message) { *m = m.with(aFinding()) },
 		"found elsewhere, with nothing told": func(m *Message) {
-			*m = m.with(Finding{At: stored, Mailbox: "boss@contoso.com", Files: []Attachment{{Record: 7}, {Record: 0, Size: -1, StoredSize: -1}, {Record: 0, Name: "again"}}})
+			*m = m.with(Finding{At: stored, Mailbox: "boss@contoso.com",
+				Files: []Attachment{{Record: 7}, {Record: 0, Size: -1, StoredSize: -1}, {Record: 0, Name: "again"}}})
 		},
 		"found, and larger than an item": func(m *Message) {
 			f := aFinding()
 			for i := range 1000 {
-				f.Recipients = append(f.Recipients, Recipient{Address: fmt.Sprintf("%s%d@contoso.com", strings.Repeat("r", 300), i), Name: "R", Role: Bcc})
-				f.Files = append(f.Files, Attachment{Record: -1, ID: strings.Repeat("i", 500), Name: fmt.Sprint(i), Size: int64(i), SHA256: strings.Repeat("0", 64)})
+				f.Recipients = append(f.Recipients, Recipient{Address: fmt.Sprintf("%s%d@contoso.com", strings.Repeat("r", 300),
+					i), Name: "R", Role: Bcc})
+				f.Files = append(f.Files, Attachment{Record: -1, ID: strings.Repeat("i", 500), Name: fmt.Sprint(i), Size: int64(i),
+					SHA256: strings.Repeat("0", 64)})
 			}
 			*m = m.with(f)
 		},

@@ -30,7 +30,8 @@ func TestSettlingAfterAPurgeResurrectsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	term := forensic.Term{Field: forensic.DomainField, Value: "paper.example"}
-	if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed, forensic.Bucket(term.Value))); len(
+	if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed,
+		forensic.Bucket(term.Value))); len(
 		left,
 	) != 0 {
 		t.Errorf("postings are left: %q", left)
@@ -73,7 +74,8 @@ func TestWhatAPurgedMessageLeftIsDeletedThoughTheTableFailsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		term := forensic.Term{Field: forensic.DomainField, Value: "paper.example"}
-		if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed, forensic.Bucket(term.Value))); len(
+		if left := sorts(t, w.events, forensic.TermPartition(contoso, term.Field, m.Observed,
+			forensic.Bucket(term.Value))); len(
 			left,
 		) != 0 {
 			t.Errorf("done %v: postings are left: %q", done, left)

@@ -49,7 +49,8 @@ func TestTheWatermarkStaysBelowWhatWaits(t *testing.T) {
 		}
 	}
 	broken := errors.New("no ledger")
-	if _, err := (&forensic.Watermarks{Ledger: failingLedger{broken}, Events: w.events}).Watermark(t.Context(), contoso); !errors.Is(
+	if _, err := (&forensic.Watermarks{Ledger: failingLedger{broken}, Events: w.events}).Watermark(t.Context(),
+		contoso); !errors.Is(
 		err,
 		broken,
 	) {

@@ -68,8 +68,10 @@ func (w *world) add(id string, arrival time.Time, content func() io.Reader) []by
 	uri := "https://manage.office.com/" + id
 	w.feed[uri] = content
 	body, err := json.Marshal(audit.Blob{
-		Connection: contoso, Tenant: connection.Tenant{ID: "7b1c3f9e-1111-4a5b-9c60-6a7b8c9d0e1f", Cloud: connection.Commercial},
-		Type: audit.Exchange, ID: audit.ContentID(id), URI: uri, Created: arrival, Expires: arrival.Add(7 * 24 * time.Hour), Arrival: arrival,
+		Connection: contoso, Tenant: connection.Tenant{ID: "7b1c3f9e-1111-4a5b-9c60-6a7b8c9d0e1f",
+			Cloud: connection.Commercial},
+		Type: audit.Exchange, ID: audit.ContentID(id), URI: uri, Created: arrival, Expires: arrival.Add(7 * 24 * time.Hour),
+		Arrival: arrival,
 	})
 	if err != nil {
 		panic(err)

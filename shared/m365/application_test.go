@@ -59,7 +59,8 @@ func TestEachCloudHasItsOwnHostsAndApplication(t *testing.T) {
 	if got := strings.Join(asked, "\n"); got != want {
 		t.Errorf("asked\n%s\nwant\n%s", got, want)
 	}
-	for cloud, id := range map[connection.Cloud]string{connection.Commercial: clientID, connection.GCCHigh: otherClientID} {
+	for cloud, id := range map[connection.Cloud]string{connection.Commercial: clientID,
+		connection.GCCHigh: otherClientID} {
 		in, err := c.SignInURL(cloud, challenge())
 		must(t, err)
 		consent, err := c.ConsentURL(connection.Tenant{ID: tenantID, Cloud: cloud}, "state")
@@ -89,7 +90,8 @@ func TestApplicationsOfCloudsAreChecked(t *testing.T) {
 			c.Applications[connection.GCC] = m365.Application{ClientID: clientID, Publisher: publisher}
 		},
 		"credential 1: one of Secret and Certif": func(c *m365.Config) {
-			c.Applications[connection.GCC] = m365.Application{ClientID: clientID, Publisher: publisher, Credentials: []m365.Credential{{}}}
+			c.Applications[connection.GCC] = m365.Application{ClientID: clientID, Publisher: publisher,
+				Credentials: []m365.Credential{{}}}
 		},
 		"Publisher is missing": func(c *m365.Config) { c.Endpoints[connection.Commercial] = m365.Clouds()[connection.Commercial] },
 	} {

@@ -91,7 +91,7 @@ func (c *Client) TryCredentials(ctx context.Context) (refused, unsure error) {
 		case errors.Is(err, fault.Ours):
 			refused = errors.Join(
 				refused,
-				fmt.Errorf("Microsoft refuses the credential of the application of cloud %s: %w", cloud, err),
+				fmt.Errorf("the credential of the application of cloud %s is refused by Microsoft: %w", cloud, err),
 			)
 		default:
 			unsure = errors.Join(unsure, fmt.Errorf("try the credential of the application of cloud %s: %w", cloud, err))

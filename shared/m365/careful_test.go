@@ -103,7 +103,7 @@ func TestTheCredentialIsTriedOnce(t *testing.T) {
 	must(t, s.ExpireSecrets(clientID))
 	refused, _ := c.TryCredentials(t.Context())
 	if refused == nil ||
-		!strings.Contains(refused.Error(), "Microsoft refuses the credential of the application of cloud commercial") ||
+		!strings.Contains(refused.Error(), "the credential of the application of cloud commercial is refused") ||
 		!strings.Contains(refused.Error(), "AADSTS7000222") {
 		t.Errorf("expired: %v", refused)
 	}

@@ -17,7 +17,7 @@ import (
 // What every segment has beside the terms. These names begin with "#", as no term does.
 const (
 	extensionField = "#ext"     // what follows the last dot of file.name, so that *.pdf need not look at every name
-	recordField    = "#record"  // the record's id: its 16 bytes where it is a GUID, else its text. Orders rows of one time.
+	recordField    = "#record"  // the record's id: its 16 bytes where it is a GUID, else its text; orders rows of one time
 	hashColumn     = "#hash"    // of the record's id, as in event ids; its order is that of the hexadecimal text
 	expiresColumn  = "#expires" // when the message stops being stored, in seconds
 )

@@ -35,12 +35,11 @@ type packedRun struct {
 
 // packedPart is one segment of a connection in scope, with the matches that it has.
 type packedPart struct {
-	conn  *connection.Connection
-	s     *segment.Segment
-	pack  pack
-	own   bool // made with the domains that are the company's own now
-	set   segment.Set
-	order segment.Order
+	conn *connection.Connection
+	s    *segment.Segment
+	pack pack
+	own  bool // made with the domains that are the company's own now
+	set  segment.Set
 }
 
 // packed answers the query from segments, or reports that it cannot.

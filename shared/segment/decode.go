@@ -2,7 +2,6 @@ package segment
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 )
 
@@ -67,14 +66,6 @@ func (in *input) bytes(n int) []byte {
 func (in *input) text(limit int) string { return string(in.bytes(in.count(limit))) }
 
 func (in *input) fail() { in.b, in.bad = nil, true }
-
-// err is ErrDamaged if anything did not fit.
-func (in *input) err(what string) error {
-	if in.bad {
-		return fmt.Errorf("%s: %w", what, ErrDamaged)
-	}
-	return nil
-}
 
 func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)

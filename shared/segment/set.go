@@ -241,7 +241,7 @@ func Not(x Set) Set {
 			return x.s.None()
 		}
 	}
-	return Set{x.s, not{x.s, x.node}}
+	return Set{x.s, not(x)}
 }
 
 // Known is how many rows the set has, when that is known without counting them.

@@ -15,11 +15,15 @@ import (
 
 // fields are what these tests read of an audit record.
 type fields struct {
-	ID, Operation, UserID, UserKey, AppID, ClientAppID, MailboxOwnerUPN, ClientInfoString, SendAsUserSMTP string
-	ActorIP, ActorInfoString, DeviceID, MailboxGUID, ClientProcessName                                    string
-	UserType, LogonType                                                                                   int
-	SaveToSentItems                                                                                       *bool
-	Item                                                                                                  struct{ Attachments, ImmutableID, InternetMessageID string }
+	ID, Operation, UserID, UserKey, AppID, ClientAppID string
+
+	MailboxOwnerUPN, ClientInfoString, SendAsUserSMTP string
+
+	ActorIP, ActorInfoString, DeviceID, MailboxGUID, ClientProcessName string
+	UserType, LogonType                                                int
+	SaveToSentItems                                                    *bool
+
+	Item struct{ Attachments, ImmutableID, InternetMessageID string }
 }
 
 // day is one working day of a company: its sends with their truth, by record id.
