@@ -282,6 +282,7 @@ func TestPacksFollowTheCompanysDomains(t *testing.T) {
 	if from > 0 {
 		t.Error("answered from segments that were made with other domains")
 	}
+	o.now = o.now.Add(time.Hour)
 	o.pack(p)
 	check()
 	if from, _ := o.search.Packs.Answered(); from == 0 {

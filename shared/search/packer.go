@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/connection"
@@ -35,6 +36,9 @@ const (
 	retiredFor = 10 * time.Minute
 	// orphanAfter is after how long a run that no manifest names is taken for one whose packer died.
 	orphanAfter = time.Hour
+	// tendEvery is how often the segments of a connection are looked at for which nothing was packed: those that are to be
+	// made again, and runs that are to be deleted.
+	tendEvery = time.Minute
 )
 
 // Packer packs the settled messages of connections into segments, which searches read instead of their postings.
@@ -50,6 +54,9 @@ type Packer struct {
 	// them are packed too; 0 is 5 minutes.
 	At    int
 	After time.Duration
+
+	mu     sync.Mutex
+	tended map[connection.ID]time.Time
 }
 
 // PackOutcome says what a run of the packer did.
@@ -104,6 +111,9 @@ func (p *Packer) Pack(ctx context.Context, c *connection.Connection) (PackOutcom
 			return o, err
 		}
 		o.Messages += n
+		if n == 0 && !p.due(c.ID) {
+			return o, w.changed(ctx)
+		}
 		for {
 			merged, err := w.merge(ctx)
 			if err != nil {
@@ -119,8 +129,29 @@ func (p *Packer) Pack(ctx context.Context, c *connection.Connection) (PackOutcom
 		return o, err
 	}
 	n, err := w.clean(ctx)
-	o.Deleted = n
+	if o.Deleted = n; err == nil {
+		p.tend(c.ID)
+	}
 	return o, err
+}
+
+// due reports whether the segments of a connection have not been tended for a while.
+func (p *Packer) due(c connection.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.tended[c]
+	return !ok || p.Now().Sub(at) >= tendEvery
+}
+
+// tend remembers that the segments of a connection were tended now. A connection that is deleted costs a few bytes
+// here.
+func (p *Packer) tend(c connection.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tended == nil {
+		p.tended = map[connection.ID]time.Time{}
+	}
+	p.tended[c] = p.Now()
 }
 
 // packing is the packing of one connection.
@@ -523,6 +554,8 @@ func (w *packing) changed(ctx context.Context) error {
 			return err
 		}
 	}
+	// What is not packed yet keeps its mark: somebody else may be packing it as it was before.
+	changes = slices.DeleteFunc(changes, func(c forensic.Change) bool { return !packed[recordTerm(c.Record)] })
 	return forensic.Forget(ctx, w.Events, changes)
 }
 

@@ -20,8 +20,8 @@ type keptBlock struct {
 	Block  []byte
 }
 
-// TestTheFirstFormStaysReadable opens a segment as the first release with segments wrote it. Its rows are made again from
-// the same seed, so that every answer is known.
+// TestTheFirstFormStaysReadable opens a segment as the first release with segments wrote it. Its rows are made again
+// from the same seed, so that every answer is known.
 func TestTheFirstFormStaysReadable(t *testing.T) {
 	const name = "testdata/form-1.json.gz"
 	made, r := newStore(), random(21)
