@@ -9,9 +9,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// Commit implements table.Table. One operation alone is a PutItem or a DeleteItem, at half the price, where it can be
-// told after a lost answer whether it was done; everything else is a transaction, which its token makes idempotent. A
-// lone Delete at a revision is one too: it leaves nothing by which it could be known.
+// Commit implements table.Table. A single operation is a PutItem or a DeleteItem, which costs half as much, if the
+// table can find out after a lost answer whether it was done. Everything else is a transaction, which its token makes
+// idempotent. So is a single Delete at a revision, because it leaves no trace to check for.
 func (t *Table) Commit(ctx context.Context, ops ...table.Op) error {
 	if err := table.ValidCommit(ops); err != nil {
 		return err
@@ -47,9 +47,9 @@ func (t *Table) delete(ctx context.Context, key table.Key) error {
 	return err
 }
 
-// transact makes every attempt with the same token: DynamoDB answers it like the first one if that was done, up to 10
-// minutes ago. It is cancelled while another transaction has one of its items, which passes, and says nothing about
-// conditions.
+// transact makes every attempt with the same token: if an attempt of the last 10 minutes succeeded, DynamoDB repeats
+// its answer. DynamoDB cancels a transaction while another one holds one of its items. That passes, and says nothing
+// about conditions.
 func (t *Table) transact(ctx context.Context, ops []table.Op) error {
 	token, err := t.token()
 	if err != nil {
@@ -80,7 +80,7 @@ func (t *Table) transact(ctx context.Context, ops []table.Op) error {
 	return err
 }
 
-// transactItem is op as a part of a transaction, and the size of what it writes.
+// transactItem returns op as part of a transaction, and the size of what it writes.
 func (t *Table) transactItem(op table.Op) (types.TransactWriteItem, int, error) {
 	c, key := conditionOf(op, t.now()), encodeKey(op.Item.Key)
 	switch op.Verb {

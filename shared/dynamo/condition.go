@@ -19,7 +19,8 @@ const (
 	whenAt   = "rev = :rev AND (attribute_not_exists(#expires) OR #expires > :now)"
 )
 
-// conditionOf is what op asks of the item under its key. An expired item is there for DynamoDB, and for nobody else.
+// conditionOf returns what op requires of the item under its key. DynamoDB still sees an expired item; our callers do
+// not.
 func conditionOf(op table.Op, now time.Time) condition {
 	at := op.Item.Revision
 	switch {

@@ -1,6 +1,6 @@
 // Package dynamo is table.Table on Amazon DynamoDB. An item is stored under the partition key "pk" and the sort key
 // "sk", its attributes as DynamoDB's own, its revision in "rev", and the second at which it expires in "ttl", which
-// is also the table's TTL attribute. DynamoDB deletes what has expired days late, so it is left out here, on every
+// is also the table's TTL attribute. DynamoDB may delete expired items days late, so this package ignores them on every
 // read and in every condition.
 package dynamo
 
@@ -41,7 +41,7 @@ var _ API = (*dynamodb.Client)(nil)
 
 // Options are what a Table takes from outside; the zero value is for production.
 type Options struct {
-	Now func() time.Time // tells what has expired; nil is time.Now
+	Now func() time.Time // decides what has expired; nil is time.Now
 	// Rand gives revisions, the tokens of transactions and the jitter of waits. It need not be safe for concurrent use,
 	// and must never repeat itself, not even in another process; nil is crypto/rand.
 	Rand io.Reader
@@ -60,9 +60,8 @@ type Table struct {
 
 var _ table.Table = (*Table)(nil)
 
-// New returns the table of that name, which must exist, with the key schema of the package. Retries are the Table's
-// alone: it turns those of the client off in every call, because only it knows whether a write that failed may have
-// happened.
+// New returns the table of that name, which must exist, with the key schema of the package. Only the Table retries: it
+// turns the client's own retries off in every call, because only it knows whether a failed write may have happened.
 func New(client API, name string, o Options) *Table {
 	t := &Table{client: client, name: name, now: o.Now, rand: o.Rand}
 	if t.now == nil {
@@ -74,14 +73,14 @@ func New(client API, name string, o Options) *Table {
 	return t
 }
 
-// Units returns what this Table's calls have cost since New, as DynamoDB told. Of conditions that failed it does not
-// tell what they cost; they are counted by its published formula.
+// Units returns what this Table's calls have cost since New, as DynamoDB reports it. DynamoDB reports no cost for
+// failed conditions; Units computes it by DynamoDB's published formula.
 func (t *Table) Units() table.Units { return t.meter.total() }
 
 // once turns the client's own retries off.
 func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 
-// failed says what was tried. What DynamoDB calls invalid is ErrInvalid.
+// failed says what was tried. It returns ErrInvalid if DynamoDB called the request invalid.
 func (t *Table) failed(verb string, err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() == "ValidationException" || cancelledFor(err, "ValidationError") >= 0 {
@@ -106,8 +105,8 @@ func (t *Table) random(b []byte) error {
 	return err
 }
 
-// revision returns a new one. It is random, so that it does not come back when an item is deleted and created again,
-// and so that whoever wrote an item knows it as its own.
+// revision returns a new revision. It is random, so that it does not recur when an item is deleted and created again,
+// and so that a writer recognizes its own item.
 func (t *Table) revision() (int64, error) {
 	var b [8]byte
 	if err := t.random(b[:]); err != nil {
@@ -125,5 +124,5 @@ func (t *Table) token() (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-// attributes are an item as DynamoDB takes and gives it.
+// attributes is an item in DynamoDB's form.
 type attributes = map[string]types.AttributeValue

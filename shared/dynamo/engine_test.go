@@ -35,7 +35,7 @@ func engine(t *testing.T) *dynamodb.Client {
 	return dynamodb.NewFromConfig(cfg)
 }
 
-// createTable makes a table as the template does, which is deleted when the test ends.
+// createTable creates a table as the template does, and deletes it when the test ends.
 func createTable(t *testing.T, client *dynamodb.Client) string {
 	t.Helper()
 	name := "mailtrail-test-" + strings.ToLower(rand.Text())
@@ -80,8 +80,7 @@ func TestTableKeepsTheContract(t *testing.T) {
 	})
 }
 
-// TestUnitsAreAsMetered compares what the engine says that operations cost with the formula that every other adapter
-// counts by.
+// TestUnitsAreAsMetered compares the costs that the engine reports with the formula that all other adapters use.
 func TestUnitsAreAsMetered(t *testing.T) {
 	client := engine(t)
 	tab := dynamo.New(client, createTable(t, client), dynamo.Options{})

@@ -49,7 +49,7 @@ func get(ctx context.Context, tab *dynamo.Table) error {
 }
 
 // TestFailures goes through the answers that DynamoDB documents ("Error handling with DynamoDB", TransactWriteItems,
-// PutItem), and those that never come. What is written is one of the sentinels, and no other.
+// PutItem), and through answers that never come. Each ends in the sentinel given here, and in no other.
 func TestFailures(t *testing.T) {
 	create := commit(table.Op{Verb: table.Create, Item: item("s")})
 	replace := commit(table.Op{Verb: table.Replace, Item: at(item("s"), 7)})
@@ -144,7 +144,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestEnded ends a call's context while it waits to make it again, and while it waits for an answer.
+// TestEnded ends the context of a call while the call waits to be retried, and while it waits for an answer.
 func TestEnded(t *testing.T) {
 	for name, a := range map[string]answer{"throttled": refusal(400, "ThrottlingException", ""),
 		"no answer": {never: true}} {
@@ -164,7 +164,7 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// TestCreateTells counts as created what is ours, whether the answer came or not.
+// TestCreateTells counts our own items as created, whether or not the answer arrived.
 func TestCreateTells(t *testing.T) {
 	const foreign = `{"pk":{"S":"p"},"sk":{"S":"s"}}` // loaded: without a revision
 	for _, test := range []struct {
@@ -191,7 +191,7 @@ func TestCreateTells(t *testing.T) {
 }
 
 // TestUnprocessed leaves parts of batches unprocessed, as BatchWriteItem and BatchGetItem do when they throttle: only
-// those are asked for again, and not at once.
+// those are sent again, and not at once.
 func TestUnprocessed(t *testing.T) {
 	on(t, []answer{
 		ok(`{"UnprocessedItems":{"events":[` + put("b") + `,` + put("c") +
@@ -236,7 +236,7 @@ func TestUnprocessed(t *testing.T) {
 	})
 }
 
-// sortKeys are the sort keys of each call's batch, together.
+// sortKeys returns the sort keys of each call's batch, joined.
 func sortKeys(t *testing.T, w *wire, kind string) (out []string) {
 	t.Helper()
 	for _, c := range w.calls {
@@ -250,7 +250,7 @@ func sortKeys(t *testing.T, w *wire, kind string) (out []string) {
 	return out
 }
 
-// TestSlowlyProcessed lets a batch through item by item: more calls than attempts, and each of them gets on.
+// TestSlowlyProcessed lets a batch through item by item: it takes more calls than attempts, and each makes progress.
 func TestSlowlyProcessed(t *testing.T) {
 	const n = 15
 	var answers []answer

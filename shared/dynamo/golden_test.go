@@ -94,7 +94,7 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-// TestQueryGoesOn pages on through what has expired, leaves out the end of the range, and stops at the limit.
+// TestQueryGoesOn keeps paging through expired items, leaves out the end of the range, and stops at the limit.
 func TestQueryGoesOn(t *testing.T) {
 	page := func(more string, sorts ...string) answer {
 		var items []string
@@ -139,7 +139,7 @@ func TestQueryGoesOn(t *testing.T) {
 	}
 }
 
-// TestForeignItems reads what this package never writes: an error, never a wrong item.
+// TestForeignItems reads items that this package never writes: each is an error, never a wrong item.
 func TestForeignItems(t *testing.T) {
 	for _, attribute := range []string{
 		`"n":{"N":"1.5"}`, `"n":{"N":"99999999999999999999"}`, `"x":{"NULL":true}`, `"x":{"BS":["AA=="]}`, `"x":{"SS":["a"]}`,
@@ -160,7 +160,7 @@ func TestForeignItems(t *testing.T) {
 	})
 }
 
-// TestUnits counts what DynamoDB tells, and what it does not tell of conditions that failed.
+// TestUnits counts the costs that DynamoDB reports, and those of failed conditions, which it does not report.
 func TestUnits(t *testing.T) {
 	create := table.Op{Verb: table.Create, Item: item("s")}
 	check := table.Op{Verb: table.Check, Item: item("t")}

@@ -9,7 +9,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// meter adds up what DynamoDB says that calls cost. Its zero value is ready.
+// meter adds up the cost of calls, as DynamoDB reports it. Its zero value is ready.
 type meter struct {
 	vain table.Meter // of conditions that failed
 
@@ -38,7 +38,7 @@ func (m *meter) read(reads int, capacities ...types.ConsumedCapacity) {
 	}
 }
 
-// write counts writes. What cost read units is a transaction that DynamoDB knew by its token to be done already.
+// write counts writes. A transaction that costs read units is one that DynamoDB recognized by its token as done.
 func (m *meter) write(writes int, capacities ...types.ConsumedCapacity) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,7 +53,7 @@ func (m *meter) write(writes int, capacities ...types.ConsumedCapacity) {
 	}
 }
 
-// told is a capacity that may be missing, as a list.
+// told returns a capacity as a list, which is empty if there is none.
 func told(c *types.ConsumedCapacity) []types.ConsumedCapacity {
 	if c == nil {
 		return nil

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	batchKeys = 100 // keys of one BatchGetItem, as many as there may be
+	batchKeys = 100 // keys of one BatchGetItem: DynamoDB's limit
 	batches   = 8   // batches at once, of reads and of writes
 )
 
@@ -94,8 +94,8 @@ func (t *Table) GetMany(ctx context.Context, keys []table.Key) ([]table.Item, er
 	return slices.Concat(found...), nil
 }
 
-// getChunk asks again for what DynamoDB left unprocessed, because the answer would have passed 16 MB or because it
-// throttles.
+// getChunk asks again for the keys that DynamoDB left unprocessed, because of throttling or the 16 MB limit of an
+// answer.
 func (t *Table) getChunk(ctx context.Context, keys []table.Key) (items []table.Item, err error) {
 	pending := make([]attributes, len(keys))
 	for i, key := range keys {
@@ -121,8 +121,8 @@ func (t *Table) getChunk(ctx context.Context, keys []table.Key) (items []table.I
 	})
 }
 
-// drain makes a batch call until it leaves nothing, waiting longer and longer between calls. It gives up with a
-// fault.Retry when as many calls in turn as there are attempts have processed nothing.
+// drain repeats a batch call until nothing is left, and waits longer after each call. It gives up with a fault.Retry
+// when as many calls in a row as there are attempts have processed nothing.
 func (t *Table) drain(ctx context.Context, size int, call func(context.Context) (left int, err error)) error {
 	for vain := 0; ; {
 		left := 0
@@ -146,10 +146,10 @@ func (t *Table) drain(ctx context.Context, size int, call func(context.Context) 
 	}
 }
 
-// errStop ends a query whose consumer has enough.
+// errStop ends a query when its consumer stops.
 var errStop = errors.New("stop")
 
-// Query implements table.Table. A page is up to 1 MB, and asked for when the page before is consumed.
+// Query implements table.Table. A page holds up to 1 MB, and is fetched when the page before it is consumed.
 func (t *Table) Query(ctx context.Context, q table.Query) iter.Seq2[table.Item, error] {
 	return func(yield func(table.Item, error) bool) {
 		err := q.Valid()
@@ -193,7 +193,7 @@ func (t *Table) query(ctx context.Context, q table.Query, yield func(table.Item)
 	}
 }
 
-// maxPage bounds Limit of one call; 1 MB bounds what it gives anyway.
+// maxPage bounds the Limit of one call; DynamoDB bounds the answer to 1 MB anyway.
 const maxPage = 1 << 20
 
 func (t *Table) queryInput(q table.Query) *dynamodb.QueryInput {
@@ -222,7 +222,7 @@ func (t *Table) queryInput(q table.Query) *dynamodb.QueryInput {
 	}
 }
 
-// page asks for one page, and returns where the next one begins.
+// page fetches one page, and returns where the next one begins.
 func (t *Table) page(ctx context.Context, input *dynamodb.QueryInput) (items []table.Item, more attributes, err error) {
 	var out *dynamodb.QueryOutput
 	_, err = t.try(ctx, func(ctx context.Context) (err error) {

@@ -18,8 +18,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/pace"
 )
 
-// How long is waited before a call is made again: a random part of firstWait, and of twice as much each time, up to
-// longestWait. All waits together are 2.6 s on average, and 5.2 s at most.
+// The wait before a retry is a random part of firstWait, which doubles each time up to longestWait. All waits together
+// take 2.6 s on average, and 5.2 s at most.
 const (
 	attempts    = 9
 	firstWait   = 25 * time.Millisecond
@@ -28,8 +28,8 @@ const (
 	longestCall = 20 * time.Second
 )
 
-// try makes a call until it is answered with anything but "later". When it gives up, the error is a fault.Retry. It
-// is unsure when an attempt before the last one got no answer, and so may have been done.
+// try repeats a call until the answer is anything but "later". When it gives up, it returns a fault.Retry. The result
+// is unsure if an attempt before the last one got no answer, and so may have been done.
 func (t *Table) try(ctx context.Context, call func(context.Context) error) (unsure bool, err error) {
 	for n := 1; ; n++ {
 		if ctx.Err() != nil {
@@ -68,8 +68,8 @@ func (t *Table) pause(ctx context.Context, n int) error {
 	return pace.Sleep(ctx, time.Duration(binary.BigEndian.Uint64(b[:])%uint64(longest)))
 }
 
-// later tells whether the same call may succeed later: it was throttled, another transaction had the item, DynamoDB
-// broke, or there was no answer.
+// later reports whether the same call may succeed later: it was throttled, another transaction held the item, DynamoDB
+// failed, or no answer came.
 func later(err error) bool {
 	var canceled *types.TransactionCanceledException
 	if errors.As(err, &canceled) {
@@ -80,7 +80,7 @@ func later(err error) bool {
 		retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary
 }
 
-// laterForAll tells whether nothing stands against a transaction but what passes.
+// laterForAll reports whether all reasons against a transaction are ones that pass.
 func laterForAll(reasons []types.CancellationReason) bool {
 	passing := false
 	for _, reason := range reasons {
@@ -106,7 +106,7 @@ func cancelledFor(err error, code string) int {
 		func(r types.CancellationReason) bool { return aws.ToString(r.Code) == code })
 }
 
-// answered tells whether DynamoDB itself said no, which it says with a 4xx, and so did nothing.
+// answered reports whether DynamoDB itself refused the call with a 4xx, and so did nothing.
 func answered(err error) bool {
 	var response *awshttp.ResponseError
 	return errors.As(err, &response) && response.HTTPStatusCode() >= http.StatusBadRequest &&

@@ -18,7 +18,7 @@ const (
 	attrExpires   = "ttl"
 )
 
-// errItem means that an item in the table is none that this package wrote.
+// errItem means that this package did not write an item that it found in the table.
 var errItem = errors.New("malformed item in the table")
 
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -31,7 +31,7 @@ func encodeKey(key table.Key) attributes {
 	return attributes{attrPartition: text(key.Partition), attrSort: text(key.Sort)}
 }
 
-// encodeItem encodes an item that is valid.
+// encodeItem encodes a valid item.
 func encodeItem(item table.Item) attributes {
 	out := encodeAttrs(item.Attrs)
 	out[attrPartition], out[attrSort] = text(item.Partition), text(item.Sort)
@@ -82,7 +82,7 @@ func encodeValue(value any) types.AttributeValue {
 	panic(fmt.Sprintf("value of type %T was not refused", value))
 }
 
-// decodeItem takes in apart, and keeps nothing of it.
+// decodeItem decodes in, and keeps no reference to it.
 func decodeItem(in attributes) (item table.Item, err error) {
 	if item.Key, err = decodeKey(in); err != nil {
 		return table.Item{}, err
@@ -158,8 +158,8 @@ func decodeValue(value types.AttributeValue) (any, error) {
 	return nil, fmt.Errorf("a value of type %T", value)
 }
 
-// decodeList gives []string or []Attrs, by its first element. An empty list is stored by nobody here, and reads as no
-// strings.
+// decodeList returns a []string or a []Attrs, as its first element says. Nothing here stores an empty list; it is read
+// as no strings.
 func decodeList(list []types.AttributeValue) (any, error) {
 	if len(list) > 0 {
 		if _, ok := list[0].(*types.AttributeValueMemberM); ok {

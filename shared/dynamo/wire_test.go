@@ -24,13 +24,13 @@ type call struct {
 	body map[string]any
 }
 
-// answer is what the wire says to one request: a status and a body, or no answer at all.
+// answer is the answer to one request: a status and a body, or none at all.
 type answer struct {
 	status int
 	body   string
 	lost   error // the connection broke, whether the request was done or not
 	never  bool  // nothing comes until the caller gives up
-	own    bool  // a condition failed, on the very item that the request wants to put
+	own    bool  // a condition failed on the same item that the request puts
 }
 
 func ok(body string) answer { return answer{status: http.StatusOK, body: body} }
@@ -56,7 +56,7 @@ func cancelled(codes ...string) answer {
 		`,"CancellationReasons":[`+strings.Join(reasons, ",")+`]`)
 }
 
-// wire answers requests in turn, and keeps them. The last answer is given again and again.
+// wire answers requests in turn, and records them. It repeats the last answer.
 type wire struct {
 	answers []answer
 
@@ -112,7 +112,7 @@ func (w *wire) take(c call) answer {
 // now is the tables' time: 1772366400.
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// on runs a test on time of its own, over a wire that gives those answers.
+// on runs a test on a clock of its own, over a wire that gives those answers.
 func on(t *testing.T, answers []answer, test func(t *testing.T, tab *dynamo.Table, w *wire)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answers: answers}

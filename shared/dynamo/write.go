@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	batchItems = 25 // items of one BatchWriteItem, as many as there may be
+	batchItems = 25 // items of one BatchWriteItem: DynamoDB's limit
 	creations  = 32 // PutItems at once
 )
 
@@ -45,7 +45,7 @@ func (t *Table) Load(ctx context.Context, items ...table.Item) error {
 	return nil
 }
 
-// loadChunk puts again what DynamoDB left unprocessed, because it throttles.
+// loadChunk puts items again that DynamoDB left unprocessed because of throttling.
 func (t *Table) loadChunk(ctx context.Context, items []table.Item) error {
 	pending := make([]types.WriteRequest, len(items))
 	for i, item := range items {
@@ -95,10 +95,10 @@ func (t *Table) Create(ctx context.Context, items ...table.Item) ([]bool, error)
 	return created, nil
 }
 
-// put does a Put, Create or Replace with a PutItem, for half the price of a transaction. A PutItem has no token, but
-// when its condition fails DynamoDB gives back the item that is there: if it is at the revision that this call chose,
-// an attempt of this call has written it, though its answer was lost. If it is at another one, and an answer was
-// lost, then whether this call wrote is not known, because another writer may have replaced its item since; that is a
+// put does a Put, Create or Replace with a PutItem, which costs half as much as a transaction. A PutItem has no token,
+// but when its condition fails, DynamoDB returns the existing item. If that has the revision which this call chose, an
+// earlier attempt of this call wrote it, and its answer was lost. If it has another revision, and an answer was lost,
+// this call may or may not have written, because another writer may have replaced its item since; that is a
 // fault.Retry, not an ErrConflict.
 func (t *Table) put(ctx context.Context, op table.Op) error {
 	condition, item := conditionOf(op, t.now()), op.Item
@@ -136,7 +136,7 @@ func (t *Table) put(ctx context.Context, op table.Op) error {
 	return conflict(item.Key)
 }
 
-// stamp sets the revision that item is to be written with.
+// stamp sets the revision to write item with.
 func (t *Table) stamp(item *table.Item, verb table.Verb) (err error) {
 	item.Revision = 0
 	if verb == table.Create || verb == table.Replace {
@@ -145,7 +145,7 @@ func (t *Table) stamp(item *table.Item, verb table.Verb) (err error) {
 	return err
 }
 
-// found is the size and the revision of an item that stood against a condition; 0 if there was none.
+// found returns the size and the revision of the item that failed a condition; 0 if there was none.
 func (t *Table) found(raw attributes) (size int, revision int64) {
 	item, err := decodeItem(raw)
 	if err != nil {

@@ -15,11 +15,11 @@ const (
 	maxTrace       = 128 // bytes
 )
 
-// encode makes a message's body and attributes.
+// encode returns a message's body and attributes.
 func encode(body []byte, trace string) (string, map[string]types.MessageAttributeValue) {
 	text, attributes := encodeBody(body)
 	if trace == "" || len(trace) > maxTrace || !isText([]byte(trace)) {
-		return text, attributes // a trace is for reading: better none than no message
+		return text, attributes // a trace only helps to read logs: sending without it is better than not sending
 	}
 	if attributes == nil {
 		attributes = map[string]types.MessageAttributeValue{}
@@ -28,7 +28,7 @@ func encode(body []byte, trace string) (string, map[string]types.MessageAttribut
 	return text, attributes
 }
 
-// encodeBody makes a body one that SQS takes.
+// encodeBody turns a body into one that SQS accepts.
 func encodeBody(body []byte) (string, map[string]types.MessageAttributeValue) {
 	if isText(body) {
 		return string(body), nil
@@ -38,8 +38,8 @@ func encodeBody(body []byte) (string, map[string]types.MessageAttributeValue) {
 	}
 }
 
-// isText tells whether SQS takes the body: characters that XML 1.0 has, "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to
-// #xFFFD | #x10000 to #x10FFFF" (SendMessage).
+// isText reports whether SQS accepts the body: it consists of the characters of XML 1.0, "#x9 | #xA | #xD | #x20 to
+// #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF" (SendMessage).
 func isText(body []byte) bool {
 	if !utf8.Valid(body) {
 		return false
@@ -52,7 +52,8 @@ func isText(body []byte) bool {
 	return true
 }
 
-// decodeBody is the inverse of encodeBody. What only claims to be base64, nobody here has sent; it is given as it came.
+// decodeBody is the inverse of encodeBody. A body that is not the base64 it claims to be was not sent by us, and is
+// returned as it is.
 func decodeBody(body string, attributes map[string]types.MessageAttributeValue) []byte {
 	if aws.ToString(attributes[attrEncoding].StringValue) == encodingBase64 {
 		if raw, err := base64.StdEncoding.DecodeString(body); err == nil {

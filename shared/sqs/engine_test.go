@@ -34,7 +34,7 @@ func engine(t *testing.T) *awssqs.Client {
 	return awssqs.NewFromConfig(cfg)
 }
 
-// createQueue makes a standard queue, which is deleted when the test ends, and returns its URL.
+// createQueue creates a standard queue and returns its URL. The queue is deleted when the test ends.
 func createQueue(t *testing.T, client *awssqs.Client) string {
 	t.Helper()
 	name := "mailtrail-test-" + strings.ToLower(rand.Text())
@@ -55,7 +55,7 @@ func createQueue(t *testing.T, client *awssqs.Client) string {
 // that it never was one.
 type elastic struct{ *awssqs.Client }
 
-// elasticReceipt is how ElasticMQ's receipts look: a message and a delivery.
+// elasticReceipt matches ElasticMQ's receipts: a message and a delivery.
 var elasticReceipt = regexp.MustCompile("^[0-9a-f-]{36}#[0-9a-f-]{36}$")
 
 func asSQS(receipt string, err error) error {
@@ -78,7 +78,7 @@ func (e elastic) ChangeMessageVisibility(ctx context.Context, in *awssqs.ChangeM
 	return out, asSQS(*in.ReceiptHandle, err)
 }
 
-// Fairness is SQS's promise, and no engine makes it.
+// Only SQS itself promises fairness; no engine does.
 func TestQueueKeepsTheContract(t *testing.T) {
 	client := engine(t)
 	queuetest.Run(t, queuetest.Options{Unfair: true}, func(t *testing.T) queue.Queue {

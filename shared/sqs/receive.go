@@ -22,8 +22,8 @@ const (
 	longestPoll  = 20 * time.Second
 )
 
-// Receive implements queue.Queue. It asks in long polls of up to 20 s. A message that SQS gave to a poll whose answer
-// was lost, or that ctx ended, comes back after its visibility.
+// Receive implements queue.Queue. It uses long polls of up to 20 s. If the answer to a poll is lost, or ctx ends the
+// poll, its messages come back when their visibility ends.
 func (q *Queue) Receive(ctx context.Context, most int, wait, visibility time.Duration) ([]queue.Delivery, error) {
 	if most < 1 || wait < 0 || visibility <= 0 || visibility > queue.MaxVisibility {
 		return nil, fmt.Errorf("%w: receive %d messages within %s for %s", queue.ErrInvalid, most, wait, visibility)
@@ -109,9 +109,9 @@ func (q *Queue) Hide(ctx context.Context, delivery queue.Delivery, d time.Durati
 	return q.settled(ctx, "hide in", err)
 }
 
-// settled reads what SQS said of a receipt. It calls one that never was ReceiptHandleIsInvalid, and a stale one
-// MessageNotInflight or InvalidParameterValue. The latter says also that a message would be hidden for more than 12 h
-// since it was received: it comes back at their end then.
+// settled reads SQS's answer about a receipt. SQS answers ReceiptHandleIsInvalid for one that never existed, and
+// MessageNotInflight or InvalidParameterValue for a stale one. InvalidParameterValue also means that a message would be
+// hidden for more than 12 h since it was received; it then comes back at their end.
 func (q *Queue) settled(ctx context.Context, verb string, err error) error {
 	if err == nil || stale(err) {
 		return nil

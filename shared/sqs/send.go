@@ -17,20 +17,20 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// Bounds of one SendMessageBatch. SQS allowed 256 KiB for a message and for a batch until August 2025, and allows 1 MiB
-// since; the greatest body in base64, 342 KiB, needs it.
+// Bounds of one SendMessageBatch. Until August 2025, SQS allowed 256 KiB for a message and for a batch; it now allows 1
+// MiB. The largest body takes 342 KiB in base64, and so needs the new limit.
 const (
 	batchEntries = 10
 	batchBytes   = 1 << 20
 )
 
 const (
-	attempts    = 6 // calls in turn that SQS takes nothing of
+	attempts    = 6 // calls in a row of which SQS accepts nothing
 	longestWait = 8 * time.Second
 )
 
-// Send implements queue.Queue. It sends batch by batch, and of a batch again what SQS did not take; a crash leaves
-// the first ones sent.
+// Send implements queue.Queue. It sends batch by batch, and sends again what SQS did not accept of a batch. After a
+// crash, the first batches are sent.
 func (q *Queue) Send(ctx context.Context, messages ...queue.Message) error {
 	for _, m := range messages {
 		if err := m.Valid(); err != nil {
@@ -51,7 +51,7 @@ func (q *Queue) Send(ctx context.Context, messages ...queue.Message) error {
 	return nil
 }
 
-// nextBatch encodes as many of messages as one call takes.
+// nextBatch encodes as many messages as fit into one call.
 func nextBatch(messages []queue.Message, trace string) []types.SendMessageBatchRequestEntry {
 	var batch []types.SendMessageBatchRequestEntry
 	bytes := 0
@@ -75,8 +75,8 @@ func nextBatch(messages []queue.Message, trace string) []types.SendMessageBatchR
 	return batch
 }
 
-// sendBatch sends entries until SQS has taken all. What it calls the sender's fault is ErrInvalid, but only when
-// nothing was sent before it: that is what ErrInvalid promises.
+// sendBatch sends entries until SQS has accepted all. It returns ErrInvalid if SQS calls a failure the sender's fault,
+// but only if nothing was sent before, as ErrInvalid promises.
 func (q *Queue) sendBatch(ctx context.Context, entries []types.SendMessageBatchRequestEntry, first bool) error {
 	backoff := retry.NewExponentialJitterBackoff(longestWait)
 	for vain := 0; ; {

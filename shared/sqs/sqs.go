@@ -1,7 +1,7 @@
 // Package sqs is queue.Queue on a standard queue of Amazon SQS. A message's group is its MessageGroupId, by which SQS
-// keeps groups fair to each other. A body that is text, in the sense of SQS, is sent as it is, and any other in
-// base64, which the message attribute "encoding" then says. The attribute "trace" names the work that sent it. Dead
-// letters are the queue's own redrive policy.
+// keeps groups fair to each other. A body that SQS accepts as text is sent as it is. Any other is sent in base64, with
+// the message attribute "encoding". The attribute "trace" names the work that sent it. Dead letters are the queue's own
+// redrive policy.
 package sqs
 
 import (
@@ -32,8 +32,8 @@ var _ API = (*sqs.Client)(nil)
 
 // Queue is a queue.Queue on SQS.
 type Queue struct {
-	// Trace names the work that a message is sent for, in up to 128 bytes of text; nil, and "", is nothing. It travels
-	// as the message attribute "trace", for the logs of whoever works on the message. It is set before the first Send.
+	// Trace names the work that a message is sent for, in up to 128 bytes of text; nil or "" means none. It travels as the
+	// message attribute "trace", so that the receiver can log it. Set it before the first Send.
 	Trace func(ctx context.Context) string
 
 	client API
@@ -56,5 +56,5 @@ func (q *Queue) failed(ctx context.Context, verb string, err error) error {
 	return fmt.Errorf("%s queue %s: %w", verb, q.url, err)
 }
 
-// seconds rounds up: SQS knows whole ones only.
+// seconds rounds up, because SQS takes whole seconds only.
 func seconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }

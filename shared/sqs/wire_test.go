@@ -38,8 +38,8 @@ type call struct {
 	WaitTimeSeconds int
 }
 
-// wire answers requests with what answer says to the nth of them, counted from 0: a status and a body, or an error
-// when the connection breaks.
+// wire answers the nth request, counted from 0, with what answer returns: a status and a body, or an error if the
+// connection breaks.
 type wire struct {
 	answer func(n int, c call) (int, string, error)
 
@@ -69,7 +69,7 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 		Header: http.Header{}}, nil
 }
 
-// on runs a test on time of its own, over a wire that answers so.
+// on runs a test on a clock of its own, over a wire that answers so.
 func on(t *testing.T, answer func(n int, c call) (int, string, error), test func(t *testing.T, q *sqs.Queue, w *wire)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: answer}
@@ -84,7 +84,7 @@ func on(t *testing.T, answer func(n int, c call) (int, string, error), test func
 	})
 }
 
-// taken answers that the entries were taken, but for those that fail says something of.
+// taken answers that the entries were accepted, except for those that fail names.
 func taken(c call, fail map[string]string) string {
 	var good, bad []string
 	for _, e := range c.Entries {
@@ -113,7 +113,7 @@ const (
 	sender   = `"Code":"InvalidMessageContents","SenderFault":true`
 )
 
-// TestSendFailures lets SQS take batches in part, not at all, and without saying so.
+// TestSendFailures has SQS accept a batch in part, accept none of it, and accept it without an answer.
 func TestSendFailures(t *testing.T) {
 	other := errors.New("none of the sentinels")
 	tests := []struct {
@@ -210,7 +210,7 @@ func TestSendBatches(t *testing.T) {
 	}
 }
 
-// TestTraces sends messages for work that has a name, and for work that has one which SQS would not take.
+// TestTraces sends messages for work with a valid name, and for work with a name that SQS would refuse.
 func TestTraces(t *testing.T) {
 	for _, c := range []struct {
 		trace, want string
@@ -257,7 +257,7 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// TestLongPolls waits in polls of at most 20 s, as long as it was told.
+// TestLongPolls waits as long as the caller asks, in polls of at most 20 s.
 func TestLongPolls(t *testing.T) {
 	on(t, func(int, call) (int, string, error) { return 200, `{}`, nil }, func(t *testing.T, q *sqs.Queue, w *wire) {
 		if ds, err := q.Receive(t.Context(), 1, 45*time.Second+time.Millisecond, time.Second); err != nil || len(ds) != 0 {

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// MaxAnswer is how many bytes the body of an answer may have, compressed if it is: what is left of the 6 MB that
-// Lambda lets a function answer ("Lambda quotas", invocation payload) after 64 KiB for the headers, in base64.
+// MaxAnswer is the limit of an answer's body in bytes, after compression if it is compressed. Lambda limits an answer
+// to 6 MB ("Lambda quotas", invocation payload); this is what remains for base64 after 64 KiB of headers.
 const MaxAnswer = (6<<20 - 64<<10) / 4 * 3
 
 const (
@@ -26,7 +26,7 @@ var errTooLarge = errors.New("answer too large")
 // bounded is a buffer that takes MaxAnswer bytes.
 type bounded struct{ bytes.Buffer }
 
-// Write takes all of p, or nothing and says errTooLarge.
+// Write takes all of p, or nothing and returns errTooLarge.
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > MaxAnswer {
 		return 0, errTooLarge
@@ -34,7 +34,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// answer gathers what a handler writes. It never holds more than MaxAnswer bytes.
+// answer collects what a handler writes. It never holds more than MaxAnswer bytes.
 type answer struct {
 	header http.Header // as the handler sets it
 	sent   http.Header // as it was when the status was written: what is set later does not count
@@ -48,7 +48,7 @@ func newAnswer(r *http.Request) *answer {
 	return &answer{header: http.Header{}, empty: r.Method == http.MethodHead}
 }
 
-// Header are the headers of the answer, until the status is written.
+// Header returns the headers of the answer, which count until the status is written.
 func (a *answer) Header() http.Header { return a.header }
 
 // WriteHeader sets the status, once. An informational one is not passed on.
@@ -60,7 +60,7 @@ func (a *answer) WriteHeader(status int) {
 	a.empty = a.empty || status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// Write takes a part of the body. Its error tells that the answer is too large: writing more is useless.
+// Write takes a part of the body. Its error means that the answer is too large; further writes fail too.
 func (a *answer) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)
@@ -75,7 +75,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return len(p), a.failed
 }
 
-// close ends the body; errTooLarge tells that it cannot be sent.
+// close ends the body; errTooLarge means that it cannot be sent.
 func (a *answer) close() error {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)
@@ -83,7 +83,7 @@ func (a *answer) close() error {
 	return a.failed
 }
 
-// encode is the answer as API Gateway takes it.
+// encode returns the answer in API Gateway's form.
 func (a *answer) encode() ([]byte, error) {
 	a.sent.Del("Content-Length") // API Gateway counts itself
 	out := events.APIGatewayV2HTTPResponse{StatusCode: a.status, Headers: map[string]string{},

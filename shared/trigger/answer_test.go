@@ -19,7 +19,7 @@ import (
 
 type ctx = context.Context
 
-// answer is an answer as the caller gets it.
+// answer is an answer as the caller receives it.
 type answer struct {
 	status  int
 	header  map[string]string

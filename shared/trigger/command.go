@@ -9,17 +9,17 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// Command runs a direct invocation of the function, {"<Name>": <In as JSON>}: who may give it is whom IAM lets invoke
-// the function. No event of another trigger looks like that; all others go on to Else.
+// Command runs a direct invocation of the function, {"<Name>": <In as JSON>}. IAM decides who may invoke the function.
+// No event of another trigger looks like that; all other events go to Else.
 type Command[In any] struct {
 	Name string
-	// Run does what In asks for, and returns what is answered as JSON. Neither is logged.
+	// Run does what In asks for, and returns the answer, which is sent as JSON. Neither is logged.
 	Run  func(ctx context.Context, in In) (any, error)
 	Else lambda.Handler
 	Log  *slog.Logger
 }
 
-// Invoke runs the command, or what else came.
+// Invoke runs the command, or passes any other event to Else.
 func (t *Command[In]) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(event, &fields); err != nil || len(fields) != 1 || fields[t.Name] == nil {

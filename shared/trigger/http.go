@@ -20,12 +20,12 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// HTTP answers requests that come by an HTTP API of API Gateway ("Create AWS Lambda proxy integrations for HTTP
-// APIs", payload format 2.0).
+// HTTP answers requests from an HTTP API of API Gateway ("Create AWS Lambda proxy integrations for HTTP APIs", payload
+// format 2.0).
 //
-// The request's Host is the domain name that API Gateway was reached by, and its RemoteAddr the caller's address with
-// port 0. A handler's context ends a little before the function's time does. An answer of more than 16 KiB is
-// compressed for whoever accepts gzip; one that then is larger than MaxAnswer becomes a 413 (Incydr:
+// The request's Host is the domain name by which the caller reached API Gateway, and its RemoteAddr is the caller's
+// address with port 0. A handler's context ends a little before the function's time does. An answer above 16 KiB is
+// compressed if the client accepts gzip. If it is then still larger than MaxAnswer, it becomes a 413 (Incydr:
 // RESPONSE_CONTENT_TOO_LARGE). A panic becomes a 500 that holds nothing but a reference to the line in the log.
 type HTTP struct {
 	Handler http.Handler
@@ -45,7 +45,7 @@ func (t *HTTP) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return t.serve(r).encode()
 }
 
-// serve runs the handler and puts an answer of our own in the place of one that cannot be given.
+// serve runs the handler, and replaces an answer that cannot be sent by one of our own.
 func (t *HTTP) serve(r *http.Request) (a *answer) {
 	a = newAnswer(r)
 	defer func() {
@@ -74,7 +74,7 @@ func (t *HTTP) serve(r *http.Request) (a *answer) {
 	return a
 }
 
-// reference is the id of the invocation, by which Lambda's own lines in the log are found too.
+// reference returns the id of the invocation, which Lambda's own log lines have too.
 func reference(ctx context.Context) string {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		return lc.AwsRequestID
@@ -82,7 +82,7 @@ func reference(ctx context.Context) string {
 	return "no request id"
 }
 
-// request is the request that an event tells of.
+// request returns the request that an event describes.
 func request(ctx context.Context, event []byte) (*http.Request, error) {
 	var e events.APIGatewayV2HTTPRequest
 	if err := json.Unmarshal(event, &e); err != nil {
@@ -103,7 +103,7 @@ func request(ctx context.Context, event []byte) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	// API Gateway has decoded the path, and the path only. Decoding it again would turn what was %252F into a slash.
+	// API Gateway has decoded the path, and only the path. Decoding it again would turn %252F into a slash.
 	r.URL = &url.URL{Path: e.RawPath, RawQuery: e.RawQueryString}
 	r.RequestURI = r.URL.RequestURI()
 	r.Host = at.DomainName

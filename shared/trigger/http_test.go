@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// told is a request as a handler sees it.
+// told describes a request as a handler sees it.
 func told(r *http.Request) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\nhost %s\nfrom %s\npath %q\n", r.Method, r.RequestURI, r.Host, r.RemoteAddr, r.URL.Path)

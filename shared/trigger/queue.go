@@ -21,14 +21,14 @@ import (
 // Queue does the work of messages that come from SQS in batches ("Using Lambda with Amazon SQS", with
 // ReportBatchItemFailures switched on). It reports the messages that failed, and only those come back.
 //
-// Up to ten messages are worked on at once. A message whose work panics fails alone. Shortly before the function's
-// time is over the context of all work ends, and what was not begun is reported as failed.
+// It works on up to ten messages at once. If the work of one panics, only that message fails. Shortly before the
+// function's time is over, the context of all work ends, and messages that were not begun are reported as failed.
 type Queue struct {
 	// Work does one message's work: nil means that the message is done with. It is called concurrently, and again for
-	// the same message. Trace tells of its ctx which work sent the message.
+	// the same message. Trace, given its ctx, returns which work sent the message.
 	Work func(ctx context.Context, body []byte) error
 	// Hide makes a message come back after d instead of at the end of its visibility, which is as long as the longest
-	// work; the receipt is the one that the event told. nil leaves it at that.
+	// work; the receipt is the one in the event. nil means that it always comes back at that end.
 	Hide func(ctx context.Context, receipt string, d time.Duration) error
 	Log  *slog.Logger
 }
@@ -55,7 +55,7 @@ func (t *Queue) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	slots := make(chan struct{}, workers)
 	var all sync.WaitGroup
 	for i, m := range batch {
-		slots <- struct{}{} // every work ends when the context does, so this waits no longer
+		slots <- struct{}{} // all work ends when the context does, so this wait ends too
 		all.Go(func() {
 			defer func() { <-slots }()
 			if err := t.work(traced(work, m), m); err != nil {
@@ -91,7 +91,7 @@ func messages(event []byte) ([]events.SQSMessage, error) {
 	return e.Records, nil
 }
 
-// work makes an error of a panic, so that one message cannot take the batch with it.
+// work turns a panic into an error, so that one message cannot fail the whole batch.
 func (t *Queue) work(ctx context.Context, m events.SQSMessage) (err error) {
 	if ctx.Err() != nil {
 		return errNoTime
@@ -106,7 +106,7 @@ func (t *Queue) work(ctx context.Context, m events.SQSMessage) (err error) {
 	return t.Work(ctx, body(m))
 }
 
-// body is what was sent: SQS takes text only, and whoever sends anything else sends base64 and says so (package sqs).
+// body returns the body as it was sent: SQS takes text only, so package sqs sends anything else as base64, and says so.
 func body(m events.SQSMessage) []byte {
 	if encoding := m.MessageAttributes["encoding"].StringValue; encoding != nil && *encoding == "base64" {
 		if raw, err := base64.StdEncoding.DecodeString(m.Body); err == nil {
@@ -116,10 +116,10 @@ func body(m events.SQSMessage) []byte {
 	return []byte(m.Body)
 }
 
-// fail tells the log, and says when the message is to come back. ctx is the function's own: that of the work may have
+// fail logs the failure, and sets when the message comes back. ctx is the function's, because that of the work may have
 // ended.
 func (t *Queue) fail(ctx context.Context, m events.SQSMessage, err error) {
-	receives, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"]) // what cannot be read is the first time
+	receives, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"]) // an unreadable count is read as the first time
 	t.Log.WarnContext(ctx, "message comes back later", "message", m.MessageId, "receives", receives, "code",
 		fault.Code(err), "err", err)
 	if t.Hide == nil {
@@ -131,7 +131,7 @@ func (t *Queue) fail(ctx context.Context, m events.SQSMessage, err error) {
 	}
 }
 
-// hidden is how long a message that failed stays hidden. What was not begun comes back at once.
+// hidden returns how long a failed message stays hidden. A message that was not begun comes back at once.
 func hidden(receives int, err error) time.Duration {
 	if errors.Is(err, errNoTime) {
 		return 0

@@ -35,7 +35,7 @@ func batch(t *testing.T, receives int, bodies ...string) []byte {
 	return b
 }
 
-// failed are the ids that an answer reports.
+// failed returns the ids that an answer reports.
 func failed(t *testing.T, answer []byte) []string {
 	t.Helper()
 	var out struct {
@@ -205,7 +205,8 @@ func TestWhatFailedComesBackInTime(t *testing.T) {
 	}
 }
 
-// TestNearTheEndOfItsTimeTheFunctionReportsTheRest has the first ten of twelve messages hang until their time is over.
+// TestNearTheEndOfItsTimeTheFunctionReportsTheRest makes the first ten of twelve messages hang until their time is
+// over.
 func TestNearTheEndOfItsTimeTheFunctionReportsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

@@ -13,8 +13,8 @@ import (
 //
 //	{"time": "<aws.scheduler.scheduled-time>", "shard": 0, "shards": 1}
 //
-// in which EventBridge writes the time of the tick (RFC 3339), so that a tick that is late, or delivered twice, is
-// still that tick. Many shards are as many schedules. An error makes the invocation fail.
+// EventBridge fills in the time of the tick (RFC 3339), so that a tick which comes late, or twice, still has its own
+// time. Each shard has a schedule of its own. An error makes the invocation fail.
 type Schedule struct {
 	// Tick does what is due at a time, for one shard. Its context ends a little before the function's time does.
 	Tick func(ctx context.Context, at time.Time, s Shard) error
@@ -24,14 +24,14 @@ type Schedule struct {
 // Shard is one of several equal parts of all work: number Index, from 0, of Of.
 type Shard struct{ Index, Of int }
 
-// Holds tells whether what is named key is of this shard: of any Of shards exactly one holds it.
+// Holds reports whether key belongs to this shard. Exactly one of the Of shards holds a key.
 func (s Shard) Holds(key string) bool {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	return int(h.Sum32()%uint32(s.Of)) == s.Index
 }
 
-// Attrs are the shard's attributes of a line in the log.
+// Attrs returns the shard's attributes for a log line.
 func (s Shard) Attrs() []any { return []any{"shard", s.Index, "shards", s.Of} }
 
 const (

@@ -26,7 +26,7 @@ func event(t testing.TB, name string) []byte {
 	return b
 }
 
-// invocation is the context of an invocation that may take so long.
+// invocation returns the context of an invocation that may take that long.
 func invocation(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -34,7 +34,7 @@ func invocation(t *testing.T, limit time.Duration) context.Context {
 	return lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: reference})
 }
 
-// lines is a log that can be read.
+// lines is a log that a test can read.
 type lines struct {
 	mu  sync.Mutex
 	all bytes.Buffer

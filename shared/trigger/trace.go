@@ -14,8 +14,8 @@ const (
 
 type traceKey struct{}
 
-// Trace names the invocation with which the work of ctx began, by its request id: the tick's, in all that comes of it
-// over queues. So one word finds a blob's whole way in the logs of all functions. "" is outside of an invocation.
+// Trace returns the request id of the invocation in which the work of ctx began. Work that a tick queues keeps the
+// tick's id, so one id finds a blob's whole way in the logs of all functions. It is "" outside of an invocation.
 func Trace(ctx context.Context) string {
 	if id, ok := ctx.Value(traceKey{}).(string); ok {
 		return id
@@ -26,7 +26,7 @@ func Trace(ctx context.Context) string {
 	return ""
 }
 
-// traced is ctx with the trace that a message bears, if it bears one.
+// traced returns ctx with the message's trace, if it has one.
 func traced(ctx context.Context, m events.SQSMessage) context.Context {
 	id := m.MessageAttributes[attrTrace].StringValue
 	if id == nil || *id == "" || len(*id) > maxTrace {

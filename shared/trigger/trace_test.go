@@ -12,8 +12,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/trigger"
 )
 
-// TestWorkIsTracedToTheInvocationThatItBeganWith: a message that bears a trace passes it on, and one that bears none,
-// or nonsense, begins with this invocation.
+// TestWorkIsTracedToTheInvocationThatItBeganWith: a message with a trace passes it on, and one with none, or with
+// nonsense, begins with this invocation.
 func TestWorkIsTracedToTheInvocationThatItBeganWith(t *testing.T) {
 	var records []map[string]any
 	for i, trace := range []string{"of-the-tick", "", strings.Repeat("x", 200)} {

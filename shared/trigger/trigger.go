@@ -1,9 +1,8 @@
-// Package trigger turns the events that AWS hands to a Lambda function into what the rooms understand: an HTTP
-// request, the body of a queued message, the time of a tick, a command. It is the only room that knows how such
-// events look.
+// Package trigger turns the events that a Lambda function receives into what the rooms understand: an HTTP request, the
+// body of a queued message, the time of a tick, a command. No other room knows the form of such events.
 //
-// Each trigger is a lambda.Handler. An event that is not of its kind is refused with ErrUnknown and a line in the log
-// that names what came, never guessed at.
+// Each trigger is a lambda.Handler. It refuses an event of another kind with ErrUnknown, and logs what came; it never
+// guesses.
 package trigger
 
 import (
@@ -22,17 +21,17 @@ import (
 	"github.com/mailtrail/mailtrail/shared/access"
 )
 
-// ErrUnknown means that the event is not of the kind that the function is for: it is wired to the wrong trigger.
+// ErrUnknown means that the event is of a kind which the function does not handle: it is wired to the wrong trigger.
 var ErrUnknown = errors.New("unknown event")
 
 const (
 	margin      = 3 * time.Second // before the deadline of the function, at which Lambda kills it
-	maxKeys     = 12              // that are named of an unknown event
+	maxKeys     = 12              // of an unknown event that are logged
 	maxKeyBytes = 40
 )
 
-// early is ctx, ended so long before the function's deadline that what was begun can be put away and answered: a
-// quarter of the time that is left, or the margin if that is shorter.
+// early returns ctx with an earlier deadline than the function's, so that there is time to finish what was begun and to
+// answer: earlier by a quarter of the time that is left, or by the margin if that is shorter.
 func early(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -47,8 +46,7 @@ func refuse(ctx context.Context, log *slog.Logger, event []byte, want string) er
 	return fmt.Errorf("%w: this function takes %s, and what came is %s", ErrUnknown, want, came)
 }
 
-// describe names what an event is without repeating what it holds: its keys, and the service that says it is the
-// source.
+// describe describes an event without its content: its keys, and the service that it names as its source.
 func describe(event []byte) string {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(event, &fields); err != nil || fields == nil {
@@ -69,7 +67,7 @@ func describe(event []byte) string {
 	return "an object" + of + " with the keys [" + strings.Join(keys, " ") + more + "]"
 }
 
-// sourceOf is the service that an event says it is from, as SQS, S3, SNS and EventBridge write it, or "".
+// sourceOf returns the service that an event names as its source, as SQS, S3, SNS and EventBridge write it, or "".
 func sourceOf(fields map[string]json.RawMessage) string {
 	var source string
 	if json.Unmarshal(fields["source"], &source) == nil {
