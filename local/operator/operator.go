@@ -49,6 +49,7 @@ func (o *Operator) Handler() http.Handler {
 	own := []access.Route{
 		door("POST /operator/verify", o.verify),
 		door("POST /operator/backup", o.backup),
+		door("GET /operator/consent/{tenant}", o.consent),
 	}
 	caller := access.Caller{ID: Caller, Roles: []access.Role{access.Admin, access.Analyst}}
 	mux := http.NewServeMux()

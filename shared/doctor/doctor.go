@@ -5,17 +5,19 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
+	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/fault"
+	"github.com/mailtrail/mailtrail/shared/people"
 )
 
 // Microsoft is what the doctor asks. Every method reads only. It is safe for concurrent use.
@@ -36,6 +38,25 @@ type Microsoft interface {
 	) (audit.Page, error)
 	// Open returns a content blob.
 	Open(ctx context.Context, t connection.Tenant, uri string) (io.ReadCloser, error)
+	// Roles lists the permissions that our tokens carry, by the resource that they are for.
+	Roles(ctx context.Context, t connection.Tenant) (map[string][]string, error)
+	// SamplePeople measures the first page of the directory; people.ErrTooLarge as for the census.
+	SamplePeople(ctx context.Context, t connection.Tenant, size int) (Sample, error)
+	// User is the one of people.Directory, and what follows are those of enrich.Graph.
+	User(ctx context.Context, t connection.Tenant, name string) (people.Person, error)
+	FindSent(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]enrich.Mail, error)
+	FindAnywhere(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]enrich.Mail, error)
+	FindDeleted(ctx context.Context, t connection.Tenant, mailbox, internetMessageID string) ([]enrich.Mail, error)
+	FindAround(
+		ctx context.Context, t connection.Tenant, mailbox string, folder enrich.Folder, from, to time.Time,
+	) (mails []enrich.Mail, all bool, err error)
+	Attachments(ctx context.Context, t connection.Tenant, mailbox, message string) ([]enrich.Attached, error)
+}
+
+// Consent is what the store keeps of the tenant's consent.
+type Consent struct {
+	Given  bool   // an administrator has consented
+	Claims string // which of the claims wids and acct the id_token had; "" if that was not kept
 }
 
 // Verdict is what was found of an assumption.
@@ -66,24 +87,59 @@ type Report struct {
 
 const (
 	day      = 24 * time.Hour
-	maxPages = 200      // of the listing of a day
-	maxBlob  = 64 << 20 // bytes that are read of one blob
+	maxPages = 200 // of the listing of a day
+	longest  = 10 * time.Minute
 )
 
-// Examine examines the tenant. An error of Microsoft's is a finding: the examination goes on with what can be seen.
-func Examine(ctx context.Context, m Microsoft, t connection.Tenant, now time.Time) Report {
+// Examine examines the tenant, within 10 minutes. An error of Microsoft's is a finding: the examination goes on with
+// what can be seen. consent is nil where no store is at hand.
+func Examine(ctx context.Context, m Microsoft, t connection.Tenant, consent *Consent, now time.Time) Report {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	e := &examination{
 		Microsoft: m,
 		tenant:    t,
 		report:    Report{Tenant: t.ID, Cloud: t.Cloud, At: now.UTC().Truncate(time.Second)},
 	}
 	e.cloud(ctx)
-	if e.permissions(ctx) && e.subscription(ctx) {
+	e.claims(consent)
+	read, graph := e.permissions(ctx)
+	if graph {
+		e.directory(ctx)
+	}
+	if read && e.subscription(ctx) {
 		if newest, ok := e.listing(ctx, now); ok {
-			e.blob(ctx, newest)
+			if all, ok := e.blob(ctx, newest); ok && graph {
+				e.mailboxes(ctx, all)
+			}
 		}
 	}
+	e.unseen()
 	return e.report
+}
+
+// assumptions are those that need an answer of Microsoft's, in the order of the examination.
+var assumptions = []string{
+	"the tenant lives in the cloud that we ask",
+	"tokens come, with the permissions that we need",
+	"the directory can be read",
+	"a page of the directory holds as many people as were asked for",
+	"$select returns every property that was asked for",
+	"the audit log of mail is subscribed",
+	"a day can be listed",
+	"blobs can be had for 7 days",
+	"a blob can be read to its end",
+	"every record can be read",
+	"records are ready within 24 hours",
+	"sends name their attachments",
+	"sends name their recipients",
+	"sends name their message id",
+	"the directory knows who sends",
+	"mailboxes can be read by object id",
+	"the copy of a send has the record's message id",
+	"the copy of a send has the attachments that the record names",
+	"a record without attachments is of a mail without attachments",
+	"Recoverable Items can be read",
 }
 
 type examination struct {
@@ -97,6 +153,20 @@ func (e *examination) found(assumption string, v Verdict, format string, args ..
 		e.report.Findings,
 		Finding{Assumption: assumption, Verdict: v, Found: fmt.Sprintf(format, args...)},
 	)
+}
+
+// count adds counts to the last finding.
+func (e *examination) count(counts map[string]int) {
+	e.report.Findings[len(e.report.Findings)-1].Counts = counts
+}
+
+// unseen adds every assumption that the examination did not get to.
+func (e *examination) unseen() {
+	for _, assumption := range assumptions {
+		if !slices.ContainsFunc(e.report.Findings, func(f Finding) bool { return f.Assumption == assumption }) {
+			e.found(assumption, NotSeen, "The examination did not get that far.")
+		}
+	}
 }
 
 // failed is a finding about a call that did not succeed: a refusal contradicts the assumption, anything else says
@@ -122,18 +192,48 @@ func (e *examination) cloud(ctx context.Context) {
 	}
 }
 
-func (e *examination) permissions(ctx context.Context) bool {
+// claims says which claims the id_token of the consent had.
+func (e *examination) claims(c *Consent) {
+	for _, claim := range []string{"wids", "acct"} {
+		assumption := "the id_token of a consent has the claim " + claim
+		switch {
+		case c == nil:
+			e.found(assumption, NotSeen, "No store with a connection to this tenant is at hand.")
+		case !c.Given:
+			e.found(assumption, NotSeen, "No administrator has consented yet.")
+		case c.Claims == "":
+			e.found(assumption, NotSeen, "The consent is older than the record of its claims.")
+		case slices.Contains(strings.Fields(c.Claims), claim):
+			e.found(assumption, Holds, "The last consent had it.")
+		default:
+			e.found(assumption, Fails, "The last consent did not have it.")
+		}
+	}
+}
+
+// permissions says which permissions our tokens carry, and returns whether the audit log and Graph can be asked.
+func (e *examination) permissions(ctx context.Context) (log, graph bool) {
 	const assumption = "tokens come, with the permissions that we need"
 	missing, err := e.MissingPermissions(ctx, e.tenant)
-	switch {
-	case err != nil:
-		e.failed(assumption, err)
-	case len(missing) > 0:
-		e.found(assumption, Fails, "Tokens come, but lack %s.", strings.Join(missing, ", "))
-	default:
-		e.found(assumption, Holds, "Tokens come, with all of them.")
+	var roles map[string][]string
+	if err == nil {
+		roles, err = e.Roles(ctx, e.tenant)
 	}
-	return err == nil && !slices.Contains(missing, "ActivityFeed.Read")
+	if err != nil {
+		e.failed(assumption, err)
+		return false, false
+	}
+	var carried strings.Builder
+	for _, resource := range slices.Sorted(maps.Keys(roles)) {
+		list := cmp.Or(strings.Join(roles[resource], ", "), "none")
+		fmt.Fprintf(&carried, " For the %s they carry: %s.", resource, list)
+	}
+	if len(missing) > 0 {
+		e.found(assumption, Fails, "Tokens come, but lack %s.%s", strings.Join(missing, ", "), carried.String())
+	} else {
+		e.found(assumption, Holds, "Tokens come, with all of them.%s", carried.String())
+	}
+	return !slices.Contains(missing, "ActivityFeed.Read"), !slices.Contains(missing, "User.Read.All")
 }
 
 func (e *examination) subscription(ctx context.Context) bool {
@@ -201,83 +301,6 @@ func (e *examination) listing(ctx context.Context, now time.Time) (newest audit.
 	return newest, n > 0
 }
 
-// record is what the doctor reads of an audit record.
-type record struct {
-	Operation    string
-	CreationTime string
-	UserType     int
-	Client       string `json:"ClientInfoString"`
-	Item         struct{ Attachments, InternetMessageID string }
-}
-
-// blob reads one blob, and counts its sends.
-func (e *examination) blob(ctx context.Context, b audit.Listed) {
-	const assumption = "a blob can be read to its end"
-	content, err := e.Open(ctx, e.tenant, b.URI)
-	if err != nil {
-		e.failed(assumption, err)
-		return
-	}
-	defer content.Close()
-	var records []record
-	if err := json.NewDecoder(io.LimitReader(content, maxBlob)).Decode(&records); err != nil {
-		e.found(assumption, NotSeen, "The blob broke off, or is no array of records.")
-		return
-	}
-	counts, lags := map[string]int{}, []time.Duration{}
-	sends, attached, named := 0, 0, 0
-	for _, r := range records {
-		if at, err := time.Parse("2006-01-02T15:04:05", r.CreationTime); err == nil {
-			lags = append(lags, b.Created.Sub(at))
-		}
-		if !strings.HasPrefix(r.Operation, "Send") {
-			continue
-		}
-		sends++
-		counts["operation "+r.Operation]++
-		counts[fmt.Sprint("user type ", r.UserType)]++
-		client, _, _ := strings.Cut(r.Client, ";")
-		counts["client "+cmp.Or(strings.TrimPrefix(client, "Client="), "unknown")]++
-		if r.Item.Attachments != "" {
-			attached++
-		}
-		if r.Item.InternetMessageID != "" {
-			named++
-		}
-	}
-	e.found(assumption, Holds, "It has %d records, and %d of them are sends.", len(records), sends)
-	e.report.Findings[len(e.report.Findings)-1].Counts = counts
-	e.lag(lags)
-	share := func(what string, n int) {
-		switch {
-		case sends == 0:
-			e.found("sends name their "+what, NotSeen, "There is no send in the blob.")
-		case n == 0:
-			e.found("sends name their "+what, Fails, "None of %d does.", sends)
-		default:
-			e.found("sends name their "+what, Holds, "%d of %d do.", n, sends)
-		}
-	}
-	share("attachments", attached)
-	share("message id", named)
-}
-
-// lag is how late Microsoft is.
-func (e *examination) lag(all []time.Duration) {
-	const assumption = "records are ready within 24 hours"
-	if len(all) == 0 {
-		e.found(assumption, NotSeen, "No record says when it was made.")
-		return
-	}
-	slices.Sort(all)
-	at := func(share float64) time.Duration { return all[int(share*float64(len(all)-1))].Round(time.Minute) }
-	verdict := Holds
-	if at(0.95) > day {
-		verdict = Fails
-	}
-	e.found(assumption, verdict, "Half of them within %s, 95 %% within %s.", at(0.5), at(0.95))
-}
-
 // WriteText writes the report for people to read.
 func (r Report) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "Tenant %s, cloud %s, examined %s\n", r.Tenant, r.Cloud, r.At.Format(time.RFC3339))
@@ -285,20 +308,11 @@ func (r Report) WriteText(w io.Writer) error {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "\n%-14s %s\n               %s\n", f.Verdict, f.Assumption, strings.TrimSpace(f.Found))
 		}
-		for _, name := range sorted(f.Counts) {
+		for _, name := range slices.Sorted(maps.Keys(f.Counts)) {
 			if err == nil {
 				_, err = fmt.Fprintf(w, "               %6d  %s\n", f.Counts[name], name)
 			}
 		}
 	}
 	return err
-}
-
-func sorted(counts map[string]int) []string {
-	var names []string
-	for name := range counts {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
