@@ -1,4 +1,4 @@
-# Targets are listed by a bare `make`, from the comments behind them.
+# A bare `make` lists the targets, from the comments behind them.
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-long check check-vulnerable check-aws check-template deploy dist keep fuzz bench smoke lines fmt
 
@@ -26,7 +26,7 @@ test: ## run every test, with the race detector and in random order
 test-long: ## the same tests, the largest of them with more data
 	go test -race -shuffle=on -timeout 60m ./...
 
-check: ## what CI asks beyond the tests: format, lines, vet, staticcheck, tidy
+check: ## what CI checks beyond the tests: format, lines, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'run: make fmt'; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
@@ -36,7 +36,7 @@ check: ## what CI asks beyond the tests: format, lines, vet, staticcheck, tidy
 lines: ## look for lines of Go and Markdown above 120 columns
 	@.ci/lines
 
-check-vulnerable: ## look for known vulnerabilities in what is called (asks the database of vuln.go.dev)
+check-vulnerable: ## look for known vulnerabilities in what is called (uses the database of vuln.go.dev)
 	go run $(GOVULNCHECK) ./...
 
 check-aws: ## run the AWS adapters against engines that speak AWS's protocols (fetched once; needs cargo, java, mvn)
@@ -46,7 +46,7 @@ check-aws: ## run the AWS adapters against engines that speak AWS's protocols (f
 check-template: ## check the AWS template and build every function, without an AWS account
 	@.ci/template
 
-deploy: ## build and deploy to AWS; the first time it asks for what the stack needs
+deploy: ## build and deploy to AWS; the first time it asks for the stack's parameters
 	@sam=$$(command -v sam) || sam=$$(.ci/tools)/sam || exit 1; set -x; functions/flags "$$sam" build && \
 		"$$sam" deploy $$(grep -q '^stack_name' samconfig.toml || echo --guided)
 
@@ -59,7 +59,7 @@ keep: ## keep the store of a release for the tests (RELEASE=0.1.0 COMMIT=5d45e87
 fuzz: ## fuzz every parser with FUZZTIME inputs each (10000x)
 	@.ci/fuzz $(FUZZTIME)
 
-smoke: ## start `make run`, ask it the question that it prints, stop it, start it again
+smoke: ## start `make run`, run the curl line that it prints, stop it, start it again
 	@.ci/smoke
 
 bench: ## measure speed and memory; one JSON object a line
