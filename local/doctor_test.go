@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mailtrail/mailtrail/local/operator"
+	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/doctor"
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 	"github.com/mailtrail/mailtrail/sim/m365/company"
@@ -56,4 +58,27 @@ func TestDoctorExaminesATenant(t *testing.T) {
 	if code, _, errs := mailtrail(t, env, "doctor"); code != exitUsage {
 		t.Errorf("without a tenant it ends with %d: %s", code, errs)
 	}
+}
+
+// TestTheDataFolderKeepsWhichClaimsCame: of the consent that the simulated administrator gave, whether Mailtrail runs
+// or not. Of another tenant it knows nothing.
+func TestTheDataFolderKeepsWhichClaimsCame(t *testing.T) {
+	t.Parallel()
+	twice(t, func(t *testing.T, s *site) {
+		p := program{environ: strings.Fields(s.env)}
+		var all struct{ Connections []struct{ TenantID string } }
+		err := p.at(t.Context(), func(d *operator.Desk) error {
+			return d.Ask(t.Context(), "GET", "/v1/connections", nil, &all)
+		})
+		if err != nil || len(all.Connections) != 1 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		got := p.consentOf(t.Context(), connection.TenantID(all.Connections[0].TenantID))
+		if got == nil || !got.Given || !strings.Contains(got.Claims, "wids") {
+			t.Errorf("of its tenant it keeps %+v", got)
+		}
+		if got := p.consentOf(t.Context(), someID); got != nil {
+			t.Errorf("of another tenant it keeps %+v", got)
+		}
+	})
 }

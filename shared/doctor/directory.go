@@ -47,7 +47,8 @@ func (e *examination) directory(ctx context.Context) {
 		return
 	}
 	each := max(last.People, 1)
-	e.found(readable, Holds, "A person takes %d bytes and has %d plans on average.", last.Bytes/each, last.Plans/each)
+	e.found(readable, Holds, "On average a person takes %d bytes and has %.1f plans.",
+		last.Bytes/each, float64(last.Plans)/float64(each))
 	switch {
 	case large+short > 0:
 		e.found(sized, Fails, "%d of 3 sizes were too large or too slow, and %d gave fewer people.", large, short)

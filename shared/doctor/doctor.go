@@ -109,7 +109,7 @@ func Examine(ctx context.Context, m Microsoft, t connection.Tenant, consent *Con
 	}
 	if read && e.subscription(ctx) {
 		if newest, ok := e.listing(ctx, now); ok {
-			if all, ok := e.blob(ctx, newest); ok && graph {
+			if all, ok := e.blobs(ctx, newest); ok && graph {
 				e.mailboxes(ctx, all)
 			}
 		}
@@ -136,6 +136,7 @@ var assumptions = []string{
 	"sends name their message id",
 	"the directory knows who sends",
 	"mailboxes can be read by object id",
+	"every mailbox and person can be asked for",
 	"the copy of a send has the record's message id",
 	"the copy of a send has the attachments that the record names",
 	"a record without attachments is of a mail without attachments",
@@ -261,8 +262,8 @@ func (e *examination) subscription(ctx context.Context) bool {
 	return ok
 }
 
-// listing lists the last day, and returns its newest blob.
-func (e *examination) listing(ctx context.Context, now time.Time) (newest audit.Listed, ok bool) {
+// listing lists the last day, and returns its newest blobs, the newest first.
+func (e *examination) listing(ctx context.Context, now time.Time) (newest []audit.Listed, ok bool) {
 	const assumption = "a day can be listed"
 	var n, expiring int
 	var next string
@@ -277,10 +278,10 @@ func (e *examination) listing(ctx context.Context, now time.Time) (newest audit.
 			if b.Expires.Sub(b.Created) < 6*day {
 				expiring++
 			}
-			if b.Created.After(newest.Created) {
-				newest = b
-			}
 		}
+		newest = append(newest, page.Blobs...)
+		slices.SortStableFunc(newest, func(x, y audit.Listed) int { return y.Created.Compare(x.Created) })
+		newest = slices.Clone(newest[:min(len(newest), maxBlobs)])
 		if next = page.Next; next == "" {
 			break
 		}
@@ -306,7 +307,8 @@ func (r Report) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "Tenant %s, cloud %s, examined %s\n", r.Tenant, r.Cloud, r.At.Format(time.RFC3339))
 	for _, f := range r.Findings {
 		if err == nil {
-			_, err = fmt.Fprintf(w, "\n%-14s %s\n               %s\n", f.Verdict, f.Assumption, strings.TrimSpace(f.Found))
+			_, err = fmt.Fprintf(w, "\n%-14s %s\n               %s\n",
+				f.Verdict, f.Assumption, strings.TrimSpace(f.Found))
 		}
 		for _, name := range slices.Sorted(maps.Keys(f.Counts)) {
 			if err == nil {

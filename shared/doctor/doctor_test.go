@@ -39,8 +39,10 @@ func tenant(t *testing.T, field company.Field) (*m365sim.Server, *m365.Client, c
 	if err := sim.AddMessages(c.Tenant().ID, slice.Messages...); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sim.Publish(c.Tenant().ID, string(audit.Exchange), now.Add(-10*time.Minute), slice.Records); err != nil {
-		t.Fatal(err)
+	for _, records := range company.Blobs(slice.Records, 1, 300) {
+		if _, err := sim.Publish(c.Tenant().ID, string(audit.Exchange), now.Add(-10*time.Minute), records); err != nil {
+			t.Fatal(err)
+		}
 	}
 	server := httptest.NewServer(sim.Handler())
 	t.Cleanup(server.Close)

@@ -12,25 +12,27 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/enrich"
+	"github.com/mailtrail/mailtrail/shared/fault"
 	"github.com/mailtrail/mailtrail/shared/people"
 )
 
 const (
 	maxAsked = 3000            // mailbox and directory calls of one examination
+	maxVain  = 20              // sends in a row that could not be looked for, before the search ends
 	around   = 2 * time.Minute // between the time of a record and that of its mail
 )
 
 // search looks for a sample of sends in their mailboxes.
 type search struct {
 	*examination
-	asked   int
-	ids     map[string]people.ObjectID // by name; "" is nobody that the directory knows
-	failed  error                      // the last one that says nothing about one mailbox
-	counts  map[string]int
-	sought  int // in a mailbox that could be read
-	byID    int
-	missing int // with a message id, and found by none
-	alike   int // found only by time and subject: their message id is another one
+	asked  int
+	vain   int                        // sends in a row for which Graph did not answer
+	ids    map[string]people.ObjectID // by name; "" is nobody that the directory knows
+	failed error                      // the last one that says nothing about one mailbox
+	counts map[string]int
+	sought int // in a mailbox that could be read
+	byID   int
+	alike  int // found only by time and subject: their message id is another one
 
 	boxed, byName, closed int // mailboxes that were asked for, read only by name, or not at all
 	listed, differ, blank int // attachments as recorded; other ones; none recorded where the mail has some
@@ -44,7 +46,7 @@ func (e *examination) mailboxes(ctx context.Context, all *sends) {
 	s := &search{examination: e, ids: map[string]people.ObjectID{}, counts: map[string]int{}}
 	for _, client := range slices.Sorted(maps.Keys(all.clients)) {
 		for _, r := range all.clients[client] {
-			if s.asked < maxAsked && ctx.Err() == nil {
+			if s.asked < maxAsked && s.vain < maxVain && ctx.Err() == nil {
 				s.one(ctx, client, r)
 			}
 		}
@@ -80,10 +82,14 @@ func (s *search) one(ctx context.Context, client string, r audit.Record) {
 	if err != nil {
 		s.closed++
 		s.failed = err
+		if errors.Is(err, fault.Retry) {
+			s.vain++
+		}
 		s.counts["client "+client+": mailbox not readable"]++
 		return
 	}
 	s.sought++
+	s.vain = 0
 	s.counts["client "+client+": "+place]++
 	if mail != nil {
 		s.compare(ctx, box, *mail, r)
@@ -131,11 +137,11 @@ func (s *search) find(ctx context.Context, box string, r audit.Record) (*enrich.
 				return &mails[0], byID + place.name, nil
 			}
 		}
-		s.missing++
 	}
 	for _, folder := range []enrich.Folder{enrich.SentItems, enrich.DeletedForGood} {
 		s.asked++
-		mails, whole, err := s.FindAround(ctx, s.tenant, box, folder, r.CreationTime.Add(-around), r.CreationTime.Add(around))
+		at := r.CreationTime
+		mails, whole, err := s.FindAround(ctx, s.tenant, box, folder, at.Add(-around), at.Add(around))
 		if err != nil && !errors.Is(err, enrich.ErrGone) {
 			return nil, "", err
 		}
@@ -188,6 +194,7 @@ func (s *search) report() {
 	const (
 		users    = "the directory knows who sends"
 		boxes    = "mailboxes can be read by object id"
+		all      = "every mailbox and person can be asked for"
 		ids      = "the copy of a send has the record's message id"
 		attached = "the copy of a send has the attachments that the record names"
 		named    = "a record without attachments is of a mail without attachments"
@@ -212,8 +219,11 @@ func (s *search) report() {
 	s.found(boxes, verdict(s.byName+s.closed > 0, s.boxed),
 		"Of %d sends, %d lie in mailboxes that only their name opens, and %d in mailboxes that cannot be read.",
 		s.boxed, s.byName, s.closed)
-	if s.failed != nil {
-		s.examination.failed("every mailbox and person could be asked for", s.failed)
+	switch {
+	case s.failed != nil:
+		s.examination.failed(all, s.failed)
+	case s.boxed > 0:
+		s.found(all, Holds, "All %d sends of the sample could be looked for.", s.boxed)
 	}
 	s.found(ids, verdict(s.alike > 0, s.byID),
 		"%d of %d were found by it. Of the other %d, %d were found by time and subject.",
@@ -231,7 +241,7 @@ func (s *search) report() {
 	default:
 		s.found(deleted, Holds, "The mailbox that was asked answered.")
 	}
-	if s.asked >= maxAsked {
-		s.found("the sample could be looked for as a whole", NotSeen, "It ended after %d calls.", s.asked)
+	if s.asked >= maxAsked || s.vain >= maxVain {
+		s.found("the whole sample can be looked for", NotSeen, "The search ended after %d calls.", s.asked)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,63 +15,79 @@ import (
 )
 
 const (
+	maxBlobs   = 20       // that are read
 	maxBlob    = 64 << 20 // bytes that are read of one blob
+	enough     = 50       // sends, after which no other blob is read
 	maxClients = 20       // that are told apart; all others count as one
 	perClient  = 50       // sends that are looked for in mailboxes
 )
 
-// sends is what was counted of the sends in a blob, and a sample of them.
+// sends is what was counted of the sends in blobs, and a sample of them.
 type sends struct {
+	blobs, records, poison         int
 	all, attached, received, named int
 	counts                         map[string]int
 	lags                           []time.Duration
 	clients                        map[string][]audit.Record // by client, perClient of each
 }
 
-// blob reads one blob, record by record, and counts its sends.
-func (e *examination) blob(ctx context.Context, b audit.Listed) (*sends, bool) {
-	const assumption = "a blob can be read to its end"
-	content, err := e.Open(ctx, e.tenant, b.URI)
-	if err != nil {
-		e.failed(assumption, err)
-		return nil, false
-	}
-	defer content.Close()
+// blobs reads blobs until they hold enough sends, and counts these. Most blobs hold few.
+func (e *examination) blobs(ctx context.Context, newest []audit.Listed) (*sends, bool) {
+	const (
+		whole    = "a blob can be read to its end"
+		readable = "every record can be read"
+	)
 	s := &sends{counts: map[string]int{}, clients: map[string][]audit.Record{}}
-	records, poison := 0, 0
-	d := json.NewDecoder(io.LimitReader(content, maxBlob))
-	_, err = d.Token()
-	for err == nil && d.More() {
-		var raw json.RawMessage
-		if err = d.Decode(&raw); err != nil {
+	for _, b := range newest {
+		content, err := e.Open(ctx, e.tenant, b.URI)
+		if err != nil {
+			e.failed(whole, err)
+			return nil, false
+		}
+		err = errors.Join(s.read(content, b.Created), content.Close())
+		if err != nil {
+			e.found(whole, NotSeen, "A blob broke off, or is no array of records, after %d records.", s.records)
+			return nil, false
+		}
+		if s.all >= enough {
 			break
 		}
-		records++
-		if r, wrong := audit.Decode(raw); wrong != nil {
-			poison++
-		} else {
-			s.add(r, b.Created)
-		}
 	}
-	if err == nil {
-		_, err = d.Token()
-	}
-	if err != nil {
-		e.found(assumption, NotSeen, "The blob broke off after %d records, or is no array of records.", records)
-		return nil, false
-	}
-	e.found(assumption, Holds, "It has %d records, and %d of them are sends.", records, s.all)
+	e.found(whole, Holds, "Of %d blobs with %d records, %d records are sends.", s.blobs, s.records, s.all)
 	e.count(s.counts)
-	if poison > 0 {
-		e.found("every record can be read", Fails, "%d of %d cannot.", poison, records)
+	if s.poison > 0 {
+		e.found(readable, Fails, "%d of %d cannot.", s.poison, s.records)
 	} else {
-		e.found("every record can be read", Holds, "All %d can.", records)
+		e.found(readable, Holds, "All %d can.", s.records)
 	}
 	e.lag(s.lags)
 	e.share("attachments", s.attached, s.all)
 	e.share("recipients", s.received, s.all)
 	e.share("message id", s.named, s.all)
 	return s, true
+}
+
+// read reads one blob, record by record.
+func (s *sends) read(content io.Reader, created time.Time) error {
+	s.blobs++
+	d := json.NewDecoder(io.LimitReader(content, maxBlob))
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return err
+		}
+		s.records++
+		if r, err := audit.Decode(raw); err != nil {
+			s.poison++
+		} else {
+			s.add(r, created)
+		}
+	}
+	_, err := d.Token()
+	return err
 }
 
 func (s *sends) add(r audit.Record, created time.Time) {
@@ -120,7 +137,7 @@ func clientOf(info string) string {
 func (e *examination) share(what string, n, all int) {
 	switch {
 	case all == 0:
-		e.found("sends name their "+what, NotSeen, "There is no send in the blob.")
+		e.found("sends name their "+what, NotSeen, "There is no send in the blobs that were read.")
 	case n == 0:
 		e.found("sends name their "+what, Fails, "None of %d does.", all)
 	default:
