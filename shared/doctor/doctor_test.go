@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/audit"
 	"github.com/mailtrail/mailtrail/shared/connection"
 	"github.com/mailtrail/mailtrail/shared/doctor"
+	"github.com/mailtrail/mailtrail/shared/enrich"
 	"github.com/mailtrail/mailtrail/shared/m365"
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 	"github.com/mailtrail/mailtrail/sim/m365/company"
@@ -140,6 +142,18 @@ func TestTheDoctorSaysWhatHolds(t *testing.T) {
 			spoil: options(func(o *m365sim.Options) { o.LargeTop = 200 }),
 			want:  map[string]doctor.Verdict{directory: doctor.Holds, pages: doctor.Fails, selected: doctor.Holds},
 		},
+		"mailboxes do not answer to names": {
+			spoil: fault(m365sim.Fault{Mailbox: "*", ByName: true, Code: "ResourceNotFound"}),
+			want:  map[string]doctor.Verdict{boxes: doctor.Holds, ids: doctor.Holds, attached: doctor.Holds},
+		},
+		"somebody disabled the subscription": {
+			spoil: func(s *m365sim.Server, t connection.Tenant) {
+				_ = s.DisableSubscription(string(t.ID), string(audit.Exchange), true)
+			},
+			want: map[string]doctor.Verdict{
+				subscribed: doctor.Fails, "a day can be listed": doctor.Fails, directory: doctor.Holds, read: doctor.NotSeen,
+			},
+		},
 		"people have left": {
 			spoil: func(s *m365sim.Server, t connection.Tenant) {
 				var leaving []string
@@ -195,5 +209,56 @@ func TestTheDoctorSaysWhatHolds(t *testing.T) {
 				t.Errorf("an address is in the report (%v):\n%s", err, wire)
 			}
 		})
+	}
+}
+
+// named is a Microsoft whose mailboxes answer only to names.
+type named struct{ *m365.Client }
+
+func (n named) FindSent(ctx context.Context, t connection.Tenant, mailbox, id string) ([]enrich.Mail, error) {
+	if connection.IsGUID(mailbox) {
+		return nil, enrich.ErrNoMailbox
+	}
+	return n.Client.FindSent(ctx, t, mailbox, id)
+}
+
+// TestTheDoctorSaysWhereMailIs: which mailboxes answer only to names, and in which folder the copies lie.
+func TestTheDoctorSaysWhereMailIs(t *testing.T) {
+	sim, client, tenant := tenant(t, company.Field{})
+	if err := sim.Grant(string(tenant.ID), appID); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Subscribe(t.Context(), tenant, audit.Exchange); err != nil {
+		t.Fatal(err)
+	}
+	c := company.New(company.Options{Seed: 1, MailsPerHour: 60})
+	sent := c.Between(sim.Now().Add(-2*time.Hour), sim.Now().Add(-time.Hour)).Truth
+	gone := 0
+	for _, truth := range sent {
+		if len(truth.Copies) == 1 && gone < 3 {
+			copied := truth.Copies[0]
+			if err := sim.DeleteForGood(string(tenant.ID), copied.Mailbox, copied.InternetMessageID); err == nil {
+				gone++
+			}
+		}
+	}
+	r := doctor.Examine(t.Context(), named{client}, tenant, nil, sim.Now())
+	places := 0
+	for _, f := range r.Findings {
+		switch f.Assumption {
+		case boxes:
+			if f.Verdict != doctor.Fails || strings.Contains(f.Found, ", 0 lie in mailboxes that only") {
+				t.Errorf("%+v", f)
+			}
+		case ids:
+			for name, n := range f.Counts {
+				if strings.HasSuffix(name, "Recoverable Items") {
+					places += n
+				}
+			}
+		}
+	}
+	if gone == 0 || places != gone {
+		t.Errorf("%d copies were deleted for good, and %d are found there", gone, places)
 	}
 }

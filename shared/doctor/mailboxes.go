@@ -35,7 +35,8 @@ type search struct {
 	alike  int // found only by time and subject: their message id is another one
 
 	boxed, byName, closed int // mailboxes that were asked for, read only by name, or not at all
-	listed, differ, blank int // attachments as recorded; other ones; none recorded where the mail has some
+	listed, differ        int // copies with the attachments that are recorded, and with others
+	plain, blank          int // copies without attachments, as recorded, and with some where none is recorded
 	deleted               error
 	triedDeleted          bool
 }
@@ -163,7 +164,7 @@ func (s *search) compare(ctx context.Context, box string, mail enrich.Mail, r au
 		if mail.HasAttachments {
 			s.blank++
 		} else {
-			s.listed++
+			s.plain++
 		}
 		return
 	}
@@ -230,7 +231,8 @@ func (s *search) report() {
 		s.byID, s.sought, s.sought-s.byID, s.alike)
 	s.count(s.counts)
 	s.found(attached, verdict(s.differ > 0, s.listed), "%d copies have them, and %d have others.", s.listed, s.differ)
-	s.found(named, verdict(s.blank > 0, s.listed), "%d copies have attachments that the record does not name.", s.blank)
+	s.found(named, verdict(s.blank > 0, s.plain),
+		"%d copies have none, and %d have attachments that the record does not name.", s.plain, s.blank)
 	switch {
 	case !s.triedDeleted:
 		s.found(deleted, NotSeen, "No mailbox could be asked.")
