@@ -12,7 +12,7 @@ import (
 	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
-// told is the outcome of a golden event at an AWS that denies everything.
+// told is the outcome of a golden event with an AWS that denies everything.
 type told struct {
 	function string
 	says     string   // in the answer, or in the error

@@ -27,8 +27,8 @@ const (
 	censusTenant = "00000000-1111-4222-8333-444444444444"
 )
 
-// directory is what the process that simulates a large tenant tells of it. It is another process, so that its memory
-// is not ours.
+// directory is what the process that simulates a large tenant reports about it. It is another process, so that its
+// memory is not ours.
 type directory struct {
 	Login, Manage, Graph, Control string
 	Truth                         map[people.Coverage]int64 // under the gate premium

@@ -94,7 +94,7 @@ func (p prices) month(m metered, t tenant, n float64) [6]float64 {
 	}
 }
 
-// meter polls, and reads blobs without and with file events, one kind after the other, and tells what one of each
+// meter polls, and reads blobs without and with file events, one kind after the other, and returns what one of each
 // took. The mails are those of an invented company, with their recipients and files in its mailboxes.
 func meter(ctx context.Context) (metered, error) {
 	const polls, blobs, records = 20, 40, 60
@@ -175,7 +175,8 @@ func (s *stage) subscribed(ctx context.Context) error {
 	}
 }
 
-// read publishes blobs, polls once, and waits until all that is in them is read and enriched. It tells what that took.
+// read publishes blobs, polls once, and waits until all that is in them is read and enriched. It returns what that
+// took.
 func (s *stage) read(ctx context.Context, events *sizing, blobs [][]world.Record) (table.Units, error) {
 	before, err := s.machine.Ledger.Sums(ctx, s.ids[0])
 	if err != nil {

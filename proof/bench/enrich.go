@@ -37,7 +37,7 @@ func hash(ctx context.Context, r *report) error {
 		return err
 	}
 	megabytes := float64(p.Length) * float64(p.Mailboxes) / (1 << 20)
-	// The kernel's part, which copies what the network brings, is told beside ours.
+	// The kernel's part, which copies data from the network, is reported beside ours.
 	rate, kernel := megabytes/(after.user-before.user).Seconds(), megabytes/(after.cpu-before.cpu).Seconds()
 	return errors.Join(
 		r.tell("hash.raw", raw, "MB per second of one core, MD5 and SHA-256 alone"),

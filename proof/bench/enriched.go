@@ -14,7 +14,7 @@ import (
 )
 
 // enriched measures what it takes to store messages that are to be enriched, and to add to each what a mailbox
-// typically tells: two recipients and the hashes of its file. Nothing is asked of a mailbox here; that is measured by
+// typically yields: two recipients and the hashes of its file. Nothing is asked of a mailbox here; that is measured by
 // hash and mailboxes.
 func enriched(ctx context.Context, r *report) error {
 	const settlers = 32

@@ -117,7 +117,7 @@ func (a *asker) do(req *http.Request, into any) error {
 	return json.Unmarshal(body, into)
 }
 
-// until asks for the record's file until it is found, and tells how long that is after it was listed.
+// until searches for the record's file until it is found, and returns how long that was after it was listed.
 func (a *asker) until(ctx context.Context, record world.Record) result {
 	decoded, err := audit.Decode(record.JSON)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // report prints measurements.
 type report struct{ out io.Writer }
 
-// figure is one line. Goal is "" for what is told without a goal.
+// figure is one line. Goal is "" for a figure without a goal.
 type figure struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`

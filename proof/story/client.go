@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ask asks the API, again when it answers that it cannot now: as a client does.
+// ask asks the API, and asks again when the API is unavailable, as a client does.
 func (t *teller) ask(ctx context.Context, method, path, body string, want int, into any) error {
 	for attempt := 1; ; attempt++ {
 		var again *unavailable
@@ -38,7 +38,7 @@ func (t *teller) once(ctx context.Context, method, path, body string, want int, 
 	return t.do(req, want, into)
 }
 
-// unavailable is an answer that asks to come again.
+// unavailable is an answer that asks the client to retry.
 type unavailable struct{ text string }
 
 func (u *unavailable) Error() string { return u.text }

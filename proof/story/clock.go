@@ -15,7 +15,7 @@ import (
 )
 
 // tick invokes what the template's schedules invoke, once, as EventBridge Scheduler does. In bad weather a tick may
-// fail: nobody tries it again, the next one does the same and more.
+// fail. It is not retried, because the next one does the same work and more.
 func (s *stage) tick(ctx context.Context) error {
 	for source, p := range s.template.events("ScheduleV2") {
 		input, err := text(p["Input"])
@@ -25,7 +25,7 @@ func (s *stage) tick(ctx context.Context) error {
 		input = strings.ReplaceAll(input, "<aws.scheduler.scheduled-time>", time.Now().UTC().Format(time.RFC3339))
 		role := strings.TrimSuffix(reference(p["RoleArn"]), ".Arn")
 		if s.ticks++; s.weather.turnedAway > 0 && s.ticks%s.weather.turnedAway == 0 {
-			// Lambda has no room: the schedule gives up, and keeps the tick with its own role.
+			// Lambda has no capacity: the schedule gives up, and keeps the tick with its own role.
 			s.record.suffer(source[0] + " turned away")
 			if err := s.bury(ctx, role, at(p, "DeadLetterConfig", "Arn"), input); err != nil {
 				return fmt.Errorf("schedule %s: %w", source[1], err)
@@ -39,7 +39,7 @@ func (s *stage) tick(ctx context.Context) error {
 		}
 		function := s.functions[source[0]]
 		if _, err := function.Invoke(ctx, []byte(input)); err != nil && ctx.Err() == nil {
-			// Lambda keeps what failed with the function's role ("Capturing records of Lambda asynchronous invocations").
+			// Lambda keeps failed events with the function's role ("Capturing records of Lambda asynchronous invocations").
 			s.record.suffer(function.id + " failed: " + kind(err))
 			if err := s.bury(ctx, function.role, at(s.template.Resources[function.id].Properties, "DeadLetterQueue",
 				"TargetArn"), input); err != nil {
@@ -69,7 +69,7 @@ func (s *stage) bury(ctx context.Context, role string, target any, input string)
 	return nil
 }
 
-// waiting is how many messages wait in a queue of the template.
+// waiting returns how many messages wait in a queue of the template.
 func (s *stage) waiting(ctx context.Context, id string) (string, error) {
 	const count = sqstypes.QueueAttributeNameApproximateNumberOfMessages
 	out, err := s.cloud.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
@@ -81,7 +81,7 @@ func (s *stage) waiting(ctx context.Context, id string) (string, error) {
 	return out.Attributes[string(count)], nil
 }
 
-// kind is how an invocation failed, as Lambda's metrics and logs name it.
+// kind returns how an invocation failed, in the words of Lambda's metrics and logs.
 func kind(err error) string {
 	var failed *lambdasim.Error
 	if errors.As(err, &failed) {

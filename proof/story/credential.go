@@ -14,7 +14,7 @@ import (
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 )
 
-// issued is a credential of the application: what Microsoft is told of it, and what Secrets Manager keeps.
+// issued is a credential of the application: the part that Microsoft has, and the part that Secrets Manager keeps.
 type issued struct {
 	secret      string
 	certificate *x509.Certificate // instead of a secret
@@ -30,7 +30,7 @@ func (c issued) String() string {
 
 func issuedSecret() issued { return issued{secret: secret, kept: secret} }
 
-// issueCertificate makes a certificate as docs/deploy.md does: RSA, 2048 bits, signed by itself, with its key in one
+// issueCertificate creates a certificate as docs/deploy.md does: RSA, 2048 bits, self-signed, with its key in the same
 // PEM text.
 func issueCertificate() (issued, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -58,7 +58,7 @@ func issueCertificate() (issued, error) {
 	return issued{certificate: leaf, kept: string(text)}, nil
 }
 
-// register makes c the application's one credential at Microsoft: whatever was good before is refused.
+// register makes c the application's only credential at Microsoft: earlier ones are refused.
 func (s *stage) register(c issued) {
 	app := m365sim.App{
 		ClientID: clientID, HomeTenant: publisher, RedirectURIs: []string{"https://" + s.domain + "/consent/callback"},
@@ -73,8 +73,8 @@ func (s *stage) register(c issued) {
 	s.sim.AddApp(app)
 }
 
-// rotate changes the credential at Microsoft and in Secrets Manager, and restarts nothing: what runs finds out when
-// it is refused.
+// rotate changes the credential at Microsoft and in Secrets Manager, and restarts nothing: running functions notice
+// when they are refused.
 func (t *teller) rotate(context.Context) error {
 	c, err := issueCertificate()
 	if err != nil {
@@ -85,7 +85,7 @@ func (t *teller) rotate(context.Context) error {
 	return nil
 }
 
-// reread tells that instances which ran on have read the new credential, by themselves.
+// reread checks that running instances have read the new credential by themselves.
 func (t *teller) reread(context.Context) error {
 	if reads := t.keeper.since(); reads == 0 {
 		return fmt.Errorf("the credential was changed, and nobody has read the new one")

@@ -28,7 +28,7 @@ type mapping struct {
 	again    []sqstypes.Message // to be delivered a second time
 }
 
-// mappings are those of the template.
+// mappings returns those of the template.
 func (s *stage) mappings() ([]*mapping, error) {
 	var all []*mapping
 	for source, p := range s.template.events("SQS") {
@@ -59,9 +59,9 @@ func (s *stage) mappings() ([]*mapping, error) {
 	return all, nil
 }
 
-// run delivers until ctx ends, and returns when all that it began has ended.
+// run delivers until ctx ends, and returns when all work that it began has ended.
 func (m *mapping) run(ctx context.Context) error {
-	// Lambda asks what the queue is like before it takes anything ("Using Lambda with Amazon SQS": the permissions of
+	// Lambda reads the queue's attributes before it receives anything ("Using Lambda with Amazon SQS": the permissions of
 	// the role).
 	m.act("GetQueueAttributes")
 	if _, err := m.stage.cloud.sqs.GetQueueAttributes(ctx,
@@ -94,7 +94,7 @@ func (m *mapping) act(action string) {
 	m.stage.record.act(act{m.function.role, "sqs:" + action, m.queue})
 }
 
-// receive is the next batch, in the weather of the stage.
+// receive returns the next batch, in the weather of the stage.
 func (m *mapping) receive(ctx context.Context) ([]sqstypes.Message, error) {
 	m.act("ReceiveMessage")
 	out, err := m.stage.cloud.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
@@ -134,7 +134,7 @@ func (m *mapping) deliver(ctx context.Context, batch []sqstypes.Message) {
 	for _, message := range batch {
 		switch {
 		case whole:
-			// The message comes back when its visibility ends. Nobody waits 12 minutes for it here: it ends now.
+			// The message comes back when its visibility ends. We do not wait 12 minutes for that: it ends now.
 			m.settle(ctx, func(ctx context.Context) error {
 				_, err := m.stage.cloud.sqs.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
 					QueueUrl: aws.String(m.stage.known[m.queue]), ReceiptHandle: message.ReceiptHandle, VisibilityTimeout: 0,
@@ -155,8 +155,8 @@ func (m *mapping) deliver(ctx context.Context, batch []sqstypes.Message) {
 	}
 }
 
-// settle tells the queue what became of a message. Of one that was delivered twice it may not know any more: that is
-// as in AWS.
+// settle reports to the queue what became of a message. The queue may no longer know one that was delivered twice, as
+// in AWS.
 func (m *mapping) settle(ctx context.Context, tell func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -165,8 +165,8 @@ func (m *mapping) settle(ctx context.Context, tell func(context.Context) error) 
 	}
 }
 
-// failures reads a partial batch response. One that is not to be understood fails the batch whole
-// ("Using Lambda with Amazon SQS").
+// failures reads a partial batch response. If it cannot be parsed, the whole batch fails ("Using Lambda with Amazon
+// SQS").
 func failures(answer []byte) (back map[string]bool, whole bool) {
 	var out struct {
 		BatchItemFailures []struct {
@@ -186,7 +186,7 @@ func failures(answer []byte) (back map[string]bool, whole bool) {
 	return back, false
 }
 
-// batchEvent is the event of a batch ("Example standard queue message event").
+// batchEvent returns the event of a batch ("Example standard queue message event").
 func batchEvent(arn string, batch []sqstypes.Message) []byte {
 	records := make([]map[string]any, len(batch))
 	for i, m := range batch {

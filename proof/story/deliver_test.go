@@ -27,7 +27,8 @@ import (
 	lambdasim "github.com/mailtrail/mailtrail/sim/lambda"
 )
 
-// TestMain makes a Lambda function of the test's own binary when ANSWER says so: it answers that, or fails with "fail".
+// TestMain turns the test's own binary into a Lambda function when ANSWER is set: it answers with ANSWER, or fails if
+// that is "fail".
 func TestMain(m *testing.M) {
 	answer := os.Getenv("ANSWER")
 	if answer == "" {
@@ -58,7 +59,7 @@ func running(t *testing.T, id, answer string) *function {
 
 func idle(t *testing.T, id string) *function { return running(t, id, "null") }
 
-// queues is as much of SQS as the mapping uses: it gives what waits once, and remembers what it was told.
+// queues is the part of SQS that the mapping uses: it delivers each waiting message once, and records the calls.
 type queues struct {
 	mu   sync.Mutex
 	wait []string // bodies
@@ -104,7 +105,7 @@ func (q *queues) said() []string {
 	return slices.Sorted(slices.Values(q.told))
 }
 
-// staged is a stage of the small template, with a queue service and the functions given.
+// staged returns a stage of the small template, with the given queue service and functions.
 func staged(t *testing.T, q *queues, tmpl *template, functions ...*function) *stage {
 	t.Helper()
 	server := httptest.NewServer(q)
@@ -143,7 +144,7 @@ func TestMappingsAreThoseOfTheTemplate(t *testing.T) {
 	}
 }
 
-// TestABatchIsSettledAsLambdaDoes: what failed comes back, alone or with its batch, and what did not is deleted.
+// TestABatchIsSettledAsLambdaDoes: failed messages come back, alone or with their batch, and the others are deleted.
 func TestABatchIsSettledAsLambdaDoes(t *testing.T) {
 	for _, c := range []struct {
 		name, answer string
@@ -219,8 +220,7 @@ func TestBadWeatherDeliversTwice(t *testing.T) {
 	}
 }
 
-// TestABatchsEventIsWhatATriggerTakes hands the story's event to the room that reads events; the two know nothing of
-// each other.
+// TestABatchsEventIsWhatATriggerTakes gives the story's event to the room that reads events; the two share no code.
 func TestABatchsEventIsWhatATriggerTakes(t *testing.T) {
 	encoding := sqstypes.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String("base64")}
 	batch := []sqstypes.Message{

@@ -16,14 +16,14 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// cloud is the engines, as whoever deploys the template sees AWS.
+// cloud is the engines, in the place that AWS has when the template is deployed.
 type cloud struct {
 	dynamo *dynamodb.Client
 	sqs    *sqs.Client
 }
 
-// deploy makes the template's tables and queues, named after the stack, and adds to known what references to them
-// stand for.
+// deploy creates the template's tables and queues, named after the stack, and adds the values of references to them to
+// known.
 func (c cloud) deploy(ctx context.Context, t *template, stack string, known values) error {
 	for _, id := range t.named(typeTable) {
 		name := stack + "-" + id
@@ -33,7 +33,7 @@ func (c cloud) deploy(ctx context.Context, t *template, stack string, known valu
 		known[id] = name
 		known[id+".Arn"] = "arn:aws:dynamodb:eu-central-1:000000000000:table/" + name
 	}
-	// A queue that names another one for its dead letters comes after it.
+	// A queue is created after its queue of dead letters.
 	for left := t.named(typeQueue); len(left) > 0; {
 		i := slices.IndexFunc(left, func(id string) bool {
 			target := reference(at(t.Resources[id].Properties, "RedrivePolicy", "deadLetterTargetArn"))
@@ -110,7 +110,7 @@ func (c cloud) createQueue(ctx context.Context, stack, id string, properties map
 		return err
 	}
 	for attribute, want := range attributes {
-		// What an engine does not know at all it does not tell: ElasticMQ keeps messages for ever.
+		// An engine does not report what it does not support: ElasticMQ keeps messages for ever.
 		if have, ok := got.Attributes[attribute]; ok && have != want && attribute != "RedrivePolicy" {
 			return fmt.Errorf("the engine keeps %s as %q, and not %q", attribute, have, want)
 		}
@@ -119,7 +119,7 @@ func (c cloud) createQueue(ctx context.Context, stack, id string, properties map
 	return nil
 }
 
-// destroy deletes what deploy has made.
+// destroy deletes what deploy created.
 func (c cloud) destroy(ctx context.Context, t *template, known values) error {
 	for _, id := range t.named(typeTable) {
 		if name := known[id]; name != "" {
@@ -147,7 +147,7 @@ func convert(from, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// engineNames are the template's names by what the engines call them.
+// engineNames maps the engines' names to the template's.
 func engineNames(t *template, known values) values {
 	names := values{known["CredentialArn"]: "CredentialArn"}
 	for _, id := range slices.Concat(t.named(typeTable), t.named(typeQueue)) {
@@ -156,7 +156,7 @@ func engineNames(t *template, known values) values {
 	return names
 }
 
-// environment is what the template gives a function.
+// environment returns the variables that the template sets for a function.
 func environment(t *template, function string, known values) (map[string]string, error) {
 	variables, _ := at(t.Resources[function].Properties, "Environment", "Variables").(map[string]any)
 	env := map[string]string{}
@@ -170,7 +170,7 @@ func environment(t *template, function string, known values) (map[string]string,
 	return env, nil
 }
 
-// source is the folder of a function's code, functions/ingest for one.
+// source returns the folder of a function's code, for example functions/ingest.
 func source(t *template, function string) (string, error) {
 	uri, err := text(t.Resources[function].Properties["CodeUri"])
 	return strings.TrimSuffix(uri, "/"), err

@@ -10,7 +10,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// send fills mailboxes with what the company sent, and publishes it, bundled as Microsoft does.
+// send fills mailboxes with the company's mail, and publishes its records in bundles, as Microsoft does.
 func (t *teller) send(context.Context) error {
 	slice := t.company.Between(morning(), morning().Add(time.Hour))
 	if err := t.sim.AddMessages(t.company.Tenant().ID, slice.Messages...); err != nil {
@@ -38,7 +38,7 @@ func (t *teller) send(context.Context) error {
 	for _, l := range files {
 		t.truth[l]++
 	}
-	// What is no record is kept aside, and the blob settles all the same.
+	// What is not a record is kept separately, and the blob still settles.
 	_, err = t.sim.PublishRaw(t.company.Tenant().ID, "Audit.Exchange", t.sim.Now(),
 		[]byte(`[42,"text",null,{"Operation":"Send","Item":{"Attachments":"no id.txt (1b)"}}]`))
 	t.blobs++

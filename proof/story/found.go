@@ -14,14 +14,14 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// What stands for a hash where there is none.
+// Placeholders for a missing hash.
 const (
 	notFound = "in no mailbox"
 	noHash   = "no hash"
 )
 
-// truth is what a company really sent, one line for each attachment, and how often. Recipients and hashes can be
-// known of what is kept in a mailbox; of a mail or a link that is attached there is no hash.
+// truth is what a company really sent: one line for each attachment, with its count. Recipients and hashes are known if
+// a mailbox keeps the mail; an attached mail or link has no hash.
 func truth(c *company.Company, slice company.Slice) (map[string]int, error) {
 	kept := map[string]bool{}
 	for _, m := range slice.Messages {
@@ -47,7 +47,7 @@ func truth(c *company.Company, slice company.Slice) (map[string]int, error) {
 }
 
 func line(at time.Time, actor, sender, from, subject, name, hash string, recipients []string) string {
-	// Addresses are kept as Microsoft wrote them, in whatever case.
+	// Addresses keep the case in which Microsoft wrote them.
 	people := strings.ToLower(actor + " | " + sender + " | " + from)
 	var to []string
 	for _, r := range recipients {
@@ -66,7 +66,7 @@ func total(lines map[string]int) int {
 	return n
 }
 
-// found is a file event as far as the story looks at it.
+// found is the part of a file event that the story checks.
 type found struct {
 	Timestamp time.Time `json:"@timestamp"`
 	Event     struct{ ID string }
@@ -98,12 +98,12 @@ func (e found) line() string {
 		e.File.Name, hash, recipients)
 }
 
-// search returns all events, page by page in the order of their ids, which ends at what has settled.
+// search returns all settled events, page by page in the order of their ids.
 func (t *teller) search(ctx context.Context) ([]found, error) {
 	return t.matching(ctx, "event.observer", "Office365")
 }
 
-// matching are all events whose term is value.
+// matching returns all events whose term is value.
 func (t *teller) matching(ctx context.Context, term, value string) ([]found, error) {
 	const query = `{"groups":[{"filters":[{"term":%q,"operator":"IS","value":%q}]}],"pgSize":97,"pgToken":%s,` +
 		`"srtKey":"event.id","srtDir":"asc"}`
@@ -125,8 +125,8 @@ func (t *teller) matching(ctx context.Context, term, value string) ([]found, err
 	}
 }
 
-// compare tells what of the events was never sent, or was found too often, and, once there are as many as were sent,
-// what is missing.
+// compare reports events that were never sent or were found too often, and, once there are as many as were sent, those
+// that are missing.
 func compare(events []found, want map[string]int) error {
 	got, ids := map[string]int{}, map[string]bool{}
 	for _, e := range events {

@@ -1,11 +1,11 @@
 // Command story proves the AWS side without an account. It deploys template.yaml's tables and queues to engines that
 // speak AWS's protocols, runs the built functions the way Lambda does, and goes the whole way: an administrator
 // consents at a simulated Microsoft 365, the schedule polls, the queue is read, and search finds each attachment
-// once. Then it does so in bad weather, and asks of each call whether the function's role allows it, and of each
+// once. Then it does so in bad weather. It checks for each call whether the function's role allows it, and for each
 // statement whether it is needed.
 //
-// AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SQS name the engines. It prints what it has proved, and ends with 1
-// at what it could not.
+// AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SQS name the engines. It prints what it has proved, and exits with 1
+// if it cannot prove something.
 package main
 
 import (
@@ -62,7 +62,7 @@ func run(ctx context.Context) error {
 	})
 }
 
-// build builds each function of the template as it is shipped, but for this machine.
+// build builds each function of the template as we ship it, except that it is for this machine.
 func build(ctx context.Context, t *template, into string) error {
 	begun := time.Now()
 	for _, id := range t.named(typeFunction) {

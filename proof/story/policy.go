@@ -13,11 +13,10 @@ type act struct{ role, action, resource string }
 
 func (a act) String() string { return a.role + " " + a.action + " " + a.resource }
 
-// policy is all that the template's roles allow, with the statement that does.
+// policy is everything that the template's roles allow, each with its statement.
 type policy map[act]string
 
-// readPolicy reads every statement of every role. Anything but an action and a resource named one by one is an error:
-// nothing here is allowed by a star.
+// readPolicy reads every statement of every role. Each action and resource must be named; a wildcard is an error.
 func readPolicy(t *template) (policy, error) {
 	all := policy{}
 	for _, role := range t.named(typeRole) {
@@ -53,7 +52,7 @@ func (p policy) add(role string, statement any) error {
 	return nil
 }
 
-// denied are the acts that a policy does not allow, in order.
+// denied returns the acts that a policy does not allow, in order.
 func (p policy) denied(acts map[act]int) []act {
 	var all []act
 	for a := range acts {
@@ -64,7 +63,7 @@ func (p policy) denied(acts map[act]int) []act {
 	return sorted(all)
 }
 
-// unused are what a policy allows and nobody did.
+// unused returns the acts that a policy allows and nobody did.
 func (p policy) unused(acts map[act]int) []act {
 	var all []act
 	for a := range p {
@@ -80,8 +79,8 @@ func sorted(all []act) []act {
 	return all
 }
 
-// excuses tell why an act is allowed although no call of the story needs it: each would take longer than the story,
-// or another setting.
+// excuses says why an act is allowed although no call of the story needs it: each would take longer than the story, or
+// needs other settings.
 func excuses() map[act]string {
 	const (
 		hold  = "the poller moves a blob that nothing was read of for 10 minutes"
@@ -105,7 +104,7 @@ func excuses() map[act]string {
 	}
 }
 
-// without is the policy without one act, as if it was struck out of the template.
+// without returns the policy without one act, as if it was removed from the template.
 func (p policy) without(a act) policy {
 	rest := maps.Clone(p)
 	delete(rest, a)

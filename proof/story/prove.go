@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// prove tells the story on a fine day and on a bad one, which share nothing but the engines, and holds what was done
-// against the template.
+// prove runs the story on a fine day and on a bad one, which share nothing but the engines, and compares what was done
+// with the template.
 func prove(ctx context.Context, p plan) error {
 	begins, err := issueCertificate()
 	if err != nil {
@@ -48,13 +48,13 @@ func prove(ctx context.Context, p plan) error {
 	return errors.Join(measure(p.template, acts), p.strip(ctx))
 }
 
-// with is the plan with another credential to begin with.
+// with returns the plan with another first credential.
 func (p plan) with(c issued) plan {
 	p.credential = c
 	return p
 }
 
-// storm is the worst weather that the story is told in.
+// storm is the worst weather that the story runs in.
 func storm() weather {
 	const ingest, enrich, search = "IngestFunction", "EnrichFunction", "SearchFunction"
 	return weather{
@@ -70,7 +70,7 @@ func storm() weather {
 	}
 }
 
-// once raises a stage, tells the story on it, and strikes it. It returns what the roles did.
+// once raises a stage, runs the story on it, and strikes it. It returns what the roles did.
 func (p plan) once(ctx context.Context) (acts map[act]int, err error) {
 	begun := time.Now()
 	stage, cancel := context.WithCancel(ctx)
@@ -130,8 +130,8 @@ func mishaps(all map[string]int) string {
 	return "mishaps: " + strings.Join(words, ", ")
 }
 
-// measure holds the template's roles against what was done: nothing is allowed that nobody needs, and whatever is
-// struck out is missed.
+// measure compares the template's roles with what was done: everything that is allowed is needed, and removing it is
+// noticed.
 func measure(t *template, acts map[act]int) error {
 	all, err := readPolicy(t)
 	if err != nil {

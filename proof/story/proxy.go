@@ -21,14 +21,14 @@ type weather struct {
 	lost      float64 // done, but the connection ends instead of an answer
 	twice     float64 // messages of SQS that are delivered a second time, maybe after they were deleted
 	shuffled  bool    // messages come in no order
-	// turnedAway is every how-manieth tick Lambda does not take, so that Scheduler puts it among the dead letters.
+	// turnedAway makes Lambda refuse every nth tick, so that Scheduler puts it among the dead letters.
 	turnedAway int
-	limit      time.Duration // of an invocation, where the template's is longer: nobody waits two minutes here
+	limit      time.Duration // of an invocation, where the template's is longer: a test cannot wait two minutes
 	outage     bool          // for a while the credential cannot be read, and functions that start need it
 	endings    []ending
 }
 
-// shorter is a function's timeout in this weather.
+// shorter returns a function's timeout in this weather.
 func (w weather) shorter(timeout time.Duration) time.Duration {
 	if w.limit > 0 {
 		return min(w.limit, timeout)
@@ -36,7 +36,7 @@ func (w weather) shorter(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// record is what all roles did, and what came of it. It is safe for concurrent use.
+// record is what all roles did, with the results. It is safe for concurrent use.
 type record struct {
 	mu     sync.Mutex
 	acts   map[act]int
@@ -61,15 +61,15 @@ func (r *record) suffer(what string) {
 	r.mishap[what]++
 }
 
-// count is how often a mishap came.
+// count returns how often a mishap happened.
 func (r *record) count(what string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.mishap[what]
 }
 
-// proxy stands between one function and AWS: it knows who calls, asks the policy as IAM does, writes down, and makes
-// the weather.
+// proxy stands between one function and AWS. It knows the caller, checks the policy as IAM does, records each call, and
+// makes the weather.
 type proxy struct {
 	role      string
 	policy    policy
@@ -84,7 +84,7 @@ type proxy struct {
 	dice *rand.Rand
 }
 
-// services are those that a target header names, as DynamoDB_20120810.GetItem does.
+// services maps the prefixes of target headers, such as DynamoDB_20120810.GetItem, to services.
 func services() map[string]string {
 	return map[string]string{"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "secretsmanager": "secretsmanager"}
 }
@@ -140,7 +140,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = all
 	}
 	w.WriteHeader(resp.StatusCode)
-	_, _ = w.Write(answer) // a caller who is gone does not miss it
+	_, _ = w.Write(answer) // the caller may have gone
 }
 
 func refuse(w http.ResponseWriter, status int, kind, message string) {
@@ -149,7 +149,7 @@ func refuse(w http.ResponseWriter, status int, kind, message string) {
 	_, _ = fmt.Fprintf(w, `{"__type":"com.amazonaws#%s","message":%q}`, kind, message) // as above
 }
 
-// allow writes the acts down and asks the policy about each.
+// allow records the acts, and checks each against the policy.
 func (p *proxy) allow(acts []act) (act, bool) {
 	p.record.mu.Lock()
 	defer p.record.mu.Unlock()
@@ -164,7 +164,7 @@ func (p *proxy) allow(acts []act) (act, bool) {
 	return act{}, true
 }
 
-// fate is what becomes of the next call, "" most often.
+// fate returns what happens to the next call, "" most often.
 func (p *proxy) fate(service string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -205,7 +205,7 @@ func isWrite(service, operation string) bool {
 		operation == "DeleteItem")
 }
 
-// operands are where a call's JSON names what it is about.
+// operands is the part of a call's JSON that names its resources.
 type operands struct {
 	TableName     string
 	QueueURL      string `json:"QueueUrl"`
@@ -214,8 +214,8 @@ type operands struct {
 	TransactItems []map[string]struct{ TableName string }
 }
 
-// acts are what a call asks IAM for. A transaction asks for each of its parts, and a batch of messages for what one
-// message asks ("Actions, resources, and condition keys" of Amazon DynamoDB and of Amazon SQS).
+// acts returns the permissions that a call needs. A transaction needs those of each of its parts, and a batch of
+// messages needs those of one message ("Actions, resources, and condition keys" of Amazon DynamoDB and of Amazon SQS).
 func (p *proxy) acts(service, operation string, body []byte) ([]act, error) {
 	var o operands
 	if err := json.Unmarshal(body, &o); err != nil {

@@ -47,7 +47,7 @@ func TestCallsAskForWhatIAMSaysTheyDo(t *testing.T) {
 	}
 }
 
-// engine is what the proxy stands before; it counts what reaches it.
+// engine is what the proxy forwards to; it counts the calls that reach it.
 type engine struct {
 	mu   sync.Mutex
 	done []string
@@ -60,8 +60,8 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"done":true}`)
 }
 
-// TestWeather: what is throttled or broken is not done, what is lost is done and nobody hears of it, and what is
-// denied meets no weather.
+// TestWeather: a throttled or broken call is not done, a lost one is done but gets no answer, and a denied one meets no
+// weather.
 func TestWeather(t *testing.T) {
 	allowed := policy{{"R", "dynamodb:PutItem", "T"}: "W", {"R", "dynamodb:GetItem", "T"}: "R",
 		{"R", "sqs:SendMessage", "T"}: "S"}

@@ -6,14 +6,14 @@ import (
 	"syscall"
 )
 
-// ending is how processes of a function end in the middle of their work: after its how-manieth write to a table,
-// which is done, and whose answer never comes.
+// ending is how processes of a function end in the middle of their work: after the nth write to a table, which is done,
+// but whose answer never comes.
 type ending struct {
 	function string // in the template
 	write    int    // counts from 1
 	how      string
 	signal   syscall.Signal
-	kind     string // of the error that Lambda tells
+	kind     string // of the error that Lambda reports
 }
 
 // killed is a process whose machine is gone.
@@ -21,26 +21,25 @@ func killed(function string, write int) ending {
 	return ending{function, write, "killed", syscall.SIGKILL, "Runtime.ExitError"}
 }
 
-// broken is a process that a panic ends which nobody recovers. Go's runtime does the same at SIGQUIT: it writes the
-// stacks, and exits with 2.
+// broken is a process that ends by an unrecovered panic. Go's runtime does the same at SIGQUIT: it writes the stacks,
+// and exits with 2.
 func broken(function string, write int) ending {
 	return ending{function, write, "broken by a panic", syscall.SIGQUIT, "Runtime.ExitError"}
 }
 
-// frozen is a process that does not come to an end, until Lambda ends it at the function's timeout.
+// frozen is a process that hangs until Lambda ends it at the function's timeout.
 func frozen(function string, write int) ending {
 	return ending{function, write, "timed out", syscall.SIGSTOP, "Sandbox.Timedout"}
 }
 
-// reaper brings the endings about. It is safe for concurrent use.
+// reaper ends the processes. It is safe for concurrent use.
 type reaper struct {
 	mu     sync.Mutex
 	writes map[string]int // by function
 	left   []ending
 }
 
-// wrote counts a write of the function, and ends the processes that are at work when it is time: then it does not
-// return.
+// wrote counts a write of the function. When it is time, it ends the processes at work, and does not return.
 func (r *reaper) wrote(f *function, told *record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

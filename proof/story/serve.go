@@ -18,12 +18,12 @@ func hold(ctx context.Context, owners *sync.WaitGroup, l net.Listener, h http.Ha
 	})
 	owners.Go(func() {
 		<-ctx.Done()
-		_ = server.Close() // nobody waits for its answers any more
+		_ = server.Close() // no one waits for its answers now
 	})
 }
 
-// keeper is as much of Secrets Manager as the functions use: GetSecretValue of one secret
-// ("AWS Secrets Manager API reference"). It is safe for concurrent use.
+// keeper is the part of Secrets Manager that the functions use: GetSecretValue of one secret ("AWS Secrets Manager API
+// reference"). It is safe for concurrent use.
 type keeper struct {
 	arn string
 
@@ -47,7 +47,7 @@ func (k *keeper) close(shut bool) {
 	k.shut = shut
 }
 
-// since is how often the secret was read since it was changed.
+// since returns how often the secret was read since it was changed.
 func (k *keeper) since() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -73,6 +73,6 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		k.reads++
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		answer := map[string]string{"ARN": in.ID, "Name": "mailtrail", "SecretString": k.value}
-		_ = json.NewEncoder(w).Encode(answer) // a caller who is gone does not miss it
+		_ = json.NewEncoder(w).Encode(answer) // the caller may have gone
 	}
 }

@@ -69,7 +69,7 @@ type function struct {
 	spec     lambdasim.Function
 }
 
-// logs is what all functions write. It is safe for concurrent use.
+// logs collects what all functions write. It is safe for concurrent use.
 type logs struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -177,7 +177,7 @@ func (s *stage) start(ctx context.Context, id string, engines map[string]string)
 		return fmt.Errorf("function %s: %w", id, err)
 	}
 	s.functions[id] = f
-	// Lambda itself logs that each instance starts, and each invocation, in the name of the function's role.
+	// Lambda itself logs each start and each invocation, with the function's role.
 	group := reference(at(properties, "LoggingConfig", "LogGroup"))
 	s.record.act(act{f.role, "logs:CreateLogStream", group})
 	s.record.act(act{f.role, "logs:PutLogEvents", group})
@@ -207,7 +207,7 @@ func (s *stage) open(ctx context.Context) error {
 				fmt.Fprintf(&s.log, "%s %s: %v\n", req.Method, req.URL.Path, err)
 			},
 		}
-		// API Gateway knows no HEAD for a GET, and matches what braces name as one segment, as the mux does.
+		// API Gateway does not answer HEAD for a GET route, and matches a name in braces to one segment, as the mux does.
 		mux.Handle(r.pattern(), gateway)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -219,7 +219,7 @@ func (s *stage) open(ctx context.Context) error {
 	return nil
 }
 
-// RoundTrip is the way to the HTTP API, from wherever its domain is asked for, and to everything else.
+// RoundTrip sends requests for the HTTP API's domain to it, and all others on.
 func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host != s.domain {
 		return http.DefaultTransport.RoundTrip(r)
@@ -228,7 +228,7 @@ func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 	there.URL.Scheme, there.URL.Host = "http", s.front
 	resp, err := http.DefaultTransport.RoundTrip(there)
 	if err == nil {
-		resp.Request = r // pages are relative to where they were asked for
+		resp.Request = r // links in pages are relative to their address
 	}
 	return resp, err
 }

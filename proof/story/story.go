@@ -14,7 +14,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
 
-// teller walks a stage through the story, as its operator, its administrator and its analyst.
+// teller runs the story on a stage, as its operator, its administrator and its analyst.
 type teller struct {
 	*stage
 	client  *http.Client
@@ -26,13 +26,13 @@ type teller struct {
 	seen    int // events that the last search found
 }
 
-// patience is longer than EnrichMinutes of the stage: the company sends a mail that it keeps in no mailbox.
+// patience is longer than EnrichMinutes of the stage, because the company sends a mail that no mailbox keeps.
 const patience = 3 * time.Minute
 
 // morning begins a working day of the invented company.
 func morning() time.Time { return time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC) }
 
-// tell tells the whole story, until search has found what was sent, and returns what it found.
+// tell runs the whole story until search has found everything that was sent, and returns what it found.
 func (s *stage) tell(ctx context.Context) (*teller, error) {
 	t := &teller{
 		stage: s, client: &http.Client{Transport: s},
@@ -48,8 +48,8 @@ func (s *stage) tell(ctx context.Context) (*teller, error) {
 	return t, s.honest()
 }
 
-// chapter is one part of the story. Tables, queues, schedules and routes come from the template by themselves; what a
-// new function does is told in a chapter of its own, and how its processes may end stands in storm.
+// chapter is one part of the story. Tables, queues, schedules and routes come from the template. A new function gets a
+// chapter of its own, and an entry in storm for the ways its processes may end.
 type chapter struct {
 	title string
 	tell  func(context.Context) error
@@ -67,7 +67,7 @@ func (t *teller) chapters() []chapter {
 	)
 }
 
-// login makes an API client, as `aws lambda invoke` does, and exchanges its secret for a token.
+// login creates an API client, as `aws lambda invoke` does, and exchanges its secret for a token.
 func (t *teller) login(ctx context.Context) error {
 	function, err := t.answering("POST /v1/connections")
 	if err != nil {
@@ -96,7 +96,7 @@ func (t *teller) login(ctx context.Context) error {
 	return nil
 }
 
-// answering is the function that a route is of.
+// answering returns the function of a route.
 func (s *stage) answering(pattern string) (*function, error) {
 	routes, err := s.template.routes()
 	if err != nil {
@@ -134,7 +134,7 @@ func (t *teller) allow(ctx context.Context, link string) error {
 	return err
 }
 
-// consent waits until the subscription is there: what Microsoft lists before it is lost to everybody.
+// consent waits until the subscription exists: Microsoft lists nothing from before it.
 func (t *teller) consent(ctx context.Context) error {
 	return t.until(ctx, "the connection to be Monitoring", func() (bool, error) {
 		if err := t.tick(ctx); err != nil {
@@ -158,9 +158,8 @@ func (t *teller) connection(ctx context.Context) (shownConnection, error) {
 	return c, err
 }
 
-// outage has every instance go, as Lambda lets them go at times, while the credential cannot be read: what needs it
-// does not start, and says why; what does not need it goes on. When the credential can be read again everything does,
-// and nobody has done anything.
+// outage ends every instance, as Lambda does at times, while the credential cannot be read. Functions that need it do
+// not start, and say why; the others go on. When the credential can be read again, everything recovers by itself.
 func (t *teller) outage(ctx context.Context) error {
 	t.keeper.close(true)
 	for _, f := range t.functions {
@@ -188,7 +187,7 @@ func (t *teller) outage(ctx context.Context) error {
 	return t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil)
 }
 
-// others asks what the story has not asked for yet, so that each route of the template is shown to be needed.
+// others calls the routes that the story has not called yet, which shows that each route of the template is needed.
 func (t *teller) others(ctx context.Context) error {
 	if err := t.ask(ctx, http.MethodGet, "/consent/style.css", "", http.StatusOK, nil); err != nil {
 		return err
@@ -238,7 +237,7 @@ func (t *teller) others(ctx context.Context) error {
 	return nil
 }
 
-// deleted adds a connection, renames it and has it deleted: the name is free after the next tick.
+// deleted adds a connection, renames it and deletes it: the name is free after the next tick.
 func (t *teller) deleted(ctx context.Context) error {
 	var made struct{ ID string }
 	if err := t.ask(ctx, http.MethodPost, "/v1/connections", `{"displayName":"Brindle"}`, http.StatusCreated,
@@ -267,7 +266,7 @@ func (t *teller) deleted(ctx context.Context) error {
 	return errors.New("a connection is not deleted by twenty ticks")
 }
 
-// honest tells whether anything was denied, or a secret told.
+// honest returns an error if a call was denied, or a secret was logged.
 func (s *stage) honest() error {
 	if denied := s.policy.denied(s.record.acts); len(denied) > 0 {
 		return fmt.Errorf("not allowed by the template: %v", denied)

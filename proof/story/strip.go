@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// loss is one thing that is taken out of the template, and how the story says that it misses it.
+// loss is one thing that is removed from the template, and how the story reports that it is missing.
 type loss struct {
 	what string
 	take func(t *template) error
@@ -50,8 +50,8 @@ func losses() []loss {
 	}
 }
 
-// strip takes one thing after the other out of the template, and wants the story to miss just that. The stories share
-// nothing but the engines.
+// strip removes one thing after the other from the template, and requires the story to fail for just that. The stories
+// share nothing but the engines.
 func (p plan) strip(ctx context.Context) error {
 	all := losses()
 	wrong := make([]error, len(all))
@@ -72,7 +72,7 @@ func (p plan) strip(ctx context.Context) error {
 	return errors.Join(wrong...)
 }
 
-// missed tells whether a story failed for the reason that it should, and prints the line that says so.
+// missed checks that a story failed for the right reason, and prints the line that says so.
 func (l loss) missed(err error) error {
 	if err == nil {
 		return fmt.Errorf("without %s the story is told all the same", l.what)
@@ -86,7 +86,7 @@ func (l loss) missed(err error) error {
 	return fmt.Errorf("without %s the story should say %q, and fails for another reason: %w", l.what, l.says, err)
 }
 
-// fails tells the story with little patience, and returns why it came to no end, and what waits that nobody takes.
+// fails runs the story with little patience, and returns why it did not end, and which messages nobody receives.
 func (p plan) fails(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("the story came to no end"))
 	defer cancel()
@@ -107,7 +107,7 @@ func (p plan) fails(ctx context.Context) error {
 	return errors.Join(err, s.strike(end))
 }
 
-// unread names the queues whose messages nobody has taken.
+// unread names the queues whose messages nobody has received.
 func (s *stage) unread(ctx context.Context) error {
 	var all []error
 	for _, id := range s.template.named(typeQueue) {
@@ -120,7 +120,7 @@ func (s *stage) unread(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// deniedNow is what the template does not allow, and was asked for.
+// deniedNow returns the acts that the template denied.
 func (s *stage) deniedNow() error {
 	s.record.mu.Lock()
 	defer s.record.mu.Unlock()

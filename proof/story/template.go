@@ -46,8 +46,8 @@ func readTemplate(name string) (*template, error) {
 	return t, nil
 }
 
-// plain is a node as JSON has it, with the short form of a function written out: !Ref X is {"Ref": X}, !GetAtt X is
-// {"Fn::GetAtt": X}.
+// plain returns a node in JSON's form, with the short form of a function written out: !Ref X is {"Ref": X}, !GetAtt X
+// is {"Fn::GetAtt": X}.
 func plain(n *yaml.Node) (any, error) {
 	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
 		function := strings.TrimPrefix(n.Tag, "!")
@@ -88,7 +88,7 @@ func plain(n *yaml.Node) (any, error) {
 	}
 }
 
-// clone is a copy that can be changed.
+// clone returns a copy that can be changed.
 func (t *template) clone() (*template, error) {
 	text, err := json.Marshal(t)
 	if err != nil {
@@ -105,7 +105,7 @@ const (
 	typeRole     = "AWS::IAM::Role"
 )
 
-// named are the logical ids of all resources of a type, in order.
+// named returns the logical ids of all resources of a type, in order.
 func (t *template) named(kind string) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(t.Resources)) {
@@ -116,7 +116,7 @@ func (t *template) named(kind string) []string {
 	return names
 }
 
-// at is what stands under a path of keys; nil when there is nothing.
+// at returns the value under a path of keys; nil if there is none.
 func at(v any, path ...string) any {
 	for _, key := range path {
 		m, ok := v.(map[string]any)
@@ -128,7 +128,7 @@ func at(v any, path ...string) any {
 	return v
 }
 
-// list is v as a list: itself, one element, or nothing.
+// list returns v as a list: itself, one element, or nothing.
 func list(v any) []any {
 	switch v := v.(type) {
 	case nil:
@@ -140,7 +140,7 @@ func list(v any) []any {
 	}
 }
 
-// text is v, which must be text.
+// text returns v, which must be text.
 func text(v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
@@ -152,7 +152,7 @@ func text(v any) (string, error) {
 // values are what references stand for: "ClientId" for !Ref ClientId, "BlobQueue.Arn" for !GetAtt BlobQueue.Arn.
 type values map[string]string
 
-// resolve is the text that a value of the template comes to.
+// resolve returns the text of a value of the template.
 func (known values) resolve(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
@@ -183,7 +183,7 @@ func (known values) call(function string, of any) (string, error) {
 	return value, nil
 }
 
-// reference is what a !Ref or a !GetAtt names, or "".
+// reference returns what a !Ref or a !GetAtt names, or "".
 func reference(v any) string {
 	if name, ok := at(v, "Ref").(string); ok {
 		return name
@@ -194,7 +194,7 @@ func reference(v any) string {
 	case []any:
 		parts := make([]string, len(of))
 		for i, part := range of {
-			parts[i], _ = part.(string) // what is no text matches nothing
+			parts[i], _ = part.(string) // anything but text matches nothing
 		}
 		return strings.Join(parts, ".")
 	}
@@ -227,7 +227,7 @@ type route struct{ method, path, function string }
 
 func (r route) pattern() string { return r.method + " " + r.path }
 
-// events are the event sources of one type, by function and name.
+// events returns the event sources of one type, by function and name.
 func (t *template) events(kind string) map[[2]string]map[string]any {
 	found := map[[2]string]map[string]any{}
 	for _, function := range t.named(typeFunction) {
@@ -242,7 +242,7 @@ func (t *template) events(kind string) map[[2]string]map[string]any {
 	return found
 }
 
-// routes are all routes of the HTTP API.
+// routes returns all routes of the HTTP API.
 func (t *template) routes() ([]route, error) {
 	var all []route
 	for source, properties := range t.events("HttpApi") {

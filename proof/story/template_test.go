@@ -65,7 +65,7 @@ Resources:
           Properties: { Method: get, Path: "/things/{id}" }
 `
 
-// parsed is a template from text; change are pairs of what is put in the place of what.
+// parsed is a template from text; change is pairs of old and new text.
 func parsed(t *testing.T, text string, change ...string) *template {
 	t.Helper()
 	for i := 0; i < len(change); i += 2 {
@@ -191,7 +191,7 @@ func TestWhatIsTakenOutOfACopyIsStillInTheTemplate(t *testing.T) {
 	}
 }
 
-// TestTheStoryReadsTheRealTemplate holds the names that the story's own code says against the template.
+// TestTheStoryReadsTheRealTemplate compares the names in the story's code with the template.
 func TestTheStoryReadsTheRealTemplate(t *testing.T) {
 	tmpl, err := readTemplate(filepath.Join("..", "..", "template.yaml"))
 	if err != nil {

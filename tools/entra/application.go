@@ -115,7 +115,7 @@ func roles(resource string, names []string) (requires, error) {
 	return r, nil
 }
 
-// register registers the application and tells what the stack wants to know.
+// register registers the application and prints the stack's parameters.
 func register(ctx context.Context, g *graph, a application, certificate string, out io.Writer) error {
 	key, err := publicKey(certificate)
 	if err != nil {

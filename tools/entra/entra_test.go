@@ -35,12 +35,12 @@ const (
 	tenantID = "0b8f6a52-9f57-4c35-8f0f-2a4d9c1e7b31"
 )
 
-// directory is a Microsoft Graph that keeps one application, as Microsoft's pages say: keys are told to whoever
+// directory is a Microsoft Graph that keeps one application, as Microsoft's pages say: keys are shown to whoever
 // selects them, and a change replaces the lists that it names.
 type directory struct {
 	t       *testing.T
 	app     map[string]any
-	mute    bool // keys are not told
+	mute    bool // keys are not shown
 	changes int
 }
 
