@@ -34,7 +34,8 @@ type search struct {
 	byID   int
 	alike  int // found only by time and subject: their message id is another one
 
-	boxed, byName, closed int // mailboxes that were asked for, read only by name, or not at all
+	boxed, byName, closed int // sends whose mailbox was asked for, could be read only by name, or not at all
+	silent                int // sends for which Microsoft did not answer
 	listed, differ        int // copies with the attachments that are recorded, and with others
 	plain, blank          int // copies without attachments, as recorded, and with some where none is recorded
 	deleted               error
@@ -81,11 +82,14 @@ func (s *search) one(ctx context.Context, client string, r audit.Record) {
 		s.byName++
 	}
 	if err != nil {
-		s.closed++
 		s.failed = err
-		if errors.Is(err, fault.Retry) {
+		if transient(err) { // it says nothing about the mailbox
+			s.silent++
 			s.vain++
+			s.counts["client "+client+": Microsoft did not answer"]++
+			return
 		}
+		s.closed++
 		s.counts["client "+client+": mailbox not readable"]++
 		return
 	}
@@ -95,6 +99,13 @@ func (s *search) one(ctx context.Context, client string, r audit.Record) {
 	if mail != nil {
 		s.compare(ctx, box, *mail, r)
 	}
+}
+
+// transient says whether an error may pass without anybody's doing.
+func transient(err error) bool {
+	refused := errors.Is(err, enrich.ErrNoMailbox) || errors.Is(err, enrich.ErrDenied) ||
+		errors.Is(err, enrich.ErrNotPermitted) || errors.Is(err, fault.Refused)
+	return !refused
 }
 
 // person returns the object id that the directory has for a name, and "" for nobody.
@@ -216,10 +227,11 @@ func (s *search) report() {
 		}
 		return Holds
 	}
-	s.found(users, verdict(unknown > 0, len(s.ids)), "%d of %d are unknown to it.", unknown, len(s.ids))
-	s.found(boxes, verdict(s.byName+s.closed > 0, s.boxed),
-		"Of %d sends, %d lie in mailboxes that only their name opens, and %d in mailboxes that cannot be read.",
-		s.boxed, s.byName, s.closed)
+	s.found(users, verdict(unknown > 0, len(s.ids)), "It does not know %d of %d senders.", unknown, len(s.ids))
+	s.found(boxes, verdict(s.byName+s.closed > 0, s.sought),
+		"Of %d sends, %d are from mailboxes that can be read only by name, and %d from mailboxes that cannot be read. "+
+			"For %d Microsoft did not answer.",
+		s.boxed, s.byName, s.closed, s.silent)
 	switch {
 	case s.failed != nil:
 		s.examination.failed(all, s.failed)
