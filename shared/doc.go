@@ -2,7 +2,7 @@
 // test beside this file holds them to it.
 //
 // Five nouns travel. A Connection says that a tenant has let us in. A Blob is a bundle of audit records that Microsoft
-// says is ready. A Record is one thing that happened, as Microsoft tells it. A Message is one sent mail with
+// says is ready. A Record is one thing that happened, as Microsoft reports it. A Message is one sent mail with
 // attachments, the unit of storage. An Event is one attachment of one message, the unit that an analyst sees.
 //
 // The contracts:

@@ -159,7 +159,7 @@ func TestEachRoomImportsOnlyWhatItMay(t *testing.T) {
 	}
 }
 
-// may tells whether the room may import a package: the standard library always.
+// may reports whether the room may import a package. The standard library is always allowed.
 func (r room) may(imported string) bool {
 	if ours, ok := strings.CutPrefix(imported, module); ok {
 		return slices.Contains(r.ours, ours)

@@ -59,7 +59,7 @@ func Read(ctx context.Context, r io.Reader, record func(line int, raw []byte) er
 	form, err := tell(in)
 	s := &sink{ctx: ctx, record: record, Summary: Summary{Form: form}}
 	if err != nil {
-		return s.Summary, fmt.Errorf("tell the form of an exported audit log: %w", err)
+		return s.Summary, fmt.Errorf("detect the form of an exported audit log: %w", err)
 	}
 	switch form {
 	case CSV:
@@ -75,10 +75,10 @@ func Read(ctx context.Context, r io.Reader, record func(line int, raw []byte) er
 	return s.Summary, nil
 }
 
-// sniffed is how many bytes of the file may be looked at to tell its form.
+// sniffed is how many bytes of the file may be read to detect its form.
 const sniffed = 64 << 10
 
-// tell looks at the first bytes and skips a byte order mark. JSON shows by its bracket. What starts with something
+// tell looks at the first bytes and skips a byte order mark. JSON begins with its bracket. What starts with something
 // else is a table, unless objects begin on lines further down: then it is lines of which the first is torn.
 func tell(in *bufio.Reader) (Form, error) {
 	start, err := in.Peek(sniffed)

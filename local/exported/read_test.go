@@ -273,7 +273,7 @@ func TestReadSaysWhatTheTableLacks(t *testing.T) {
 }
 
 func TestReadStops(t *testing.T) {
-	const many = 50_000 // more than is looked at to tell the form
+	const many = 50_000 // more than is read to detect the form
 	for form, text := range map[exported.Form]string{
 		exported.Lines: strings.Repeat("{}\n", many),
 		exported.CSV:   "AuditData\n" + strings.Repeat("{}\n", many),

@@ -191,7 +191,7 @@ func (y *tenancy) noLetter(me int, method, act string) {
 }
 
 // notMine asks a route of one connection for the other's, with bodies that are good and that are not: the answer is
-// that of a connection that does not exist. Where reading is enough to tell, one's own is asked for too.
+// that of a connection that does not exist. Where a read is enough to compare, the test asks for the client's own too.
 func (y *tenancy) notMine(me int, method, path string) {
 	y.t.Helper()
 	of := func(id string) string {

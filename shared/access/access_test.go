@@ -174,7 +174,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// An unknown id and a wrong secret must not be told apart, neither by the answer nor by what the table is asked.
+// An unknown id and a wrong secret must not be distinguishable, neither by the answer nor by what the table is asked.
 func TestUnknownClientLooksLikeAWrongSecret(t *testing.T) {
 	g := newGate(t)
 	id, secret := g.client(access.Admin)

@@ -91,7 +91,7 @@ func Decode(body []byte, v any) []Problem {
 
 var errNesting = errors.New("nested too deep")
 
-// at says where a body stops being JSON, as far as err tells.
+// at says where a body stops being JSON, as far as err says.
 func at(err error) string {
 	var syntax *json.SyntaxError
 	switch {

@@ -59,7 +59,7 @@ func TestReader(t *testing.T) {
 		records []string
 		counts  audit.Counts
 		err     error  // what the end wraps
-		says    string // and tells
+		says    string // and says
 	}{
 		{"an empty array", `[]`, nil, audit.Counts{}, io.EOF, ""},
 		{

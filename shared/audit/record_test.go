@@ -109,7 +109,7 @@ func TestDecodeHoldsAThousandRecipients(t *testing.T) {
 	}
 }
 
-// A member that cannot be read is left out, and what was told before stays.
+// A member that cannot be read is left out, and what was read before stays.
 func TestDecodeTakesWhatItCan(t *testing.T) {
 	yes := true
 	tests := []struct {

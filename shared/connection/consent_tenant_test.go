@@ -10,7 +10,7 @@ import (
 )
 
 // Microsoft puts wids into an id_token for groupMembershipClaims, for the optional claim, or for either. A registration
-// that asks for both gets it from each Microsoft, and one that asks for neither is told apart from a user without a
+// that asks for both gets it from each Microsoft, and one that asks for neither is distinguished from a user without a
 // role.
 func TestARegistrationWithoutWidsIsToldApartFromAUserWithoutARole(t *testing.T) {
 	const (

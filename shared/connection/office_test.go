@@ -31,7 +31,7 @@ const (
 	applicationAdministrator    = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3"
 )
 
-// clock is a clock that moves only when it is told to.
+// clock is a clock that moves only when a test moves it.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -70,7 +70,7 @@ type login struct {
 	mu         sync.Mutex
 	who        connection.Administrator
 	err        error
-	cloud      connection.Cloud                // that tenants live in; "" is not told
+	cloud      connection.Cloud                // that tenants live in; "" is unknown
 	challenges map[string]connection.Challenge // by state
 }
 

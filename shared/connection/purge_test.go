@@ -158,7 +158,7 @@ func TestAPurgeWaitsADayForTheSubscriptionToBeStopped(t *testing.T) {
 	}
 }
 
-// A purge that dies at any write, before it or after it without being told, is ended by the next ticks.
+// A purge that dies at any write, before it or after it without an answer, is ended by the next ticks.
 func TestAPurgeThatFailsAnywhereIsEndedByTheNextTick(t *testing.T) {
 	for kind, fail := range map[string]func(*tabletest.Faulty, int){
 		"not done":                     func(f *tabletest.Faulty, n int) { f.Before = onWrite(n) },

@@ -110,7 +110,7 @@ func TestCodeThatMicrosoftRefuses(t *testing.T) {
 	}
 }
 
-// A tenant of another cloud is told from what Microsoft says of it in public, before it is bound to a connection that
+// A tenant of another cloud is recognized by what Microsoft publishes about it, before it is bound to a connection that
 // could never read it.
 func TestTenantOfAnotherCloud(t *testing.T) {
 	o := newOffice(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// childEnv tells the test binary that it is a child of a test, and what to do.
+// childEnv marks the test binary as a child of a test, and says what to do.
 const childEnv = "EMBEDDED_CHILD"
 
 func TestMain(m *testing.M) {

@@ -14,7 +14,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table/tabletest"
 )
 
-// clock is a clock that only moves when told to.
+// clock is a clock that moves only when a test moves it.
 type clock struct{ nanoseconds atomic.Int64 }
 
 func newClock() *clock {

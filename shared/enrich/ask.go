@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	quickTries   = 3                     // of a call that broke off or failed without being told to wait
+	quickTries   = 3                     // of a call that broke off or failed without a Retry-After
 	shortPause   = 20 * time.Millisecond // between them, and twice and three times that
 	patientTries = 5                     // of a call of the last attempt
 	longestWait  = 30 * time.Second      // of the last attempt, before it asks once more
@@ -73,7 +73,7 @@ func (b *budget) spend(d time.Duration) bool {
 	return true
 }
 
-// again tells whether the same call may succeed a moment later. An error without a kind is one of those.
+// again reports whether the same call may succeed a moment later. An error without a kind is one of those.
 func again(err error) bool {
 	return !errors.Is(err, fault.Refused) && !errors.Is(err, fault.Poison) && !errors.Is(err, fault.Ours) &&
 		!errors.Is(err, errTooLarge)
@@ -217,7 +217,7 @@ func (b *boxes) in(ctx context.Context, key boxKey, call func(context.Context) e
 	if wait := fault.Wait(err); wait > 0 {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if until := b.now().Add(wait); until.After(one.until) { // another call may have been told to wait longer
+		if until := b.now().Add(wait); until.After(one.until) { // Microsoft may have asked another call to wait longer
 			one.until = until
 		}
 	}

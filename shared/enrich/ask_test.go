@@ -10,7 +10,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/fault"
 )
 
-// Calls that were under way together are told to wait for different times; the longest counts.
+// Microsoft asks calls that were under way together to wait for different times; the longest counts.
 func TestAMailboxIsLeftAloneForTheLongestThatMicrosoftAsks(t *testing.T) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	var b boxes

@@ -183,7 +183,7 @@ func (a *Agent) reference(ctx context.Context, t task, f located, made *forensic
 }
 
 // shared hashes the file behind a reference. It is complete if it has the hash that OneDrive reports, or else
-// the length. If OneDrive reports neither, a file cannot be told from a part of it, or from a web page, and is
+// the length. If OneDrive reports neither, a file cannot be distinguished from a part of it, or from a web page, and is
 // not hashed.
 func (a *Agent) shared(ctx context.Context, t task, f SharedFile) (sum, error) {
 	if f.QuickXor == "" && f.Size < 0 {

@@ -223,8 +223,8 @@ func strangeness(mail Mail, m forensic.Message) int {
 	return 1
 }
 
-// another tells a mail outside of Sent Items that has nothing in common with the message but its id: neither
-// sender nor day. Whoever writes to a mailbox chooses the ids of what arrives there.
+// another reports whether a mail outside of Sent Items has only its id in common with the message, and neither sender
+// nor day. Whoever sends mail to a mailbox chooses the ids of what arrives there.
 func another(mail Mail, m forensic.Message) bool {
 	return strangeness(mail, m) > 0 && !mail.Sent.IsZero() && distance(mail.Sent, m.Observed) > 24*time.Hour
 }

@@ -139,7 +139,7 @@ func TestEnrichingTwiceIsOnce(t *testing.T) {
 	st.put(mail(a))
 	record := told(a)
 	st.add(record)
-	// Done, but told that it failed: the message comes back, and there is nothing more to do.
+	// Done, but reported as failed: the message comes back, and there is nothing more to do.
 	st.shelf.failing = errors.New("the table is busy")
 	if err := st.once(record.Record); err == nil {
 		t.Fatal("the failure to settle is lost")

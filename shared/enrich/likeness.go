@@ -13,7 +13,7 @@ const (
 	apart = 2 * time.Minute
 	// sizesApart is how far the stored sizes of an attachment may lie apart in record and mail.
 	sizesApart = 1 << 10
-	// maxLike bounds the mails whose attachments are listed: of more, none could be told from the others.
+	// maxLike bounds the mails whose attachments are listed: among more, none could be distinguished.
 	maxLike = 4
 )
 

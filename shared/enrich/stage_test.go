@@ -321,7 +321,7 @@ func file(n int, name string, length int64) world.Attachment {
 		Length: length, StoredSize: length + 200, Seed: uint64(n)}
 }
 
-// mail is the copy in ada's Sent Items of a mail that the audit log tells of, with these attachments.
+// mail is the copy in ada's Sent Items of a mail that the audit log records, with these attachments.
 func mail(attachments ...world.Attachment) world.Message {
 	return world.Message{
 		ID: "store-1", ImmutableID: "lasting-1", Mailbox: ada, Folder: "sentitems",
@@ -332,7 +332,7 @@ func mail(attachments ...world.Attachment) world.Message {
 	}
 }
 
-// told is what the audit record told of such a mail.
+// told is what the audit record says of such a mail.
 func told(attachments ...world.Attachment) forensic.Message {
 	m := forensic.Message{
 		Connection: fernhill, Record: "aaaaaaaa-0000-4000-8000-000000000001", Observed: noon.Add(-time.Hour),

@@ -162,7 +162,7 @@ func TestReferencesThatCannotBeReadSayWhy(t *testing.T) {
 	}
 }
 
-// A file behind a link has the hash or the length that was told of it, or none of ours.
+// A file behind a link has the hash or the length that OneDrive reports, or none of ours.
 func TestAFileBehindALinkThatDoesNotComeWholeHasNoHash(t *testing.T) {
 	for name, tell := range map[string]func(*enrich.SharedFile){
 		"by its quickXorHash": func(f *enrich.SharedFile) { f.Size = -1 },
@@ -196,7 +196,7 @@ func TestAFileBehindALinkThatDoesNotComeWholeHasNoHash(t *testing.T) {
 	}
 }
 
-// telling is a Graph that tells less of shared files.
+// telling is a Graph that reports less about shared files.
 type telling struct {
 	enrich.Graph
 	tell func(*enrich.SharedFile)

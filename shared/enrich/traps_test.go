@@ -17,7 +17,7 @@ import (
 
 func mailRead() []string { return []string{"Mail.Read"} }
 
-// hashed tells that a file was hashed, and rightly.
+// hashed checks that a file was hashed, and correctly.
 func hashed(t *testing.T, f forensic.Attachment, a world.Attachment) {
 	t.Helper()
 	m, h := sums(a)

@@ -18,7 +18,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// sent is one mail of the company: what the audit record told, what mailboxes hold, and what really left.
+// sent is one mail of the company: what the audit record says, what mailboxes hold, and what really left.
 type sent struct {
 	message forensic.Message
 	copies  []world.Message

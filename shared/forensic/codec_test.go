@@ -18,7 +18,7 @@ const tester connection.ID = "c0ffee000001"
 
 var stored = time.Date(2026, 4, 2, 8, 0, 1, 5e6, time.UTC)
 
-// aFinding is what is told of a typical message.
+// aFinding is the finding about a typical message.
 func aFinding() Finding {
 	return Finding{
 		At: stored.Add(time.Second), Mailbox: "adele.vance@contoso.onmicrosoft.com",

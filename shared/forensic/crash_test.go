@@ -14,7 +14,7 @@ import (
 	"github.com/mailtrail/mailtrail/shared/table"
 )
 
-// A process that dies at any write, before it, in its middle, or after it without being told, loses nothing and doubles
+// A process that dies at any write, before it, in its middle, or after it without an answer, loses nothing and doubles
 // nothing: the queue brings the blob back, and the end is the same. So it is when only the write failed.
 func TestCrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 	w := newWorld(t)

@@ -46,7 +46,7 @@ func TestRecordsAsMicrosoftSendsThem(t *testing.T) {
 	}
 }
 
-// Purview finds a record by its time, user and operation, and tells it from others by its Id. The event shows all four.
+// Purview finds a record by its time, user and operation, and identifies it by its Id. The event shows all four.
 func TestARecordCanBeFoundInPurviewByWhatTheEventShows(t *testing.T) {
 	paths, err := filepath.Glob("testdata/derive/send*.txt")
 	if err != nil || len(paths) == 0 {
@@ -77,7 +77,7 @@ func TestARecordCanBeFoundInPurviewByWhatTheEventShows(t *testing.T) {
 	}
 }
 
-// account tells in plain text what is made of a record.
+// account describes in plain text what is made of a record.
 func account(record string) string {
 	var b strings.Builder
 	r, err := audit.Decode([]byte(record))

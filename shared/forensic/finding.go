@@ -58,7 +58,7 @@ const (
 	OutOfTime     Reason = "OUT_OF_TIME"           // Microsoft did not answer, or broke off, until the deadline
 	TooLarge      Reason = "TOO_LARGE"             // the file is above the limit for hashing
 	ItemAttached  Reason = "ITEM_ATTACHED"         // a message within the message: each download makes its bytes anew
-	NotReachable  Reason = "REFERENCE_UNREACHABLE" // the file behind a reference is deleted, elsewhere, or not told
+	NotReachable  Reason = "REFERENCE_UNREACHABLE" // the file behind a reference is deleted, elsewhere, or unknown
 	NotInMessage  Reason = "NOT_IN_MESSAGE"        // the audit record names an attachment that the message does not have
 	NotInRecord   Reason = "NOT_IN_RECORD"         // the message has an attachment that the audit record does not name
 	HashingOff    Reason = "HASHING_OFF"           // by the operator's setting

@@ -84,7 +84,7 @@ type Ingester struct {
 	// Queue takes messages whose recipients and hashes are to be found. If it is nil there is no mailbox to search,
 	// and messages are complete with what the record says.
 	Queue queue.Sender
-	// Senders is told who sent mail, with attachments or without. nil: nobody asks.
+	// Senders receives who sent mail, with or without attachments. nil means that no one needs it.
 	Senders Senders
 	// CheckOneIn is that one in so many sends without attachments is looked for in its mailbox, to see whether the audit
 	// log leaves attachments out. 0 checks none, and so does a nil Queue.

@@ -76,7 +76,7 @@ type Message struct {
 // for stands for itself. "" if the record does not say.
 type UserType string
 
-// The user types that we tell apart.
+// The user types that we distinguish.
 const (
 	RegularUser      UserType = "regular"
 	SystemUser       UserType = "system"

@@ -39,7 +39,7 @@ func waitingWorld(t *testing.T, records ...string) (*world, *outbox) {
 	return w, sent
 }
 
-// finding is what is told of the message of send(n, "a.pdf (10b); b.pdf (20b)"): b is not in it, and logo.png is,
+// finding is the finding about the message of send(n, "a.pdf (10b); b.pdf (20b)"): b is not in it, and logo.png is,
 // which the record does not name.
 func finding(n int) forensic.Finding {
 	return forensic.Finding{
@@ -158,8 +158,8 @@ func TestWhatWasFoundIsAddedAndWhatTheRecordSaidStays(t *testing.T) {
 	}
 }
 
-// Each write of settling fails once, not done and done but told otherwise: whoever tries again comes to the same end,
-// and nobody is shown half of it.
+// Each write of settling fails once, not done, and done but reported as failed: a retry comes to the same end, and
+// nobody is shown half of it.
 func TestSettlingThatFailsAtAnyWriteIsCompletedByTheNextAttempt(t *testing.T) {
 	broken := errors.New("the table is gone")
 	for _, c := range []struct {
@@ -277,7 +277,7 @@ func marksOf(t *testing.T, events table.Table) []string {
 	return marks
 }
 
-// FuzzSettle stores whatever is told of a message, and reads it back.
+// FuzzSettle stores any finding about a message, and reads it back.
 func FuzzSettle(f *testing.F) {
 	f.Add("a.pdf", "to", "x@y", "\xff", int64(3), 0, true)
 	f.Add(strings.Repeat("ä", 2000), "", "\x00", strings.Repeat("9", 5000), int64(-5), -1, false)

@@ -67,7 +67,7 @@ func TestActivityAnswersAreClassified(t *testing.T) {
 		{401, "", `{"Message":"Authorization has been denied for this request."}`, fault.Refused, "", nil},
 		{404, "", af("NotFound"), fault.Retry, "NotFound", nil}, // of a listing
 
-		// A page of something in between tells nothing of the tenant.
+		// A page of something in between says nothing about the tenant.
 		{403, page, "<html>blocked</html>", fault.Retry, "", nil},
 		{404, page, "<html>nothing here</html>", fault.Retry, "", nil},
 		{200, page, "<html>sign in to the hotel</html>", fault.Retry, m365.Unreadable, nil},

@@ -18,8 +18,8 @@ import (
 // filesRole is the permission that the files behind references need.
 const filesRole = "Files.Read.All"
 
-// Source returns the address of a reference attachment. Version 1.0 does not tell it ("referenceAttachment resource
-// type"), the beta does; where the beta is not served, or the address is not told, it is "".
+// Source returns the address of a reference attachment. Version 1.0 does not return it ("referenceAttachment resource
+// type"), the beta does; where the beta is not served, or does not return the address, it is "".
 func (c *Client) Source(ctx context.Context, t connection.Tenant, mailbox, message, attachment string) (string, error) {
 	what := fmt.Sprintf("ask where a reference attachment of tenant %s leads to", t.ID)
 	u, err := c.graphURL(t, attachmentPath(mailbox, message, attachment), nil)
@@ -147,7 +147,7 @@ func downloadFailure(a answer) error {
 	return a.fault(fault.Retry, "", a.detail("", ""))
 }
 
-// serves tells whether files may be downloaded from an address: of the scheme of the cloud's Graph, on a host of the
+// serves reports whether files may be downloaded from an address: of the scheme of the cloud's Graph, on a host of the
 // cloud's domain of files.
 func (e Endpoints) serves(u *url.URL) bool {
 	root, err := url.Parse(e.Graph)

@@ -90,7 +90,7 @@ func TestAMissingPermissionIsToldFromAPolicy(t *testing.T) {
 	if got := without.issued.Load(); got != 2 {
 		t.Errorf("%d tokens were asked for: permissions spread, so a fresh one is tried", got)
 	}
-	// RBAC for Applications: the grant lives in Exchange and covers some mailboxes, and the token does not tell of it.
+	// RBAC for Applications: the grant lives in Exchange and covers some mailboxes, and the token does not show it.
 	if err := ask(c, "open@contoso.test"); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func echoActivity(status int) http.HandlerFunc {
 	}
 }
 
-// gossip is a transport that fails, and tells everything.
+// gossip is a transport that fails, and puts everything into its error.
 type gossip struct{}
 
 func (gossip) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -53,7 +53,7 @@ func (gossip) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("sent %s", strings.ReplaceAll(string(dump), "\r\n", " "))
 }
 
-// betray is a transport that takes login as it is, and fails at the rest with everything told.
+// betray is a transport that takes login as it is, and fails at the rest with everything in its error.
 type betray struct{ http.RoundTripper }
 
 func (b betray) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -143,7 +143,7 @@ func TestADeltaThatIsTooOldBeginsAnew(t *testing.T) {
 	}
 }
 
-// TestEverybodyIsReadOnceAWeek takes changes that no delta told of.
+// TestEverybodyIsReadOnceAWeek takes changes that no delta reported.
 func TestEverybodyIsReadOnceAWeek(t *testing.T) {
 	all, truth := crowd(30)
 	w := found(t, m365sim.Options{GraphPageSize: 10}, all)

@@ -60,7 +60,7 @@ const Stranger Coverage = "unknown"
 // Coverages are all of them.
 func Coverages() []Coverage { return []Coverage{Monitored, NoLicence, Disabled, NoMailbox, OutOfScope} }
 
-// describe tells an administrator what a coverage means under a gate, and what changes it.
+// describe explains to an administrator what a coverage means under a gate, and what changes it.
 func (g Gate) describe(c Coverage) string {
 	if g == None {
 		switch c {
@@ -139,7 +139,7 @@ const remembered = 30 * 24 * time.Hour
 type entry struct {
 	Person
 	since time.Time // when we first heard of the person
-	seen  time.Time // when the directory last told of the person
+	seen  time.Time // when the directory last listed the person
 	gone  time.Time // since when it does not have the person any more; zero while it has
 	// untilPremium and untilAny are when we saw that the person does not pass the gate any more; zero while that
 	// never happened.
@@ -147,9 +147,9 @@ type entry struct {
 	changes                []coverageChange // of the last 90 days, the oldest first
 }
 
-// passed tells whether a mail of this moment is of somebody who passes the gate: now, or still at that moment
-// for all we know. An account is closed when somebody leaves, often before the audit log tells what was mailed
-// in the last hour; that mail is the one to keep.
+// passed reports whether a mail of this moment is of somebody who passes the gate: now, or still at that moment for all
+// we know. An account is closed when somebody leaves, often before the audit log reports what was mailed in the last
+// hour; that mail is the one to keep.
 func (e entry) passed(g Gate, at time.Time) bool {
 	if g == None || e.gone.IsZero() && g.passes(e.Facts) {
 		return true

@@ -233,7 +233,7 @@ func (m *Monitor) resolve(ctx context.Context, c tenant, scope Scope, sends []Se
 	return who, nil
 }
 
-// nameable tells a name that somebody can have from a security identifier, which stands for the system.
+// nameable reports whether a name can be a person's, and is not a security identifier, which stands for the system.
 func nameable(n string) bool {
 	return n != "" && len(n) <= maxName && strings.Contains(n, "@")
 }

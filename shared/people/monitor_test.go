@@ -81,7 +81,7 @@ func TestNothingIsJudgedWhileTheDirectoryDoesNotAnswer(t *testing.T) {
 }
 
 // TestMailOfSomebodyWhoseAccountWasClosedIsKept has the order of the day on which somebody leaves: a mail at
-// nine, the account is closed at ten, and Microsoft's audit log tells of the mail at eleven.
+// nine, the account is closed at ten, and Microsoft's audit log reports the mail at eleven.
 func TestMailOfSomebodyWhoseAccountWasClosedIsKept(t *testing.T) {
 	closed := resident(0)
 	closed.Enabled = false
@@ -238,7 +238,7 @@ func TestAScopeOfGroupsWithoutThePermissionSaysWhich(t *testing.T) {
 
 // TestARefusedDirectoryIsToldToTheConnection has a tenant that takes User.Read.All away between two daily
 // censuses: a person whom nobody knows sends something, the look-up is refused, and the next census, which was
-// not due, tells the connection, tries again within minutes, and tells it too when all is well.
+// not due, reports that to the connection, tries again within minutes, and also reports when all is well.
 func TestARefusedDirectoryIsToldToTheConnection(t *testing.T) {
 	w := found(t, m365sim.Options{}, []world.Person{resident(0)})
 	w.take()
@@ -451,6 +451,6 @@ func TestWhoeverIsBackIsAskedForAtOnce(t *testing.T) {
 	verdicts(t, w.judge(w.monitor(), w.by(address(0))), people.Unmonitored)
 	w.must(w.sim.RestorePerson(tenantID, id(0)))
 	w.clock.advance(25 * time.Hour)
-	w.take() // the changes do not tell
+	w.take() // the changes do not say
 	verdicts(t, w.judge(w.monitor(), w.by(address(0))), people.Kept)
 }

@@ -93,7 +93,7 @@ func (p *pass) end(ctx context.Context, outcome error) error {
 	return err
 }
 
-// report tells the connection whether the directory was refused, if that is news. If the report fails, a later
+// report reports to the connection whether the directory was refused, if that is news. If the report fails, a later
 // pass repeats it: one is due for as long as the connection says that the directory is refused.
 func (p *pass) report(ctx context.Context, outcome error) error {
 	refused := errors.Is(outcome, fault.Refused) && !errors.Is(outcome, fault.Ours)

@@ -51,7 +51,7 @@ type office struct {
 	search    *Search
 	ingester  *forensic.Ingester
 	desk      *forensic.Desk
-	found     func(forensic.Message) *forensic.Finding // what is told of a message that was stored; nil: it waits on
+	found     func(forensic.Message) *forensic.Finding // the finding about a stored message; nil: it still waits
 	conns     []connection.Connection
 	now       time.Time
 	watermark time.Time

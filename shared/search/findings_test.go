@@ -24,7 +24,7 @@ type discarding struct{}
 
 func (discarding) Send(context.Context, ...queue.Message) error { return nil }
 
-// settle settles messages as found tells.
+// settle settles messages as found says.
 func (o *office) settle(conn int, ids []forensic.RecordID) {
 	messages, err := forensic.Load(context.Background(), o.ingester.Events, o.conns[conn].ID, ids)
 	if err != nil {
@@ -39,7 +39,7 @@ func (o *office) settle(conn int, ids []forensic.RecordID) {
 	}
 }
 
-// findings tells of most messages what could be, at random.
+// findings gives most messages random but possible findings.
 func (o *office) findings(rng *rand.Rand) func(forensic.Message) *forensic.Finding {
 	pick := func(list ...string) string { return list[rng.IntN(len(list))] }
 	hash := func() string { return strings.Repeat(pick("0a", "1b", "2c", "3d"), 16) }

@@ -44,13 +44,13 @@ func unpacked(name string) bool {
 	return false
 }
 
-// inParts tells of terms whose parts people look for.
+// inParts reports whether people search for parts of a term.
 func inParts(name string) bool {
 	return strings.HasPrefix(name, "destination.email.") || strings.HasPrefix(name, "source.email.") ||
 		slices.Contains([]string{"file.name", "file.originalName", "user.email", "risk.untrustedValues.domains"}, name)
 }
 
-// ofCompany tells of terms that depend on which domains are the company's own.
+// ofCompany reports whether a term depends on which domains are the company's own.
 func ofCompany(name string) bool {
 	return slices.Contains([]string{
 		"destination.email.external", "destination.email.webmail", "risk.untrustedValues.domains",

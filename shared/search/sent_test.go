@@ -11,7 +11,7 @@ import (
 const mailer = "c8b1d3f2-5555-4e6f-8a9b-0c1d2e3f4a5b"
 
 // sentByAnApplication is a send as Microsoft records it for an application with its own permissions: the user is the
-// owner of the mailbox, and only the user's type and key tell the difference.
+// owner of the mailbox, and only the user's type and key show the difference.
 func sentByAnApplication() mail {
 	return mail{
 		record: "4f2c1e1a-93c7-4b1d-8e44-08d90119aa01", at: start.Add(-time.Hour), user: "sales@corp.example",

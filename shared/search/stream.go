@@ -253,8 +253,8 @@ func (p *probed) next(ctx context.Context) (posting, bool, error) {
 	return p.rest.next(ctx)
 }
 
-// rarer reports whether p has fewer postings than o, as far as a probe of both can tell: one that is over has few,
-// and of two that are not, the one that came further through time runs thinner.
+// rarer reports whether p has fewer postings than o, as far as a probe of both can show: one that is over has few, and
+// of two that are not, the one that came further through time runs thinner.
 func (p *probed) rarer(o *probed, ascending bool) bool {
 	if p.whole || o.whole {
 		return p.whole && (!o.whole || len(p.front) < len(o.front))

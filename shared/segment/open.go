@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Segment is an open segment. It is safe for concurrent use. What it keeps in memory, the roots that it has read, is
-// told by Bytes; the blocks below them are the cache's to keep.
+// Segment is an open segment. It is safe for concurrent use. Bytes reports what it keeps in memory, which is the roots
+// that it has read. The cache keeps the blocks below them.
 type Segment struct {
 	run    Run
 	blocks Blocks

@@ -231,7 +231,7 @@ func (t *top) follows(h Hit) bool {
 	return c > 0 || c == 0 && h.Row >= t.after.Row
 }
 
-// wants tells whether a block with values from least to most may have a hit that counts.
+// wants reports whether a block with values from least to most may have a hit that counts.
 func (t *top) wants(least, most int64) bool {
 	if len(t.hits) == t.k {
 		worst := t.hits[0].Value

@@ -155,7 +155,7 @@ type extent struct {
 }
 
 // readDirectory reads where each chunk lies. b is the list, or as much of its beginning as holds the directory; it
-// tells whether that was enough.
+// reports whether that was enough.
 func readDirectory(b []byte, size, total int) (all []extent, enough, ok bool) {
 	in := input{b: b}
 	n := in.count(chunks(total))
@@ -189,7 +189,7 @@ func readDirectory(b []byte, size, total int) (all []extent, enough, ok bool) {
 	return all, true, at == size
 }
 
-// read adds the rows of a chunk to a bitmap. It tells whether the payload is whole.
+// read adds the rows of a chunk to a bitmap. It reports whether the payload is whole.
 func (e extent) read(payload []byte, into *bitmap) bool {
 	switch e.kind {
 	case kindBitmap:
@@ -223,7 +223,7 @@ func (e extent) read(payload []byte, into *bitmap) bool {
 	return len(in.b) == 0
 }
 
-// appendTo appends the rows of a chunk. It tells whether the payload is whole.
+// appendTo appends the rows of a chunk. It reports whether the payload is whole.
 func (e extent) appendTo(dst []uint32, payload []byte) ([]uint32, bool) {
 	base := uint32(e.chunk) * chunkRows
 	switch e.kind {

@@ -99,7 +99,7 @@ type Schema struct {
 	Key string
 }
 
-// Equal tells whether two schemas say the same, in the same order.
+// Equal reports whether two schemas say the same, in the same order.
 func (s Schema) Equal(other Schema) bool {
 	return s.Key == other.Key && slices.Equal(s.Fields, other.Fields) && slices.Equal(s.Columns, other.Columns)
 }
@@ -112,7 +112,7 @@ func (s Schema) Field(name string) int {
 // Column returns the index of a column, or -1.
 func (s Schema) Column(name string) int { return slices.Index(s.Columns, name) }
 
-// valid tells what is wrong with a schema.
+// valid returns what is wrong with a schema.
 func (s Schema) valid() error {
 	names := map[string]bool{}
 	for _, f := range s.Fields {

@@ -17,7 +17,7 @@ type Set struct {
 type node interface {
 	// known is how many rows there are, or -1 if they have to be counted.
 	known() int
-	// may tells whether a chunk may have rows.
+	// may reports whether a chunk may have rows.
 	may(chunk int) bool
 	// load puts the rows of a chunk into an empty bitmap. It is called for chunks that may have rows.
 	load(ctx context.Context, chunk int, into *bitmap) error
@@ -278,7 +278,7 @@ func (x Set) each(ctx context.Context, f func(chunk int, b *bitmap) bool) error 
 	return nil
 }
 
-// Has tells whether a row is in the set.
+// Has reports whether a row is in the set.
 func (x Set) Has(ctx context.Context, row int) (bool, error) {
 	if !x.may(row / chunkRows) {
 		return false, nil

@@ -55,7 +55,7 @@ func (s *Segment) Tally(ctx context.Context, set Set, field int) (*Tally, error)
 	return t, err
 }
 
-// add counts the rows of a block. It tells whether each ordinal is that of a term.
+// add counts the rows of a block. It reports whether each ordinal is that of a term.
 func (t *Tally) add(o *ordinals, b *bitmap, from, rows int) bool {
 	ok := true
 	count := func(at int) {
