@@ -21,7 +21,7 @@ func (e *examination) directory(ctx context.Context) {
 		sized    = "a page of the directory holds as many people as were asked for"
 		selected = "$select returns every property that was asked for"
 	)
-	var read, short, large int
+	var read, short, large, filled int
 	var last Sample
 	given := map[string]int{}
 	for _, size := range []int{50, 200, 999} {
@@ -38,7 +38,10 @@ func (e *examination) directory(ctx context.Context) {
 		read++
 		last = s
 		given[count("asked for %d: people given", size)] = s.People
-		if s.More && s.People < size {
+		switch {
+		case s.People >= size:
+			filled = size
+		case s.More:
 			short++
 		}
 	}
@@ -52,8 +55,10 @@ func (e *examination) directory(ctx context.Context) {
 	switch {
 	case large+short > 0:
 		e.found(sized, Fails, "%d of 3 sizes were too large or too slow, and %d gave fewer people.", large, short)
+	case filled == 0:
+		e.found(sized, NotSeen, "The directory has too few people to fill a page of 50.")
 	default:
-		e.found(sized, Holds, "Sizes 50, 200 and 999 were given.")
+		e.found(sized, Holds, "The largest page that was filled is one of %d.", filled)
 	}
 	e.count(given)
 

@@ -116,7 +116,7 @@ func TestTheDoctorSaysWhatHolds(t *testing.T) {
 				"sends name their attachments": doctor.Holds, "sends name their message id": doctor.Holds,
 				"sends name their recipients": doctor.Holds, "every record can be read": doctor.Holds,
 				"records are ready within 24 hours": doctor.Holds, "the tenant lives in the cloud that we ask": doctor.Holds,
-				directory: doctor.Holds, pages: doctor.Holds, selected: doctor.Holds, boxes: doctor.Holds, ids: doctor.Holds,
+				directory: doctor.Holds, pages: doctor.NotSeen, selected: doctor.Holds, boxes: doctor.Holds, ids: doctor.Holds,
 				blank: doctor.Holds, deleted: doctor.Holds, wids: doctor.Holds, acct: doctor.Fails,
 			},
 		},
@@ -128,7 +128,9 @@ func TestTheDoctorSaysWhatHolds(t *testing.T) {
 		},
 		"all that field reports show": {
 			field: company.EveryField(), spoil: nothing,
-			want: map[string]doctor.Verdict{read: doctor.Holds, ids: doctor.Fails, blank: doctor.Fails, directory: doctor.Holds},
+			want: map[string]doctor.Verdict{read: doctor.Holds, ids: doctor.Fails, blank: doctor.Fails, directory: doctor.Holds,
+				pages: doctor.Holds,
+			},
 		},
 		"mailboxes are kept from us": {
 			spoil: fault(m365sim.Fault{Mailbox: "*", Code: "ErrorAccessDenied"}),
