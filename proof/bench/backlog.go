@@ -26,8 +26,8 @@ const (
 	oneCall    = 200 * time.Millisecond
 )
 
-// backlog measures how long the messages of one tenant take to be enriched while another has 100,000 waiting, all of
-// one mailbox: by as many workers as one machine has, and calls of 200 ms.
+// backlog measures how long the messages of one tenant take to be enriched while another tenant has 100,000 waiting,
+// all in one mailbox. It runs as many workers as one machine has, and each call takes 200 ms.
 func backlog(ctx context.Context, r *report) error {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
@@ -81,7 +81,7 @@ func waitingOf(tenant string, n int) queue.Message {
 	return queue.Message{Body: fmt.Appendf(nil, `{"connection":%q,"record":"%s%d"}`, tenant, tenant, n), Group: tenant}
 }
 
-// desk stands in for the tables: it has every message, and remembers when each was settled.
+// desk stands in for the tables: it has every message, and records when each was settled.
 type desk struct {
 	mu      sync.Mutex
 	settled map[string]time.Time
@@ -122,7 +122,7 @@ func (d *desk) until(ctx context.Context, record string) (time.Time, error) {
 	}
 }
 
-// Get, Load and Settle are what the agent asks of connections and messages.
+// Get, Load and Settle are the agent's calls for connections and messages.
 func (d *desk) Get(_ context.Context, id connection.ID) (connection.Connection, error) {
 	return connection.Connection{ID: id, Tenant: connection.Tenant{ID: connection.TenantID(id)},
 		Status: connection.Monitoring}, nil

@@ -15,8 +15,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
-// batched measures whether $batch would help: twenty messages are looked for by calls of their own, and in one batch;
-// in twenty mailboxes, and in one, where four calls at a time are allowed.
+// batched measures whether $batch would help: it looks up twenty messages by separate calls, and in one batch; in
+// twenty mailboxes, and in one, which allows four calls at a time.
 func batched(ctx context.Context, r *report) error {
 	server, err := startMail(ctx, "serve-mailboxes")
 	if err != nil {
@@ -46,7 +46,7 @@ func batched(ctx context.Context, r *report) error {
 	return errors.Join(errors.Join(figures...), server.stop())
 }
 
-// teller asks Graph by hand.
+// teller calls Graph directly.
 type teller struct {
 	graph, token string
 	client       *http.Client
@@ -91,7 +91,7 @@ func lookUp(n, mailboxes int) string {
 		url.PathEscape("internetMessageId eq '"+messageID(n%mailboxes)+"'") + "&$select=id"
 }
 
-// singly makes each call when its mailbox has a place.
+// singly makes each call when its mailbox has a free slot.
 func (t *teller) singly(ctx context.Context, mailboxes int) (time.Duration, error) {
 	begun := time.Now()
 	places := make(chan struct{}, callsAtATime*mailboxes)
@@ -112,7 +112,7 @@ func (t *teller) singly(ctx context.Context, mailboxes int) (time.Duration, erro
 	return time.Since(begun), errors.Join(failures...)
 }
 
-// together makes one batch of all calls, and looks that each succeeded.
+// together makes all calls in one batch, and checks that each succeeded.
 func (t *teller) together(ctx context.Context, mailboxes int) (time.Duration, error) {
 	type part struct {
 		ID     string `json:"id"`

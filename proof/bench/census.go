@@ -56,7 +56,7 @@ func serveDirectory(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(err, doors.Close())
 }
 
-// inhabit makes people of every sort, and counts them.
+// inhabit creates people of every sort, and counts them.
 func inhabit() ([]world.Person, map[people.Coverage]int64) {
 	truth := map[people.Coverage]int64{people.OutOfScope: 0}
 	all := make([]world.Person, inhabitants)
@@ -93,13 +93,13 @@ func inhabit() ([]world.Person, map[people.Coverage]int64) {
 	return all, truth
 }
 
-// plansEach is how many plans a person has: those of a large subscription.
+// plansEach is how many plans a person has, as in a large subscription.
 const plansEach = 111
 
 //nolint:gochecknoglobals // people share their plans, for they fill the memory
 var subscriptions = map[string][]world.Plan{}
 
-// subscription is the plans of a person, with that for auditing or without it.
+// subscription returns the plans of a person, with or without the one for auditing.
 func subscription(audited bool, status string) []world.Plan {
 	if !audited {
 		status = ""
@@ -129,7 +129,7 @@ func (o oneConnection) Followed(context.Context) ([]connection.Connection, error
 func (o oneConnection) ReportDirectory(context.Context, connection.ID, error) error { return nil }
 
 // census measures the census of a tenant of 100,000 people: read in pages, with throttles and torn answers, and
-// stored with their names, synced. The speed counts what Microsoft asks to wait; the second one does not.
+// stored with their names, synced. The first speed includes the waits that Microsoft asks for; the second does not.
 func census(ctx context.Context, r *report) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -189,7 +189,7 @@ func (d directory) census(ctx context.Context, r *report) error {
 	return errors.Join(d.take(ctx, r, people, c.ID), store.Close())
 }
 
-// take runs the census to its end, compares it with the truth, and counts again as the API does.
+// take runs the whole census, compares it with the truth, and counts again as the API does.
 func (d directory) take(ctx context.Context, r *report, c *people.Census, id connection.ID) error {
 	start, waited := time.Now(), time.Duration(0)
 	failures := 0
@@ -241,8 +241,8 @@ func (d directory) take(ctx context.Context, r *report, c *people.Census, id con
 		r.atLeast("census.speed", inhabitants/took.Seconds(), "people/s, Microsoft's waits included", 500),
 		r.tell("census.speed_without_waits", inhabitants/(took-waited).Seconds(), "people/s"),
 		r.tell("census.sums", counting.Seconds(), "s to count everybody by coverage"),
-		// Sys never shrinks: it is the most that the program ever had, without the store's own tables, which are as large
-		// for any tenant.
+		// Sys never shrinks: it is the program's peak, without the store's own tables, whose size does not depend on the
+		// tenant.
 		r.below("census.peak", float64(memory.Sys)/(1<<20),
 			"MB, all of the program but the tables that the store keeps in memory", 64),
 		r.tell("census.resident", resident.peak, "MB, those included"),

@@ -26,7 +26,7 @@ type prices struct {
 	fixed           float64 // a month: alarms, metrics, the secret
 }
 
-// tenant is what a tenant of the example does in a month.
+// tenant is the monthly use of a tenant of the example.
 type tenant struct {
 	people, events float64 // events are those of one person: 4 on each working day
 	blobs          float64
@@ -34,7 +34,7 @@ type tenant struct {
 	days           float64 // that events are kept
 }
 
-// metered is what one of each takes, as the tables meter it.
+// metered is the cost of one of each, as the tables meter it.
 type metered struct {
 	event, blob, poll table.Units
 	stored            float64 // bytes of an event with its postings, and DynamoDB's 100 bytes for each item
@@ -45,11 +45,11 @@ const (
 	fileSeconds = 0.5  // of 1 GB: looking into the mailbox, and fetching a file for its hashes
 	pollSeconds = 1.0  // of 1 GB: a tick
 	eachSeconds = 0.01 // of it for each tenant that a tick polls at once with others
-	batch       = 10   // that one invocation takes off a queue
+	batch       = 10   // messages that one invocation receives
 )
 
-// cost meters what a poll, a blob and a file event take, and adds up what that comes to in a month for 1, 100 and
-// 10,000 tenants.
+// cost measures what a poll, a blob and a file event consume, and adds up the monthly cost for 1, 100 and 10,000
+// tenants.
 func cost(ctx context.Context, r *report) error {
 	m, err := meter(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func cost(ctx context.Context, r *report) error {
 	return errors.Join(told...)
 }
 
-// month is the bill of n tenants: writes, reads, storage, compute, requests, and what is fixed.
+// month is the bill of n tenants: writes, reads, storage, compute, requests, and fixed costs.
 func (p prices) month(m metered, t tenant, n float64) [6]float64 {
 	sent := t.people * t.events
 	writes := n * (m.event.Write*sent + m.blob.Write*t.blobs + m.poll.Write*t.polls)
@@ -98,7 +98,7 @@ func (p prices) month(m metered, t tenant, n float64) [6]float64 {
 // took. The mails are those of an invented company, with their recipients and files in its mailboxes.
 func meter(ctx context.Context) (metered, error) {
 	const polls, blobs, records = 20, 40, 60
-	// No tick but ours, and what is in no mailbox is given up soon.
+	// There is no tick but ours, and a message that is in no mailbox is given up soon.
 	st, err := open(ctx, 0, 0, time.Hour, func(c *machine.Config) {
 		c.NoMailboxes, c.Settings.EnrichFor = false,
 			10*time.Second
@@ -131,7 +131,7 @@ func meter(ctx context.Context) (metered, error) {
 	}
 	m.poll = share(st.units(sized), before, polls)
 
-	// What others do in Exchange fills most blobs, and is rejected unread.
+	// Most records in a blob are other Exchange activity, and are rejected unread.
 	noise := make([]world.Record, records)
 	for i := range noise {
 		noise[i].JSON = fmt.Appendf(nil, `{"Id":"%08d-0000-4000-8000-000000000000","RecordType":50,`+
@@ -175,8 +175,7 @@ func (s *stage) subscribed(ctx context.Context) error {
 	}
 }
 
-// read publishes blobs, polls once, and waits until all that is in them is read and enriched. It returns what that
-// took.
+// read publishes blobs, polls once, and waits until everything in them is read and enriched. It returns what that took.
 func (s *stage) read(ctx context.Context, events *sizing, blobs [][]world.Record) (table.Units, error) {
 	before, err := s.machine.Ledger.Sums(ctx, s.ids[0])
 	if err != nil {
@@ -205,7 +204,7 @@ func (s *stage) read(ctx context.Context, events *sizing, blobs [][]world.Record
 	return share(s.units(events), was, 1), nil
 }
 
-// enriched waits until no message waits any more: then the watermark is the ledger's own.
+// enriched returns when no message waits any more: then the watermark is the ledger's own.
 func (s *stage) enriched(ctx context.Context) error {
 	for {
 		read, err := s.machine.Ledger.Watermark(ctx, s.ids[0])
@@ -224,7 +223,7 @@ func (s *stage) enriched(ctx context.Context) error {
 	}
 }
 
-// units is what all tables have metered so far.
+// units returns what all tables have metered so far.
 func (s *stage) units(events *sizing) table.Units {
 	var all table.Units
 	for _, t := range []table.Table{s.machine.Registry.Table, s.machine.Ledger.Table, events.Table} {
@@ -243,7 +242,7 @@ func less(u, other table.Units, times float64) table.Units {
 	return table.Units{Read: u.Read - times*other.Read, Write: u.Write - times*other.Write}
 }
 
-// sizing adds up the sizes of what is written, by DynamoDB's rules for storage.
+// sizing adds up the sizes of written items, by DynamoDB's rules for storage.
 type sizing struct {
 	table.Table
 	mu    sync.Mutex

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// tenLarge are ten files of the size that Exchange Online takes at the most.
+// tenLarge is ten files of the largest size that Exchange Online accepts.
 func tenLarge() post { return post{Mailboxes: 10, Messages: 1, Length: 150 << 20} }
 
-// hash measures how fast attachments are hashed while they stream in, against MD5 and SHA-256 alone, both in
-// processor time of one core; and the memory with ten of the largest in flight.
+// hash measures how fast attachments are hashed while they stream in, compared with MD5 and SHA-256 alone, both in
+// processor time of one core. It also measures the memory with ten of the largest in flight.
 func hash(ctx context.Context, r *report) error {
 	p := tenLarge()
 	room, err := openMailroom(ctx, "serve-hash", p, p.Mailboxes)
@@ -50,7 +50,7 @@ func hash(ctx context.Context, r *report) error {
 	)
 }
 
-// rawHashing is the rate of both hashes over bytes that lie in the cache.
+// rawHashing returns the rate of both hashes over cached bytes.
 func rawHashing(bytes int) (float64, error) {
 	before, err := used()
 	if err != nil {
@@ -71,12 +71,12 @@ const (
 	callsAtATime    = 4 // in one mailbox
 )
 
-// fullMailboxes are those of a company of 500 that has a backlog.
+// fullMailboxes is a company of 500 mailboxes with a backlog.
 func fullMailboxes() post {
 	return post{Mailboxes: 500, Messages: 12, Length: 2000, Latency: time.Second}
 }
 
-// fullSpeed measures how near the agent comes to what four calls at a time in each mailbox allow, when every call
+// fullSpeed measures how close the agent comes to the limit of four calls at a time in each mailbox, when every call
 // takes a second.
 func fullSpeed(ctx context.Context, r *report) error {
 	p := fullMailboxes()
@@ -96,8 +96,7 @@ func fullSpeed(ctx context.Context, r *report) error {
 	for _, s := range room.spans {
 		spans += s.ended.Sub(s.begun)
 	}
-	// As long as calls really took: where the machine has other work too, that is longer than the latency that was asked
-	// for.
+	// This uses how long calls really took: on a busy machine, that is longer than the configured latency.
 	busy := time.Duration(room.calls.sum.Load() - warm)
 	usage, err := used()
 	return errors.Join(err,

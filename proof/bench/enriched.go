@@ -13,9 +13,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/queue"
 )
 
-// enriched measures what it takes to store messages that are to be enriched, and to add to each what a mailbox
-// typically yields: two recipients and the hashes of its file. Nothing is asked of a mailbox here; that is measured by
-// hash and mailboxes.
+// enriched measures the cost of storing messages to be enriched, and of adding to each what a mailbox typically yields:
+// two recipients and the hashes of its file. It calls no mailbox; hash and mailboxes measure that.
 func enriched(ctx context.Context, r *report) error {
 	const settlers = 32
 	s := shape{blobs: 130, records: 500}
@@ -79,7 +78,7 @@ func enriched(ctx context.Context, r *report) error {
 	)
 }
 
-// collector is a queue that remembers what it was sent.
+// collector is a queue that records what was sent to it.
 type collector struct {
 	queue.Sender
 	mu      sync.Mutex
@@ -99,7 +98,7 @@ func (c *collector) Send(ctx context.Context, messages ...queue.Message) error {
 	return c.Sender.Send(ctx, messages...)
 }
 
-// settle adds to a message what is typical.
+// settle adds a typical finding to a message.
 func settle(ctx context.Context, d *forensic.Desk, w forensic.Waiting) error {
 	m, _, err := d.Load(ctx, w.Connection, w.Record)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// shape is so many blobs of so many Send records, each of 1.3 KB with one attachment, behind so much latency.
+// shape is a number of blobs, of Send records in each, and a latency. A record has 1.3 KB and one attachment.
 type shape struct {
 	blobs, records int
 	latency        time.Duration
@@ -100,8 +100,8 @@ func (st *stage) publish(s shape, created time.Time) error {
 	return nil
 }
 
-// plain is what collectors do: one blob after another is fetched, decoded whole, and each record that matters is
-// written to a file as a line of JSON, indexing nothing. It uses the same client.
+// plain does what collectors do: it fetches one blob after another, decodes it whole, and writes each relevant record
+// to a file as a line of JSON, without an index. It uses the same client.
 func plain(ctx context.Context, st *stage, s shape) (float64, error) {
 	file, err := os.Create(filepath.Join(st.dir, "plain.json"))
 	if err != nil {
@@ -165,7 +165,7 @@ func copyLines(out io.Writer, body io.Reader) (int, error) {
 	return len(records), nil
 }
 
-// poller measures one tick over a thousand tenants at 50 ms a call, against one after the other.
+// poller measures one tick over a thousand tenants at 50 ms a call, compared with polling them one after the other.
 func poller(ctx context.Context, r *report) error {
 	const tenants, serial = 1000, 20
 	st, err := open(ctx, withLatency, tenants, time.Hour)
@@ -213,7 +213,7 @@ func poller(ctx context.Context, r *report) error {
 	)
 }
 
-// some and others are the first so many of the connections, and the rest.
+// some is the first few connections, and others is the rest.
 type some struct {
 	audit.Connections
 	n int

@@ -20,9 +20,9 @@ const (
 	module      = "github.com/mailtrail/mailtrail/"
 )
 
-// functions measures what the built functions cost beside their work: how large they are, how long the search
-// function takes from the start of its process to its first question for an event, against a function that does
-// nothing, and how long a warm one takes to refuse a request without a credential, which touches no table.
+// functions measures the overhead of the built functions: their size, the time from the start of the search function's
+// process to its first request for an event, compared with a function that does nothing, and the time that a warm one
+// takes to refuse a request without a credential, which touches no table.
 func functions(ctx context.Context, r *report) error {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
@@ -41,8 +41,7 @@ func functions(ctx context.Context, r *report) error {
 	return errors.Join(coldStart(ctx, r, search, empty), warm(ctx, r, search))
 }
 
-// build builds a function with the flags that it is shipped with, for this machine unless the environment names
-// another.
+// build builds a function with the flags that we ship it with, for this machine unless the environment names another.
 func build(ctx context.Context, binary, folder string, env ...string) error {
 	cmd := exec.CommandContext(ctx, "functions/flags", "go", "build", "-o", binary, module+folder)
 	cmd.Env = append(os.Environ(), env...)
@@ -86,7 +85,8 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// environment is what the search function needs in order to start; nothing of it is there, and nothing is asked.
+// environment returns the variables that the search function needs to start. The resources in it do not exist, and are
+// not called.
 func environment() map[string]string {
 	return map[string]string{
 		"TABLE_CONNECTIONS": "connections", "TABLE_BLOBS": "blobs", "TABLE_EVENTS": "events", "TABLE_PEOPLE": "people",

@@ -22,8 +22,8 @@ const (
 	probeEvery = 50 * time.Millisecond
 )
 
-// latency measures how long a send takes from being listed to being found by a search over HTTP, while a backlog of
-// six hours ago is being worked off.
+// latency measures how long a send takes from being listed to being found by a search over HTTP, while it works through
+// a backlog of six hours ago.
 func latency(ctx context.Context, r *report) error {
 	st, err := open(ctx, 0, 1, 250*time.Millisecond)
 	if err != nil {
@@ -38,7 +38,7 @@ func latency(ctx context.Context, r *report) error {
 		return err
 	}
 
-	// The records of another seed are mails of their own. Each probe is a blob of one record that becomes available now.
+	// Another seed gives other mails. Each probe is a blob of one record that becomes available now.
 	results := make(chan result, probes)
 	for _, record := range company.SendRecords(2, probes, recordSize) {
 		if _, err := st.sim.Publish(st.tenants[0], contentType, time.Now(), []world.Record{record}); err != nil {
@@ -73,7 +73,7 @@ type result struct {
 	err  error
 }
 
-// asker asks Forensic Search as a client does.
+// asker calls Forensic Search as a client does.
 type asker struct {
 	base, token string
 	client      *http.Client

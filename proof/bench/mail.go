@@ -22,7 +22,7 @@ import (
 	"github.com/mailtrail/mailtrail/sim/m365/world"
 )
 
-// post is how much mail lies in the mailboxes of a simulated tenant: each message has one attachment.
+// post is the amount of mail in the mailboxes of a simulated tenant. Each message has one attachment.
 type post struct {
 	Mailboxes, Messages int // messages in each
 	Length              int64
@@ -32,7 +32,7 @@ type post struct {
 const mailTenant = "11111111-2222-4333-8444-555555555555"
 
 // serveMail runs a simulated Microsoft 365 with the post until its input ends. It is a process of its own, so that
-// making the files costs nobody else's processor time. It prints where its doors are.
+// making the files does not count as our processor time. It prints its addresses.
 func serveMail(ctx context.Context, p post) error {
 	sim := m365sim.New(m365sim.Options{Latency: p.Latency, HistorySize: 1})
 	sim.AddApp(m365sim.App{ClientID: clientID, HomeTenant: publisher, Secrets: []m365sim.Secret{{Value: "bench-secret"}},
@@ -92,7 +92,7 @@ type mailroom struct {
 	spans   map[int]*span // by mailbox
 }
 
-// stopwatch sums up how long calls take, from their start until their answer's body is closed.
+// stopwatch adds up how long calls take, from their start until their answer's body is closed.
 type stopwatch struct {
 	next http.RoundTripper
 	sum  atomic.Int64 // nanoseconds
@@ -152,7 +152,7 @@ func startMail(ctx context.Context, name string) (*mailServer, error) {
 	return s, nil
 }
 
-// openMailroom starts a simulation, and an agent that asks it.
+// openMailroom starts a simulation, and an agent that calls it.
 func openMailroom(ctx context.Context, name string, p post, workers int) (*mailroom, error) {
 	server, err := startMail(ctx, name)
 	if err != nil {
@@ -170,7 +170,7 @@ func openMailroom(ctx context.Context, name string, p post, workers int) (*mailr
 	if err != nil {
 		return nil, errors.Join(err, room.wait())
 	}
-	// The tenant's token is there before anything is measured.
+	// Fetch the tenant's token before anything is measured.
 	if _, err := client.FindSent(ctx, connection.Tenant{ID: mailTenant, Cloud: connection.Commercial},
 		"user0@load.example", "<none>"); err != nil {
 		return nil, errors.Join(err, room.wait())
@@ -179,7 +179,7 @@ func openMailroom(ctx context.Context, name string, p post, workers int) (*mailr
 	return room, nil
 }
 
-// run enriches the whole post, by so many workers.
+// run enriches the whole post with that many workers.
 func (m *mailroom) run(ctx context.Context, workers int) error {
 	work := make(chan int)
 	var all sync.WaitGroup
@@ -204,9 +204,8 @@ func (m *mailroom) run(ctx context.Context, workers int) error {
 	return m.failed
 }
 
-// feed gives the mailboxes as many messages as it may have calls, one mailbox after the other, and so on. The first
-// ones come spread over one call's latency, or all calls would go on in step for ever, and the simulation answer in
-// bursts.
+// feed gives each mailbox in turn as many messages as it allows calls, over and over. It spreads the first ones over
+// one call's latency. Otherwise all calls would stay in step, and the simulation would answer in bursts.
 func (m *mailroom) feed(work chan<- int) {
 	for first := 0; first < m.Messages; first += callsAtATime {
 		for box := range m.Mailboxes {

@@ -1,6 +1,6 @@
 // Command bench measures speed and memory, and prints one JSON object a line: name, value, unit, goal, ok. Machines
-// differ, so each speed is a ratio against a baseline that was measured in the same run; absolute figures stand
-// beside it.
+// differ, so each speed is a ratio to a baseline that was measured in the same run; absolute figures are printed with
+// it.
 //
 // Each scenario runs in a process of its own, so that its memory and processor time are its own.
 package main
@@ -58,7 +58,7 @@ func main() {
 	}
 }
 
-// long are scenarios that take many minutes: they run when they are named.
+// long lists scenarios that take many minutes: they run only when they are named.
 func long() []scenario {
 	return []scenario{
 		{"search-1m", func(ctx context.Context, r *report) error { return searching(ctx, r, 1_000_000) }},

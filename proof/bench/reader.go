@@ -18,8 +18,8 @@ const (
 	rounds    = 5
 )
 
-// reader measures the record reader against encoding/json decoding the two fields that decide, on one blob. Both read
-// from memory.
+// reader compares the record reader with encoding/json, which decodes only the two deciding fields, on one blob. Both
+// read from memory.
 func reader(_ context.Context, r *report) error {
 	var blob bytes.Buffer
 	mixed, err := company.MixedBlob(&blob, 1, 32<<20, sendShare)

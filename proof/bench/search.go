@@ -24,9 +24,9 @@ import (
 	"github.com/mailtrail/mailtrail/shared/search"
 )
 
-// searching measures what analysts ask over n file events of 90 days: each question from postings, and from segments
-// with nothing in memory (cold) and with what it read before (warm). Where postings need more than the limit of a
-// search it says so.
+// searching measures typical queries over n file events of 90 days: each question from postings, and from segments with
+// nothing in memory (cold) and with what it read before (warm). Where postings need more than the limit of a search it
+// says so.
 func searching(ctx context.Context, r *report, n int) error {
 	dir, err := os.MkdirTemp("", "mailtrail-bench")
 	if err != nil {
@@ -43,7 +43,7 @@ func searching(ctx context.Context, r *report, n int) error {
 	return err
 }
 
-// archive is a connection with a past, and what the ingester, the packer and searches need of the rest of the product.
+// archive is a connection with a history, and the parts of the product that the ingester, the packer and searches need.
 type archive struct {
 	*rand.Rand
 	events            *embedded.Table

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// answers are what the release said of its own store. The client is one of the store's, and worth nothing anywhere
-// else.
+// answers is what the release answered about its own store. The client exists in that store only, and is useless
+// elsewhere.
 type answers struct {
 	Release      string                     `json:"release"`
 	At           time.Time                  `json:"at"`
@@ -28,7 +28,7 @@ type answers struct {
 // everything finds every event.
 const everything = `{"groups":[{"filters":[{"term":"file.name","operator":"IS","value":"*"}]}],"pgSize":10000}`
 
-// live runs the release until its company's past is read and enriched, and asks it.
+// live runs the release until its company's past is read and enriched, and then queries it.
 func live(ctx context.Context, binary, data string) (_ *answers, err error) {
 	command := exec.CommandContext(ctx, binary, "serve")
 	command.Env = append(os.Environ(), "ADDR=127.0.0.1:18996", "DATA="+data)
@@ -65,7 +65,7 @@ func live(ctx context.Context, binary, data string) (_ *answers, err error) {
 	return &answers{At: time.Now().UTC(), ClientID: told.ClientID, ClientSecret: told.ClientSecret, Answers: all}, err
 }
 
-// until repeats do, which fails at first, until it succeeds.
+// until repeats do until it succeeds.
 func until(ctx context.Context, do func() error) error {
 	for {
 		err := do()
@@ -125,7 +125,7 @@ func do(req *http.Request) ([]byte, error) {
 	return b, err
 }
 
-// act does what should leave its mark in the store, stops Microsoft from listing more, and returns the company's
+// act makes changes that the store should record, stops Microsoft from listing more, and returns the company's
 // connection.
 func (c *caller) act(ctx context.Context, control string) (id string, err error) {
 	b, err := c.call(ctx, "GET", "/v1/connections", "")
@@ -151,7 +151,7 @@ func (c *caller) act(ctx context.Context, control string) (id string, err error)
 	return id, err
 }
 
-// settled asks until nothing is open and two answers in a row are alike.
+// settled repeats a query until nothing is open and two answers in a row are equal.
 func (c *caller) settled(ctx context.Context, id string) (all map[string]json.RawMessage, err error) {
 	var before []byte
 	err = until(ctx, func() error {

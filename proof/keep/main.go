@@ -1,10 +1,11 @@
-// Command keep makes the store of a release that the tests of later releases open:
+// Command keep creates the store of a release, for the tests of later releases to open:
 //
 //	go run ./proof/keep 0.1.0 5d45e87
 //
-// It builds that commit in a worktree, lets it follow its simulated company for a minute, asks what an analyst and an
-// administrator would ask, stops it, and packs its store and those answers into
-// local/machine/testdata/stores/0.1.0.tar.gz. A release keeps its file for ever: what is in it, later code must read.
+// It builds that commit in a worktree, lets it follow its simulated company for a minute, queries it as an analyst and
+// an administrator would, stops it, and packs its store and the answers into
+// local/machine/testdata/stores/0.1.0.tar.gz. The file of a release stays for ever, and later code must be able to read
+// it.
 package main
 
 import (
@@ -26,7 +27,7 @@ const (
 	past = 12 * time.Minute
 	// history is how far before its beginning a simulated company's audit log goes back.
 	history = time.Hour
-	// patience is for a machine that has other work.
+	// patience allows for a busy machine.
 	patience = 10 * time.Minute
 )
 
@@ -67,7 +68,7 @@ func keep(ctx context.Context, release, commit string) (err error) {
 	return pack(filepath.Join(stores, release+".tar.gz"), filepath.Join(data, "store"), answers)
 }
 
-// build builds a commit's product in a worktree of its own, which is gone afterwards.
+// build builds a commit's product in a worktree of its own, which it removes afterwards.
 func build(ctx context.Context, dir, commit string) (binary string, err error) {
 	tree := filepath.Join(dir, "tree")
 	if err := run(ctx, "", "git", "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -89,7 +90,7 @@ func run(ctx context.Context, dir, name string, args ...string) error {
 	return nil
 }
 
-// begin makes a data folder whose company began so long ago that its past is short.
+// begin creates a data folder whose company began long enough ago that its past is short.
 func begin(data string) error {
 	state, err := json.Marshal(map[string]any{
 		"source": "company", "protocol": "127.0.0.1:0", "control": "127.0.0.1:0", "clientSecret": "invented",

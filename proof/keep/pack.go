@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// block is the unit of Pebble's log: a log may be cut after any that is followed by nothing but zeros.
+// block is the unit of Pebble's log: a log may be cut after a block if only zeros follow.
 const block = 32 << 10
 
 // pack writes answers.json and the files of a store into a tar.gz.
@@ -55,7 +55,7 @@ func pack(name, store string, a *answers) (err error) {
 	return errors.Join(out.Close(), packed.Close())
 }
 
-// cut leaves out the space that a log has reserved and not used.
+// cut removes the space that a log has reserved but not used.
 func cut(log []byte) []byte {
 	used := len(bytes.TrimRight(log, "\x00"))
 	return log[:min(len(log), (used+block-1)/block*block)]

@@ -15,8 +15,8 @@ import (
 	"github.com/mailtrail/mailtrail/shared/m365"
 )
 
-// application is what is registered (Microsoft Graph: "application resource type"). In a change, what is empty stays
-// as it is.
+// application is the registered application (Microsoft Graph: "application resource type"). In a change, empty fields
+// stay as they are.
 type application struct {
 	AppID    string          `json:"appId,omitempty"`
 	Name     string          `json:"displayName,omitempty"`
@@ -28,7 +28,7 @@ type application struct {
 	Web      *web            `json:"web,omitempty"`
 }
 
-// requires is what is asked of one resource ("requiredResourceAccess resource type").
+// requires lists the permissions on one resource ("requiredResourceAccess resource type").
 type requires struct {
 	Resource string   `json:"resourceAppId"`
 	Access   []access `json:"resourceAccess"`
@@ -53,8 +53,8 @@ type web struct {
 	RedirectURIs []string `json:"redirectUris"`
 }
 
-// keyCredential is a certificate without its private key ("keyCredential resource type"). What Microsoft adds goes
-// back as it came.
+// keyCredential is a certificate without its private key ("keyCredential resource type"). Fields that Microsoft adds
+// are sent back unchanged.
 type keyCredential struct {
 	Type       string     `json:"type"`
 	Usage      string     `json:"usage"`
@@ -126,7 +126,7 @@ func register(ctx context.Context, g *graph, a application, certificate string, 
 	if err != nil {
 		return err
 	}
-	// The client id first: should the next request fail, the application is there all the same.
+	// Print the client id first: if the next request fails, the application exists all the same.
 	if _, err := fmt.Fprintf(out, "ClientId   %s\n", made.AppID); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func register(ctx context.Context, g *graph, a application, certificate string, 
 	return err
 }
 
-// redirect adds an address that browsers may be sent back to. One that is there stays.
+// redirect adds an address to which browsers may be sent back. Existing ones stay.
 func redirect(ctx context.Context, g *graph, clientID, uri string) error {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
@@ -157,7 +157,7 @@ func redirect(ctx context.Context, g *graph, clientID, uri string) error {
 	return g.patch(ctx, clientID, application{Web: &web{RedirectURIs: append(is.Web.RedirectURIs, uri)}})
 }
 
-// certify adds a certificate. Those that are there go back with it, for a change replaces them all.
+// certify adds a certificate. It sends the existing ones along, because a change replaces them all.
 func certify(ctx context.Context, g *graph, clientID, certificate string) error {
 	key, err := publicKey(certificate)
 	if err != nil {
@@ -179,7 +179,7 @@ func certify(ctx context.Context, g *graph, clientID, certificate string) error 
 	return g.patch(ctx, clientID, application{Keys: append(is.Keys, key)})
 }
 
-// publicKey reads the certificate in a PEM file. A private key that stands beside it stays here.
+// publicKey reads the certificate in a PEM file. A private key in the same file is not sent.
 func publicKey(name string) (keyCredential, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {

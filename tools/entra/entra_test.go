@@ -90,7 +90,7 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// entra runs the command against a directory, as in the cloud gcchigh.
+// entra runs the command against a directory in the cloud gcchigh.
 func (d *directory) entra(args ...string) (string, error) {
 	d.t.Helper()
 	server := httptest.NewServer(d)
@@ -133,7 +133,7 @@ func written(t *testing.T, blocks ...*pem.Block) string {
 	return name
 }
 
-// keys are the certificates that are registered.
+// keys returns the registered certificates.
 func (d *directory) keys() [][]byte {
 	d.t.Helper()
 	var all [][]byte
@@ -255,8 +255,8 @@ func TestWhatCannotBeDoneIsSaid(t *testing.T) {
 	}
 }
 
-// TestThePageOfTheDeploymentNamesEveryPermission holds docs/deploy.md against what the code needs: each permission
-// with its id.
+// TestThePageOfTheDeploymentNamesEveryPermission compares docs/deploy.md with what the code needs: each permission with
+// its id.
 func TestThePageOfTheDeploymentNamesEveryPermission(t *testing.T) {
 	page, err := os.ReadFile("../../docs/deploy.md")
 	if err != nil {

@@ -17,8 +17,8 @@ const (
 	maxAnswer = 1 << 20
 )
 
-// graph is as much of Microsoft Graph v1.0 as registering takes: "Create application", "Update application",
-// "Get application", "List organizations". No error of it holds the token.
+// graph is the part of Microsoft Graph v1.0 that registering needs: "Create application", "Update application", "Get
+// application", "List organizations". No error of it holds the token.
 type graph struct {
 	root, token string
 }
@@ -42,7 +42,7 @@ func (g *graph) patch(ctx context.Context, clientID string, change application) 
 // named addresses an application by its client id.
 func named(clientID string) string { return "/applications(appId='" + url.PathEscape(clientID) + "')" }
 
-// tenant is the id of the tenant that the token is of.
+// tenant returns the id of the token's tenant.
 func (g *graph) tenant(ctx context.Context) (string, error) {
 	var all struct {
 		Value []struct{ ID string }
@@ -98,7 +98,7 @@ func (g *graph) call(ctx context.Context, what, method, path string, in, into an
 	return nil
 }
 
-// refusal is what Microsoft says ("Microsoft Graph error responses").
+// refusal is Microsoft's error ("Microsoft Graph error responses").
 func refusal(status int, answer []byte) error {
 	var said struct {
 		Error struct{ Code, Message string }

@@ -1,6 +1,6 @@
-// Command entra registers Mailtrail's application at Microsoft Entra, in any of the four clouds, and changes what is
-// registered: docs/deploy.md says when. It speaks to Microsoft Graph with a token of somebody who may register
-// applications (GRAPH_TOKEN in the environment), and keeps nothing.
+// Command entra registers Mailtrail's application at Microsoft Entra, in any of the four clouds, and changes it later:
+// docs/deploy.md says when. It calls Microsoft Graph with the token of somebody who may register applications
+// (GRAPH_TOKEN in the environment), and keeps nothing.
 //
 //	entra manifest                                  print what is registered, for those who do it by hand
 //	entra register CLOUD certificate.pem            register the application; prints the stack's ClientId and Publisher

@@ -1,4 +1,4 @@
-// Command empty is a Lambda function that does nothing: what a cold start costs at the least.
+// Command empty is a Lambda function that does nothing: it measures the least that a cold start costs.
 package main
 
 import (
