@@ -57,7 +57,7 @@ func (c *Company) hire(d dice) []world.Person {
 		p := c.member(d, first+" "+last, local+"@"+domain, premium...)
 		switch i % 10 {
 		case 3: // Exchange without the premium audit, as with E3: sends are logged all the same
-			p.Plans = p.Plans[:1]
+			p.Plans = p.Plans[:1:1] // the others' plans follow in the same array
 		case 5:
 			p.Plans = []world.Plan{plan(PlanExchangeKiosk, "Enabled")}
 		case 6:

@@ -221,7 +221,7 @@ func (s *send) truth() (t world.Truth, sent bool) {
 		UserType: s.userType(), Client: s.client.info, Unrecorded: s.silence, Unlisted: len(s.files) > 0 && !s.listed,
 		Sender: s.sender().Address, From: s.from().Address, Subject: s.subject, InternetMessageID: s.messageID,
 		Noise:   s.notice,
-		Premium: hasPremium(s.actor.Person) || hasPremium(s.owner.Person),
+		Premium: !s.system && hasPremium(s.actor.Person) || hasPremium(s.owner.Person),
 	}
 	for _, a := range s.recipients() {
 		t.Recipients = append(t.Recipients, a.Address)
