@@ -155,7 +155,7 @@ func needs() map[string]map[string][]string {
 		"enrich": {
 			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, query, put},
 			"EventsTable": {get, many, load, put,
-				remove}, "PeopleTable": {query},
+				remove}, "PeopleTable": {many, query},
 			"MessageQueue": receive,
 		},
 		"search": {"ConnectionsTable": {get, query, put}, "BlobsTable": {get, query}, "EventsTable": {get, many, query},

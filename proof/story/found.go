@@ -128,9 +128,12 @@ func (t *teller) matching(ctx context.Context, term, value string) ([]found, err
 // compare reports events that were never sent or were found too often, and, once there are as many as were sent, those
 // that are missing.
 func compare(events []found, want map[string]int) error {
-	got, ids := map[string]int{}, map[string]bool{}
+	got, ids, why := map[string]int{}, map[string]bool{}, map[string]string{}
 	for _, e := range events {
 		got[e.line()]++
+		if reason := e.File.Hash.SHA256Error; reason != nil {
+			why[e.line()] = *reason
+		}
 		if ids[e.Event.ID] {
 			return fmt.Errorf("event %s is found twice", e.Event.ID)
 		}
@@ -139,7 +142,7 @@ func compare(events []found, want map[string]int) error {
 	var wrong []error
 	for _, l := range slices.Sorted(maps.Keys(got)) {
 		if got[l] > want[l] {
-			wrong = append(wrong, fmt.Errorf("found %d times, sent %d times: %s", got[l], want[l], l))
+			wrong = append(wrong, fmt.Errorf("found %d times, sent %d times: %s %s", got[l], want[l], l, why[l]))
 		}
 	}
 	return errors.Join(wrong[:min(len(wrong), 10)]...) // as many as were sent and none too many: none is missing
