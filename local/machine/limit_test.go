@@ -138,8 +138,11 @@ func TestALimitHoldsAtEveryRoute(t *testing.T) {
 	for pattern := range others {
 		t.Errorf("%s is no route", pattern)
 	}
-	packer := *y.machine.Packer
-	packer.At = 1
+	own := y.machine.Packer
+	packer := search.Packer{
+		Events: own.Events, Connections: own.Connections, Watermarks: own.Watermarks, Domains: own.Domains, Now: own.Now,
+		Rand: own.Rand, At: 1,
+	}
 	if outcome, err := packer.Run(t.Context()); err != nil || outcome.Messages == 0 {
 		t.Fatalf("packed %d messages, %v", outcome.Messages, err)
 	}

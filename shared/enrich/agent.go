@@ -225,6 +225,10 @@ func (a *Agent) settle(ctx context.Context, t task) error {
 	if ctx.Err() != nil { // a shutdown is no reason for anything
 		return fmt.Errorf("enrich message %s: %w", t.message.Record, ctx.Err())
 	}
+	if errors.Is(err, errStore) { // the message waits, past its deadline too: Microsoft was not asked
+		err = fmt.Errorf("enrich message %s: %w", t.message.Record, err)
+		return &fault.Error{Kind: fault.Retry, After: min(max(firstDelay, t.age), longestDelay), Err: err}
+	}
 	if err != nil {
 		reason, _ := unfound(err)
 		tried := forensic.Finding{At: t.now, Reason: reason, Answer: answer(err)}
@@ -249,6 +253,9 @@ func (a *Agent) attempt(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, most)
 }
 
+// errStore means that a table of our own failed. That says nothing about a message, and is the reason for nothing.
+var errStore = errors.New("a table of our own failed")
+
 // storing is what is left of a function's time for settling.
 const storing = 10 * time.Second
 
@@ -259,6 +266,9 @@ func (a *Agent) finding(ctx context.Context, t task) (forensic.Finding, error) {
 		return forensic.Finding{}, err
 	}
 	found, err := a.find(ctx, t)
+	if errors.Is(err, errStore) {
+		return forensic.Finding{}, err
+	}
 	if reason, hopeless := unfound(err); err != nil && (hopeless || t.final) {
 		f := forensic.Finding{At: t.now, Reason: reason, Answer: answer(err), After: fault.Wait(err)}
 		var r *refusing
@@ -347,7 +357,7 @@ func (a *Agent) ownDomains(ctx context.Context, m forensic.Message) ([]string, e
 	if a.config.Domains != nil {
 		own, err := a.config.Domains.Domains(ctx, m.Connection)
 		if err != nil {
-			return nil, fmt.Errorf("ask for the company's own domains: %w", err)
+			return nil, errors.Join(errStore, fmt.Errorf("ask for the company's own domains: %w", err))
 		}
 		if len(own) > 0 {
 			return own, nil

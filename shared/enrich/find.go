@@ -50,7 +50,7 @@ func (a *Agent) mailboxes(ctx context.Context, m forensic.Message) ([]mailbox, e
 	}
 	ids, err := a.ids.of(ctx, m.Connection, candidates)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(errStore, err)
 	}
 	var list []mailbox
 	for _, name := range candidates {
@@ -119,7 +119,7 @@ func (l *look) skip(ctx context.Context) error {
 	for i, b := range l.boxes {
 		r, err := l.refusals.known(ctx, l.t, b.address, l.config.Deadline)
 		if err != nil {
-			return err
+			return errors.Join(errStore, err)
 		}
 		if r != nil {
 			l.closed[i], l.refused = true, append(l.refused, r)
