@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailtrail/mailtrail/shared/access"
 	"github.com/mailtrail/mailtrail/shared/queue"
+	"github.com/mailtrail/mailtrail/shared/search"
 	m365sim "github.com/mailtrail/mailtrail/sim/m365"
 	"github.com/mailtrail/mailtrail/sim/m365/company"
 )
