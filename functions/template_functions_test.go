@@ -154,7 +154,7 @@ func needs() map[string]map[string][]string {
 		},
 		"enrich": {
 			"CredentialArn": credential, "ConnectionsTable": {get}, "BlobsTable": {get, query, put},
-			"EventsTable": {get, many, load, put,
+			"EventsTable": {get, many, query, load, put,
 				remove}, "PeopleTable": {many, query},
 			"MessageQueue": receive,
 		},
