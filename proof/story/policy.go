@@ -99,6 +99,8 @@ func excuses() map[act]string {
 		{"CensusRole", "dynamodb:PutItem", "ConnectionsTable"}: deny,
 		{"CensusRole", "dynamodb:DeleteItem", "PeopleTable"}: "names that somebody has no more, and lists, are taken " +
 			"away by the census of another day",
+		{"IngestRole", "dynamodb:ConditionCheckItem", "BlobsTable"}: "a blob reaches ingest before the poller has " +
+			"remembered it, which is a matter of milliseconds",
 		{"EnrichRole", "dynamodb:Query", "PeopleTable"}: "the company's own domains matter where Hashes is " +
 			"external, and the story hashes all",
 	}
