@@ -91,8 +91,11 @@ func (p *packedRun) open(ctx context.Context) error {
 	err := pace.Each(ctx, len(p.conns), width, func(ctx context.Context, i int) (err error) {
 		// The changes are read first: a change that is packed meanwhile is in both, and one that comes meanwhile in neither,
 		// as if it had come after the search.
-		if changes[i], err = forensic.Changes(ctx, p.events, p.conns[i].ID, tailMost); err != nil {
+		if changes[i], err = forensic.Changes(ctx, p.events, p.conns[i].ID, tailMost+1); err != nil {
 			return err
+		}
+		if len(changes[i]) > tailMost { // there may be more that were not listed
+			return errUnpacked
 		}
 		views[i], err = p.packs.view(ctx, p.conns[i].ID)
 		return err

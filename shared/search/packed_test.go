@@ -66,18 +66,7 @@ func TestOracleWhilePacking(t *testing.T) {
 				docs := documentsOf(o.events)
 				g := generator{Rand: rng, docs: docs, office: o}
 				for range 8 {
-					q := g.query()
-					want := q.answer(docs, o.now)
-					q.PgSize = 1 + len(want)/5 + rng.IntN(1+len(want)/2)
-					if got := o.byNumber(q); !slices.Equal(got, want) {
-						t.Fatalf("by page number: %s\n got %d %v\nwant %d %v", q.json(), len(got), got, len(want), want)
-					}
-					if got := o.byToken(q); !slices.Equal(got, want) {
-						t.Fatalf("by token: %s\n got %d %v\nwant %d %v", q.json(), len(got), got, len(want), want)
-					}
-					if got := o.ask(q.json()).TotalCount; got != len(want) {
-						t.Fatalf("%s: total %d, want %d", q.json(), got, len(want))
-					}
+					o.judge(g.query(), docs, rng)
 				}
 			}
 			packed, passed := o.search.Packs.Answered()
@@ -293,3 +282,27 @@ func TestPacksFollowTheCompanysDomains(t *testing.T) {
 type ownDomains []string
 
 func (d ownDomains) Domains(context.Context, connection.ID) ([]string, error) { return d, nil }
+
+// TestMoreChangesThanAreReadHideNothing has more changed messages than a search reads by itself.
+func TestMoreChangesThanAreReadHideNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	o := newOffice(t)
+	o.fill(rng, 30)
+	o.pack(o.packer(rng))
+	c := o.events[0].conn.ID
+	items := make([]table.Item, tailMost+1)
+	for i := range items {
+		key := table.Key{Partition: string(c) + "|changed", Sort: fmt.Sprintf("%08d|1", i)}
+		items[i] = table.Item{Key: key}
+	}
+	if err := o.table.Load(t.Context(), items...); err != nil {
+		t.Fatal(err)
+	}
+	const query = `{"groups":[{"filters":[{"term":"event.observer","operator":"IS","value":"Office365"}]}]}`
+	if total := o.ask(query).TotalCount; total != len(o.events) {
+		t.Errorf("%d events, want %d", total, len(o.events))
+	}
+	if _, passed := o.search.Packs.Answered(); passed != 1 {
+		t.Errorf("%d searches were passed on to the postings", passed)
+	}
+}
