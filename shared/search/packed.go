@@ -110,17 +110,18 @@ func (p *packedRun) open(ctx context.Context) error {
 			return err
 		}
 		digest := companyDigest(own)
-		records, _, _, err := settledAfter(ctx, p.events, c, views[i].upTo, time.UnixMilli(maxMoment-1), left+1)
+		found, _, _, err := settledAfter(ctx, p.events, c, views[i].upTo, time.UnixMilli(maxMoment-1), left+1)
 		if err != nil {
 			return err
 		}
 		var terms []string
+		var again []forensic.RecordID
 		for _, change := range changes[i] {
 			if t := recordTerm(change.Record); !slices.Contains(terms, t) {
-				terms, records = append(terms, t), append(records, change.Record)
+				terms, again = append(terms, t), append(again, change.Record)
 			}
 		}
-		if left -= len(records); left < 0 {
+		if left -= len(found.records) + len(again); left < 0 {
 			return errUnpacked
 		}
 		for j, s := range views[i].segments {
@@ -128,7 +129,8 @@ func (p *packedRun) open(ctx context.Context) error {
 			one.dropped = append(slices.Clone(one.dropped), terms...)
 			p.parts = append(p.parts, &packedPart{conn: c, s: s, pack: one, own: one.own == digest})
 		}
-		if err := p.readTail(ctx, c, own, records); err != nil {
+		confirmed := func(m *forensic.Message) bool { return found.confirmed(m) || slices.Contains(again, m.Record) }
+		if err := p.readTail(ctx, c, own, append(found.records, again...), confirmed); err != nil {
 			return err
 		}
 	}
@@ -141,6 +143,7 @@ func (p *packedRun) readTail(
 	c *connection.Connection,
 	own []string,
 	records []forensic.RecordID,
+	confirmed func(*forensic.Message) bool,
 ) error {
 	slices.Sort(records)
 	records = slices.Compact(records)
@@ -151,6 +154,9 @@ func (p *packedRun) readTail(
 		}
 		for i := range messages {
 			e := event{message: &messages[i], conn: c, own: own}
+			if !confirmed(e.message) {
+				continue
+			}
 			for e.file = range messages[i].Files {
 				if p.condition.match(&e) {
 					p.tail = append(p.tail, ranked{rank: rankOf(p.query.sort, &e), event: e})

@@ -94,7 +94,11 @@ func TestAPackerThatIsKilledAnywhereHidesNothing(t *testing.T) {
 	docs := documentsOf(o.events)
 	g := generator{Rand: rng, docs: docs, office: o}
 	killed := errors.New("killed")
-	for call := 1; ; call++ {
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
+	for call := 1; ; call += step {
 		n := 0
 		stop := func(string, int) error {
 			if n++; n == call {
@@ -304,5 +308,37 @@ func TestMoreChangesThanAreReadHideNothing(t *testing.T) {
 	}
 	if _, passed := o.search.Packs.Answered(); passed != 1 {
 		t.Errorf("%d searches were passed on to the postings", passed)
+	}
+}
+
+// TestAMailThatWasReadTwiceIsPackedOnce has a second posting by arrival, as a crash while a blob was read leaves it.
+func TestAMailThatWasReadTwiceIsPackedOnce(t *testing.T) {
+	rng := rand.New(rand.NewPCG(10, 10))
+	o := newOffice(t)
+	o.fill(rng, 30)
+	o.pack(o.packer(rng))
+	o.fill(rng, 30)
+	for _, e := range []event{o.events[0], o.events[len(o.events)-1]} {
+		again := e.message.EventID(0)
+		again.Arrival = o.now.Add(time.Minute)
+		partition := forensic.ArrivalPartition(e.conn.ID, again.Arrival)
+		day := forensic.DaysArrival + again.Arrival.UTC().Format("2006-01-02")
+		err := o.table.Load(t.Context(),
+			table.Item{Key: table.Key{Partition: partition, Sort: again.ArrivalSort()},
+				Attrs: table.Attrs{"record": string(e.message.Record)}},
+			table.Item{Key: table.Key{Partition: forensic.DaysPartition(e.conn.ID), Sort: day}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const query = `{"groups":[{"filters":[{"term":"event.observer","operator":"IS","value":"Office365"}]}]}`
+	for _, when := range []string{"in the tail", "packed"} {
+		if total := o.ask(query).TotalCount; total != len(o.events) {
+			t.Errorf("%s: %d events, want %d", when, total, len(o.events))
+		}
+		o.pack(o.packer(rng))
+	}
+	if total := o.ask(query).TotalCount; total != len(o.events) {
+		t.Errorf("at last: %d events, want %d", total, len(o.events))
 	}
 }

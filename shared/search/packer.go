@@ -169,14 +169,15 @@ func (w *packing) fresh(ctx context.Context) (n int, more bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	records, upTo, oldest, err := settledAfter(ctx, w.Events, w.conn, w.manifest.upTo, watermark, packMost)
-	if err != nil || len(records) == 0 {
+	found, upTo, oldest, err := settledAfter(ctx, w.Events, w.conn, w.manifest.upTo, watermark, packMost)
+	if err != nil || len(found.records) == 0 {
 		return 0, false, err
 	}
+	records := found.records
 	if len(records) < cmp.Or(w.At, packAt) && w.Now().Sub(oldest) < cmp.Or(w.After, packAfter) {
 		return 0, false, nil
 	}
-	one, err := w.build(ctx, records)
+	one, err := w.build(ctx, records, found.confirmed)
 	if err != nil {
 		return 0, false, err
 	}
@@ -201,7 +202,7 @@ func (w *packing) commit(ctx context.Context, next manifest) error {
 // the last one; and when the first one arrived.
 func settledAfter(
 	ctx context.Context, events table.Table, c *connection.Connection, after string, watermark time.Time, limit int,
-) (records []forensic.RecordID, last string, oldest time.Time, err error) {
+) (found placed, last string, oldest time.Time, err error) {
 	t := &timeline{
 		events: events, conns: []*connection.Connection{c}, ascending: true, observed: always(),
 		arrived: span{minMoment, watermark.UnixMilli() + 1}, reads: make(chan struct{}, 1),
@@ -209,19 +210,19 @@ func settledAfter(
 	if after != "" {
 		id, err := forensic.ParseEventID(strings.Replace(after, "-", "-"+string(c.ID)+"-", 1) + "-0000")
 		if err != nil {
-			return nil, "", time.Time{}, fmt.Errorf("what is packed of connection %s ends at %q: %w", c.ID, after, err)
+			return placed{}, "", time.Time{}, fmt.Errorf("what is packed of connection %s ends at %q: %w", c.ID, after, err)
 		}
 		place := arrival(id, c, "")
 		t.after, t.arrived.from = &place, id.Arrival.UnixMilli()
 	}
 	s, err := t.arrivals(ctx)
 	if err != nil {
-		return nil, "", time.Time{}, err
+		return placed{}, "", time.Time{}, err
 	}
-	for len(records) < limit {
+	for len(found.records) < limit {
 		p, ok, err := s.next(ctx)
 		if err != nil {
-			return nil, "", time.Time{}, err
+			return placed{}, "", time.Time{}, err
 		}
 		if !ok {
 			break
@@ -230,12 +231,38 @@ func settledAfter(
 		if at == after { // streams begin with the place itself
 			continue
 		}
-		if len(records) == 0 {
+		if len(found.records) == 0 {
 			oldest = p.at
 		}
-		records, last = append(records, p.record), at
+		found.add(p.record, p.at)
+		last = at
 	}
-	return records, last, oldest, nil
+	return found, last, oldest, nil
+}
+
+// placed is records with the arrivals under which postings have them. A record that was read again after a crash has a
+// posting under each arrival, and only that of its message counts.
+type placed struct {
+	records  []forensic.RecordID
+	arrivals map[arrivalOf]bool
+}
+
+type arrivalOf struct {
+	record forensic.RecordID
+	at     int64
+}
+
+func (p *placed) add(r forensic.RecordID, at time.Time) {
+	if p.arrivals == nil {
+		p.arrivals = map[arrivalOf]bool{}
+	}
+	p.records = append(p.records, r)
+	p.arrivals[arrivalOf{r, at.UnixMilli()}] = true
+}
+
+// confirmed reports whether a message stands where one of the postings says.
+func (p *placed) confirmed(m *forensic.Message) bool {
+	return p.arrivals[arrivalOf{m.Record, m.Arrival.UnixMilli()}]
 }
 
 // newRun names a run and lists it, so that its blocks are found if nothing ever refers to it.
@@ -255,8 +282,11 @@ func (w *packing) newRun(ctx context.Context) (segment.Run, error) {
 	return run, nil
 }
 
-// build makes a segment of messages. Those that are there no more are left out; if none is there, the pack has no rows.
-func (w *packing) build(ctx context.Context, records []forensic.RecordID) (pack, error) {
+// build makes a segment of messages, of those that are confirmed if that is asked. Those that are there no more are
+// left out; if none is there, the pack has no rows.
+func (w *packing) build(
+	ctx context.Context, records []forensic.RecordID, confirmed func(*forensic.Message) bool,
+) (pack, error) {
 	run, err := w.newRun(ctx)
 	if err != nil {
 		return pack{}, err
@@ -269,13 +299,17 @@ func (w *packing) build(ctx context.Context, records []forensic.RecordID) (pack,
 	to := segment.Stored{Table: w.Events}
 	docs := segment.NewDocuments(to.Writer(time.Time{}), docsRun)
 	var rows []segment.Row
-	for some := range slices.Chunk(records, batchSize) {
+	slices.Sort(records)
+	for some := range slices.Chunk(slices.Compact(records), batchSize) {
 		messages, err := forensic.Load(ctx, w.Events, w.conn.ID, some)
 		if err != nil {
 			return pack{}, err
 		}
 		for i := range messages {
 			m := &messages[i]
+			if confirmed != nil && !confirmed(m) {
+				continue
+			}
 			where, err := docs.Add(ctx, []byte(recordTerm(m.Record)))
 			if err != nil {
 				return pack{}, err
@@ -467,7 +501,7 @@ func (w *packing) renew(ctx context.Context, i int) error {
 		if len(records) == 0 {
 			return nil
 		}
-		made, err := w.build(ctx, records)
+		made, err := w.build(ctx, records, nil)
 		if err == nil && made.rows > 0 {
 			in = append(in, made)
 		}
@@ -543,7 +577,7 @@ func (w *packing) changed(ctx context.Context) error {
 	}
 	records = slices.DeleteFunc(records, func(r forensic.RecordID) bool { return !packed[recordTerm(r)] })
 	if len(records) > 0 {
-		one, err := w.build(ctx, records)
+		one, err := w.build(ctx, records, nil)
 		if err != nil {
 			return err
 		}
