@@ -244,12 +244,6 @@ func Not(x Set) Set {
 	return Set{x.s, not(x)}
 }
 
-// Known is how many rows the set has, when that is known without counting them.
-func (x Set) Known() (int, bool) {
-	n := x.known()
-	return n, n >= 0
-}
-
 // Count is how many rows the set has.
 func (x Set) Count(ctx context.Context) (int, error) {
 	if n := x.known(); n >= 0 {
@@ -276,16 +270,6 @@ func (x Set) each(ctx context.Context, f func(chunk int, b *bitmap) bool) error 
 		}
 	}
 	return nil
-}
-
-// Has reports whether a row is in the set.
-func (x Set) Has(ctx context.Context, row int) (bool, error) {
-	if !x.may(row / chunkRows) {
-		return false, nil
-	}
-	var b bitmap
-	err := x.load(ctx, row/chunkRows, &b)
-	return b.has(row % chunkRows), err
 }
 
 // Ascending yields the rows from a row on. Chunks are computed when the walk comes to them. After an error it ends.
